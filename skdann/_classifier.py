@@ -1,0 +1,679 @@
+"""The estimator: a scikit-learn face on the domain-adversarial engine."""
+
+from __future__ import annotations
+
+import copy
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import expit, log_softmax, softmax
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.model_selection import train_test_split
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skdann._compat import Interval, StrOptions
+from skdann._engine import OPTIMIZERS, AdaptedEarlyStopping, DANNNet, FitData
+from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
+from skdann._validation import DomainData, check_domain_vector, check_domains, class_weights
+from skdann.nn._module import ACTIVATIONS, build_dann_module, is_sizes
+
+NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
+
+
+class DANNClassifier(
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+):
+    r"""Domain-adversarial neural network for unsupervised domain adaptation.
+
+    Labelled rows come from a source domain; the rows that matter come from a target domain and have
+    no labels. A feature extractor feeds a label predictor, trained on the source labels, and, through
+    a gradient reversal layer, a domain classifier, trained on both domains: the features come to
+    serve the labels while telling little of the domain [1]_.
+
+    Parameters
+    ----------
+    feature_extractor : tuple of int, module, class or factory, default=(128, 64)
+        G_f: sizes of its hidden layers, the last of which is the width of the features (an empty
+        tuple takes the columns as they are); or a torch module of your own that maps
+        ``(n_rows, n_features_in)`` to ``(n_rows, n_features_out)``: an instance (it is copied), or a
+        class or function called with ``n_features_in`` or with nothing.
+    label_predictor : tuple of int, module, class or factory, default=()
+        G_y: sizes of its hidden layers; or a module of your own that gives one logit a class, a
+        class or function being called with ``(n_features_out, n_classes)`` or with nothing.
+    domain_classifier : tuple of int, module, class or factory, default=(64,)
+        G_d: the same for the domain; a module of your own gives one logit (positive: target) or two
+        for two domains, and one logit a domain for more.
+    activation : str, default="relu"
+        Of networks given by sizes: "elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu" or "tanh".
+    dropout : float, default=0.0
+        Share of hidden units dropped in training, of networks given by sizes; in [0, 1).
+    normalization : {None, "batch", "layer", "domain_batch"}, default=None
+        Of the hidden layers of networks given by sizes. "domain_batch" keeps the statistics of each
+        domain apart [2]_ (in G_f and G_y; in G_d it would hide what is to be found).
+    lambda_max : float, default=1.0
+        The coefficient lambda at the end of its schedule: how hard the feature extractor works
+        against the domain classifier. 0 trains on the source alone.
+    lambda_schedule : {"dann", "linear", "constant"} or callable, default="dann"
+        How lambda gets there with training progress p: "dann" is 2 / (1 + exp(-10 p)) - 1 [1]_,
+        "linear" is p; a callable maps p in [0, 1] to a factor in [0, 1].
+    domain_loss_weight : float, default=1.0
+        Weight of the domain loss, for the domain classifier and the feature extractor alike.
+    label_smoothing, domain_label_smoothing : float, default=0.0
+        Smoothing of the two cross-entropies, in [0, 1).
+    conditioning : {None, "cdan"}, default=None
+        With "cdan" the domain classifier sees the outer product of features and class
+        probabilities [3]_.
+    adversarial : {"grl", "alternating"}, default="grl"
+        "grl" trains all three networks in one backward pass; "alternating" takes `domain_steps` steps
+        of the domain classifier, then one of the other two, on each batch.
+    domain_steps : int, default=1
+        Steps of the domain classifier on each batch where `adversarial` is "alternating".
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the label loss.
+    optimizer : {"adam", "adamw", "rmsprop", "sgd"} or class, default="adam"
+        "sgd" has momentum 0.9. A torch optimiser class, or a partial of one, is called with the
+        parameters and `lr` (and `weight_decay` where that is not 0).
+    lr : float, default=1e-3
+        Learning rate.
+    lr_schedule : {"constant", "dann", "cosine"} or callable, default="constant"
+        Factor on `lr` with progress p: "dann" is (1 + 10 p)^-0.75 [1]_, "cosine" is
+        (1 + cos(pi p)) / 2; a callable maps p in [0, 1] to a factor in [0, 1].
+    weight_decay : float, default=0.0
+        Of the optimiser.
+    batch_size : int, default=64
+        Most source rows in a step; as many target rows come beside them.
+    max_epochs : int, default=50
+        Passes over the source rows.
+    early_stopping : bool, default=False
+        Hold out source rows, stop when their cross-entropy has not improved for `patience` epochs,
+        and keep the best epoch. Epochs are compared only once lambda has come to 0.9 of its end.
+    validation_fraction : float, default=0.1
+        Share of the source rows held out, in (0, 1).
+    patience : int, default=10
+        Epochs without improvement before stopping.
+    warm_start : bool, default=False
+        Go on from the weights of the last fit; the schedules start anew.
+    callbacks : list of skorch callbacks or None, default=None
+        Passed to the net as they are.
+    device : str, default="cpu"
+        A torch device.
+    random_state : int, RandomState instance or None, default=None
+        From which all randomness comes; equal integers give equal bits. None takes fresh entropy, and
+        no global random state is ever read or changed.
+    verbose : int, default=0
+        1 shows a progress bar, 2 a line an epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    domains_ : ndarray of shape (n_domains,)
+        Names of the domains, sources first: 0, 1, ... for sources, -1, -2, ... for targets, or as
+        `sample_domain` named them.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where the input had any.
+    module_ : skdann.nn.DANNModule
+        The three networks.
+    net_ : skorch.NeuralNet
+        The net that trained them.
+    history_ : list of dict
+        One entry an epoch: "epoch", "train_loss", "label_loss", "domain_loss", "domain_accuracy",
+        "lambda", "lr", "dur" (seconds), and with early stopping "valid_loss", "valid_accuracy".
+    n_epochs_ : int
+        Epochs trained.
+
+    Warns
+    -----
+    SourceOnlyWarning
+        If there are no target rows.
+
+    See Also
+    --------
+    skdann.make_pipeline : A pipeline whose transformers see the target too.
+
+    Notes
+    -----
+    Cross-validation of scikit-learn cuts every array-like fit parameter that has as many rows as
+    ``X``. Pass ``X_target=(X_target,)``, a tuple, wherever a search or ``cross_validate`` passes it
+    on: a tuple is never cut.
+
+    The prediction of a row does not depend on the rows beside it.
+
+    References
+    ----------
+    .. [1] Ganin, Ustinova, Ajakan, Germain, Larochelle, Laviolette, Marchand, Lempitsky,
+       "Domain-Adversarial Training of Neural Networks", JMLR 17(59), 2016.
+    .. [2] Li, Wang, Shi, Liu, Hou, "Revisiting Batch Normalization For Practical Domain Adaptation",
+       ICLR workshop, 2017.
+    .. [3] Long, Cao, Wang, Jordan, "Conditional Adversarial Domain Adaptation", NeurIPS 2018.
+
+    Examples
+    --------
+    >>> from skdann import DANNClassifier
+    >>> from skdann.datasets import make_inter_twinning_moons
+    >>> X_source, y_source, X_target, y_target = make_inter_twinning_moons(random_state=0)
+    >>> clf = DANNClassifier(random_state=0).fit(X_source, y_source, X_target)
+    >>> clf.predict(X_target).shape
+    (300,)
+    >>> clf.domains_
+    array([ 0, -1])
+    """
+
+    # X_source and y_source are positions, not metadata; the target is asked for by default.
+    __metadata_request__fit: ClassVar = {"X_source": UNUSED, "y_source": UNUSED, "X_target": True}
+    __metadata_request__partial_fit: ClassVar = {
+        "X_source": UNUSED,
+        "y_source": UNUSED,
+        "X_target": True,
+    }
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{name: [tuple, list, callable] for name in NETWORKS},
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "normalization": [None, StrOptions({"batch", "layer", "domain_batch"})],
+        "lambda_max": [Interval(Real, 0, None, closed="left")],
+        "lambda_schedule": [StrOptions(set(LAMBDA_SCHEDULES)), callable],
+        "domain_loss_weight": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "domain_label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "conditioning": [None, StrOptions({"cdan"})],
+        "adversarial": [StrOptions({"grl", "alternating"})],
+        "domain_steps": [Interval(Integral, 1, None, closed="left")],
+        "class_weight": [None, dict, StrOptions({"balanced"})],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions(set(LR_SCHEDULES)), callable],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "callbacks": [None, list, tuple],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        feature_extractor=(128, 64),
+        label_predictor=(),
+        domain_classifier=(64,),
+        activation="relu",
+        dropout=0.0,
+        normalization=None,
+        lambda_max=1.0,
+        lambda_schedule="dann",
+        domain_loss_weight=1.0,
+        label_smoothing=0.0,
+        domain_label_smoothing=0.0,
+        conditioning=None,
+        adversarial="grl",
+        domain_steps=1,
+        class_weight=None,
+        optimizer="adam",
+        lr=1e-3,
+        lr_schedule="constant",
+        weight_decay=0.0,
+        batch_size=64,
+        max_epochs=50,
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=10,
+        warm_start=False,
+        callbacks=None,
+        device="cpu",
+        random_state=None,
+        verbose=0,
+    ):
+        self.feature_extractor = feature_extractor
+        self.label_predictor = label_predictor
+        self.domain_classifier = domain_classifier
+        self.activation = activation
+        self.dropout = dropout
+        self.normalization = normalization
+        self.lambda_max = lambda_max
+        self.lambda_schedule = lambda_schedule
+        self.domain_loss_weight = domain_loss_weight
+        self.label_smoothing = label_smoothing
+        self.domain_label_smoothing = domain_label_smoothing
+        self.conditioning = conditioning
+        self.adversarial = adversarial
+        self.domain_steps = domain_steps
+        self.class_weight = class_weight
+        self.optimizer = optimizer
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    # -- training -------------------------------------------------------------------------------
+
+    def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
+        """Train on labelled source rows and unlabelled target rows.
+
+        Parameters
+        ----------
+        X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the source domain. Scale them: `skdann.make_pipeline` does so for both domains.
+        y_source : array-like of shape (n_samples,)
+            Their labels.
+        X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
+            Unlabelled rows of the target domain; a tuple holds one array a target domain. In
+            cross-validation pass a tuple, ``(X_target,)``, even for one target. A frame's columns
+            are matched by name.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the source rows, in both losses. Rows of weight 0 are left out.
+        sample_domain : array-like of int of shape (n_samples,) or None, default=None
+            Domain of each row of `X_source`: >= 0 names a source domain, < 0 marks an unlabelled
+            target row, whose label is ignored.
+
+        Returns
+        -------
+        DANNClassifier
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or an input is off, before any training; ValueError if training diverges.
+            The estimator then stays as it was.
+        """
+        self._check_params()
+        is_continued = self.warm_start and hasattr(self, "net_")
+        data = check_domains(
+            X_source,
+            y_source,
+            X_target,
+            sample_weight=sample_weight,
+            sample_domain=sample_domain,
+            estimator=type(self).__name__,
+        )
+        if is_continued:
+            net = self._continued_net(data, "warm_start=True goes on with an earlier fit")
+            net.n_epochs_done_ = 0
+        else:
+            net = self._new_net(data)
+        return self._train(net, data, self.max_epochs)
+
+    def partial_fit(
+        self,
+        X_source,
+        y_source,
+        X_target=None,
+        *,
+        classes=None,
+        sample_weight=None,
+        sample_domain=None,
+    ):
+        """Train one epoch on a chunk of data.
+
+        The schedules count each call as one of `max_epochs` epochs, and stay at their end after
+        that. Nothing is held out: `early_stopping` has no part in it.
+
+        Parameters
+        ----------
+        X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the source domain.
+        y_source : array-like of shape (n_samples,)
+            Their labels.
+        X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
+            Unlabelled target rows, in the first call and every other.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All classes there will be; needed at the first call.
+        sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        DANNClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in :meth:`fit`, or if `classes` is missing at the first call or differs later.
+        """
+        self._check_params()
+        is_first = not hasattr(self, "net_")
+        if is_first and classes is None:
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit: a chunk need not hold "
+                "every class; pass e.g. classes=np.unique(all_labels)."
+            )
+        if not is_first:
+            given, known = classes, self.classes_
+            if given is not None and not np.array_equal(np.unique(given), known):
+                raise ValueError(
+                    f"classes={np.unique(given).tolist()} differ from those of the first call, "
+                    f"{known.tolist()}; leave them out, or fit anew."
+                )
+            classes = known
+        data = check_domains(
+            X_source,
+            y_source,
+            X_target,
+            sample_weight=sample_weight,
+            sample_domain=sample_domain,
+            classes=classes,
+            estimator=type(self).__name__,
+        )
+        if is_first:
+            net = self._new_net(data)
+        else:
+            net = self._continued_net(data, "partial_fit goes on with earlier calls")
+        return self._train(net, data, 1, is_partial=True)
+
+    def _check_params(self) -> None:
+        """Check the hyper-parameters, before any data is looked at."""
+        self._validate_params()
+        for name in NETWORKS:
+            spec = getattr(self, name)
+            if is_sizes(spec) and not all(
+                isinstance(size, Integral) and not isinstance(size, bool) and size > 0
+                for size in spec
+            ):
+                raise ValueError(
+                    f"{name}={spec!r} must hold positive integers, the sizes of hidden layers; or "
+                    "give a torch module."
+                )
+        check_schedule("lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES)
+        check_schedule("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+
+    def _seed(self) -> int:
+        """Draw one seed from `random_state`; None takes fresh entropy, not numpy's global state."""
+        if self.random_state is None:
+            return int(np.random.SeedSequence().generate_state(1)[0])
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(self.random_state.randint(2**31 - 1))
+
+    def _new_net(self, data: DomainData) -> DANNNet:
+        """Build the net for data of this shape."""
+        if isinstance(self.optimizer, str):
+            optimizer, options = OPTIMIZERS[self.optimizer]
+        else:
+            optimizer, options = self.optimizer, {}
+        if self.weight_decay or isinstance(self.optimizer, str):
+            options = {**options, "weight_decay": self.weight_decay}
+        networks = {name: getattr(self, name) for name in NETWORKS}
+        module = {
+            **networks,
+            "n_features": data.n_features,
+            "n_classes": len(data.classes),
+            "n_domains": len(data.domains),
+            "n_targets": data.n_targets,
+            "activation": self.activation,
+            "dropout": self.dropout,
+            "normalization": self.normalization,
+            "conditioning": self.conditioning,
+        }
+        net = DANNNet(
+            build_dann_module,
+            seed=self._seed(),
+            n_domains=len(data.domains),
+            n_targets=data.n_targets,
+            has_user_modules=not all(is_sizes(spec) for spec in networks.values()),
+            optimizer=optimizer,
+            **{f"module__{name}": value for name, value in module.items()},
+            **{f"optimizer__{name}": value for name, value in options.items()},
+            **self._training_params(),
+        )
+        return net.initialize()
+
+    def _training_params(self) -> dict[str, Any]:
+        """Return the hyper-parameters of the net that may change between calls."""
+        callbacks = list(self.callbacks or ())
+        if self.early_stopping:
+            stopping = AdaptedEarlyStopping(
+                patience=self.patience, load_best=True, sink=print if self.verbose > 1 else _silent
+            )
+            callbacks.append(("early_stopping", stopping))
+        names = (
+            "lambda_max",
+            "lambda_schedule",
+            "lr_schedule",
+            "domain_loss_weight",
+            "label_smoothing",
+            "domain_label_smoothing",
+            "adversarial",
+            "domain_steps",
+            "lr",
+            "batch_size",
+            "max_epochs",
+            "device",
+        )
+        return {
+            "callbacks": callbacks,
+            "verbose": int(self.verbose),
+            "warm_start": True,
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def _continued_net(self, data: DomainData, what: str) -> DANNNet:
+        """Copy the fitted net to train on, after checking that the data fits it."""
+        for name, own, given in (
+            ("features", self.n_features_in_, data.n_features),
+            ("classes", self.classes_.tolist(), data.classes.tolist()),
+            ("domains", self.domains_.tolist(), data.domains.tolist()),
+        ):
+            if own != given:
+                raise ValueError(
+                    f"X has {given} {name}, but {type(self).__name__} is expecting {own} {name} as "
+                    f"input: {what}, which cannot change them; fit a new estimator."
+                )
+        net = copy.deepcopy(self.net_)
+        for name, value in self._training_params().items():
+            setattr(net, name, value)
+        net._initialize_callbacks()
+        return net
+
+    def _train(self, net: DANNNet, data: DomainData, n_epochs: int, is_partial: bool = False):
+        """Train the net, and take over its results once all went well."""
+        train, valid = np.arange(data.n_source), np.arange(0)
+        if self.early_stopping and not is_partial:
+            train, valid = self._split(net, data)
+        fit_data = FitData(data, train, valid, class_weights(self.class_weight, data))
+        net.n_epochs_planned_ = n_epochs
+        net.partial_fit(fit_data, None, epochs=n_epochs)
+        net.check_weights()
+        net.module_.eval()
+        self.__dict__.pop("feature_names_in_", None)
+        if data.feature_names is not None:
+            self.feature_names_in_ = data.feature_names
+        self.n_features_in_ = data.n_features
+        self.classes_, self.domains_ = data.classes, data.domains
+        self.net_, self.module_ = net, net.module_
+        self.history_ = [
+            {name: value for name, value in row.items() if name != "batches"}
+            for row in net.history
+        ]
+        self.n_epochs_ = len(self.history_)
+        self._n_features_out = self._count_features_out()
+        return self
+
+    def _split(self, net: DANNNet, data: DomainData) -> tuple[np.ndarray, np.ndarray]:
+        """Hold out source rows, by class where every class has enough of them."""
+        n_valid = max(1, round(self.validation_fraction * data.n_source))
+        if n_valid >= data.n_source:
+            raise ValueError(
+                f"early_stopping holds out {n_valid} of {data.n_source} source rows and leaves "
+                "none to train on; lower validation_fraction or set early_stopping=False."
+            )
+        can_stratify = np.bincount(data.y).min() > 1 and n_valid >= len(data.classes)
+        can_stratify &= data.n_source - n_valid >= len(data.classes)
+        seed = net.generators_[0]["validation"].initial_seed() % 2**32
+        train, valid = train_test_split(
+            np.arange(data.n_source),
+            test_size=n_valid,
+            stratify=data.y if can_stratify else None,
+            random_state=seed,
+        )
+        return np.sort(train), np.sort(valid)
+
+    def _count_features_out(self) -> int:
+        rows = np.zeros((1, self.n_features_in_), dtype=np.float32)
+        return int(next(self.net_.infer_blocks(rows, None, "features")).shape[1])
+
+    # -- inference ------------------------------------------------------------------------------
+
+    def _infer(self, X: Any, sample_domain: Any, what: str) -> np.ndarray:
+        """Features, class logits or domain logits of checked rows."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        domain = self._domain_index(sample_domain, X.shape[0])
+        return np.concatenate(list(self.net_.infer_blocks(X, domain, what)))
+
+    def _domain_index(self, sample_domain: Any, n_rows: int) -> np.ndarray | None:
+        if sample_domain is None:
+            return None
+        if np.ndim(sample_domain) == 0:
+            sample_domain = np.full(n_rows, sample_domain)
+        domain = check_domain_vector(sample_domain, n_rows, "X")
+        unknown = np.setdiff1d(domain, self.domains_)
+        if len(unknown):
+            raise ValueError(
+                f"sample_domain names {unknown.tolist()}, but the domains of the fit are "
+                f"{self.domains_.tolist()}; leave it out for target rows."
+            )
+        order = np.argsort(self.domains_)
+        return order[np.searchsorted(self.domains_, domain, sorter=order)]
+
+    def predict(self, X, *, sample_domain=None):
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            Domain of each row, as in `domains_`; None means target. It matters only with
+            ``normalization="domain_batch"``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        return self.classes_[self._check_infer(X, sample_domain).argmax(axis=1)]
+
+    def _check_infer(self, X: Any, sample_domain: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self._infer(X, sample_domain, "labels")
+
+    def predict_proba(self, X, *, sample_domain=None):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        return softmax(self._infer(X, sample_domain, "labels").astype(np.float64), axis=1)
+
+    def predict_log_proba(self, X, *, sample_domain=None):
+        """Predict logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of `classes_`.
+        """
+        return log_softmax(self._infer(X, sample_domain, "labels").astype(np.float64), axis=1)
+
+    def transform(self, X, *, sample_domain=None):
+        """Give the features in which the domains are alike.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain, or of any with ``normalization`` other than "domain_batch".
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out), float32
+            Output of the feature extractor.
+        """
+        return self._infer(X, sample_domain, "features")
+
+    def predict_domain_proba(self, X, *, sample_domain=None):
+        """Predict, from the features, the probability of each domain.
+
+        Where adaptation worked, the domain classifier cannot tell the domains apart.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of any domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_domains)
+            Probabilities, in the order of `domains_`; domains count alike, whatever their size.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted without target rows.
+        """
+        check_is_fitted(self)
+        if self.module_.domain_classifier is None:
+            raise ValueError(
+                "There is no domain classifier: the estimator was fitted on the source alone. Pass "
+                "X_target to fit."
+            )
+        logits = self._infer(X, sample_domain, "domains").astype(np.float64)
+        if logits.shape[1] == 1:
+            is_target = expit(logits)
+            return np.hstack([1.0 - is_target, is_target])
+        return softmax(logits, axis=1)
+
+
+def _silent(*args: Any, **kwargs: Any) -> None:
+    """Print nothing."""

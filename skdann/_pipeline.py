@@ -1,0 +1,134 @@
+"""A pipeline whose transformers see the target domain too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn import get_config
+from sklearn.pipeline import Pipeline
+from sklearn.pipeline import make_pipeline as _make_pipeline
+
+FIT_PARAMS = ("X_target", "sample_weight", "sample_domain")
+
+
+class DomainPipeline(Pipeline):
+    """scikit-learn Pipeline that sends `X_target` through its transformers in `fit`.
+
+    With metadata routing enabled it is a plain ``Pipeline(transform_input=["X_target"])``. Without,
+    `fit` does the same itself: transformers are fitted on the source rows, `X_target` is transformed
+    by them, and `X_target`, `sample_weight` and `sample_domain` go to the last step.
+
+    Parameters
+    ----------
+    steps, transform_input, memory, verbose
+        As in :class:`sklearn.pipeline.Pipeline`.
+    """
+
+    def fit(self, X, y=None, **params):
+        """Fit the transformers on the source rows, then the last step on both domains.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Source rows.
+        y : array-like of shape (n_samples,), default=None
+            Their labels.
+        **params : dict
+            ``X_target`` (transformed on its way), ``sample_weight`` and ``sample_domain`` for the
+            last step, and ``step__param`` for any step, as they are.
+
+        Returns
+        -------
+        DomainPipeline
+            The fitted pipeline itself.
+        """
+        if get_config()["enable_metadata_routing"] or not self.transform_input:
+            return super().fit(X, y, **params)
+        self._validate_steps()
+        last_name, last = self.steps[-1]
+        head, of_head, of_last = self[:-1], {}, {}
+        for name, value in params.items():
+            step, separator, param = name.partition("__")
+            if separator and step != last_name:
+                of_head[name] = value
+            else:
+                of_last[param if separator else name] = value
+        unknown = [name for name in of_last if name in params and name not in FIT_PARAMS]
+        if unknown:
+            raise TypeError(
+                f"fit got the parameters {unknown}; it takes {', '.join(FIT_PARAMS)} for the last "
+                "step, and others as stepname__parameter."
+            )
+        if len(head):
+            X = head.fit_transform(X, y, **of_head)
+            self.steps = [*head.steps, self.steps[-1]]
+            for name in self.transform_input:
+                if of_last.get(name) is not None and name in params:
+                    of_last[name] = _transform_each(head, of_last[name])
+        if last is not None and last != "passthrough":
+            last.fit(X, y, **of_last)
+        return self
+
+    def fit_transform(self, X, y=None, **params):
+        """Fit as :meth:`fit` does, then transform the source rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Source rows.
+        y : array-like of shape (n_samples,), default=None
+            Their labels.
+        **params : dict
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            Transformed source rows.
+        """
+        if get_config()["enable_metadata_routing"] or not self.transform_input:
+            return super().fit_transform(X, y, **params)
+        return self.fit(X, y, **params).transform(X)
+
+
+def _transform_each(head: Pipeline, rows: Any) -> Any:
+    if isinstance(rows, tuple):
+        return tuple(head.transform(part) for part in rows)
+    return head.transform(rows)
+
+
+def make_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> DomainPipeline:
+    """Make a pipeline that scales, imputes and encodes the target domain with the source.
+
+    Parameters
+    ----------
+    *steps : estimators
+        Transformers, then the classifier.
+    memory : str, joblib.Memory or None, default=None
+        Cache of fitted transformers, as in scikit-learn.
+    verbose : bool, default=False
+        Whether to print the time of each step.
+
+    Returns
+    -------
+    DomainPipeline
+        A scikit-learn Pipeline with ``transform_input=["X_target"]``, whose `fit` takes `X_target`
+        with or without metadata routing.
+
+    See Also
+    --------
+    sklearn.pipeline.make_pipeline : Without the target; with ``transform_input=["X_target"]`` and
+        metadata routing enabled it does the same.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdann import DANNClassifier, make_pipeline
+    >>> from skdann.datasets import make_inter_twinning_moons
+    >>> X_source, y_source, X_target, y_target = make_inter_twinning_moons(random_state=0)
+    >>> pipe = make_pipeline(StandardScaler(), DANNClassifier(max_epochs=5, random_state=0))
+    >>> pipe.fit(X_source, y_source, X_target=X_target).predict(X_target).shape
+    (300,)
+    """
+    steps_ = _make_pipeline(*steps).steps
+    return DomainPipeline(steps_, transform_input=["X_target"], memory=memory, verbose=verbose)

@@ -1,0 +1,55 @@
+r"""Pure functions of training progress: the coefficient lambda and the learning rate.
+
+Progress :math:`p` runs from 0 at the first step to 1 at the end of training. A schedule maps it to a
+factor in [0, 1] by which ``lambda_max`` or ``lr`` is multiplied:
+
+========== ==================================== ==========================================
+name       factor                               from
+========== ==================================== ==========================================
+"dann"     :math:`2 / (1 + e^{-10p}) - 1`       lambda, Ganin et al. (JMLR 2016), sec. 5.2
+"dann"     :math:`(1 + 10p)^{-0.75}`            learning rate, the same section
+"linear"   :math:`p`                            lambda
+"cosine"   :math:`(1 + \cos \pi p) / 2`         learning rate
+"constant" 1                                    both
+========== ==================================== ==========================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[float], float]
+
+LAMBDA_SCHEDULES: dict[str, Schedule] = {
+    "dann": lambda progress: 2.0 / (1.0 + math.exp(-10.0 * progress)) - 1.0,
+    "linear": lambda progress: progress,
+    "constant": lambda progress: 1.0,
+}
+
+LR_SCHEDULES: dict[str, Schedule] = {
+    "constant": lambda progress: 1.0,
+    "dann": lambda progress: (1.0 + 10.0 * progress) ** -0.75,
+    "cosine": lambda progress: (1.0 + math.cos(math.pi * progress)) / 2.0,
+}
+
+
+def evaluate_schedule(
+    name: str, schedule: str | Schedule, table: dict[str, Schedule], progress: float
+) -> float:
+    """Return the factor of a named or callable schedule, checked to lie in [0, 1]."""
+    factor = float(table[schedule](progress) if isinstance(schedule, str) else schedule(progress))
+    if not 0.0 <= factor <= 1.0:
+        raise ValueError(
+            f"{name} gave {factor!r} at progress {progress:.3g}; a schedule maps progress in [0, 1] "
+            "to a factor in [0, 1], so scale the callable's values and put their size into "
+            "lambda_max or lr."
+        )
+    return factor
+
+
+def check_schedule(name: str, schedule: str | Schedule, table: dict[str, Schedule]) -> None:
+    """Raise, before any training, if a callable schedule leaves [0, 1] anywhere on a fine grid."""
+    if not isinstance(schedule, str):
+        for step in range(101):
+            evaluate_schedule(name, schedule, table, step / 100)

@@ -1,0 +1,307 @@
+"""Layers that hold members: independent copies of themselves, with weights of shape (K, ...).
+
+A layer takes ``(n_members, n_rows, n_features)``, or plain ``(n_rows, n_features)`` where there is
+one member. Layers that treat source and target rows differently are told which is which by `Rows`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Rows(NamedTuple):
+    """What a layer may need to know of the rows of a batch: source rows stand first.
+
+    Attributes
+    ----------
+    n_source : int
+        Number of source rows; those after them are target rows.
+    domain : Tensor of shape (n_rows,) or (n_members, n_rows), or None
+        Index of each row's domain; ``n_domains`` stands for "any target".
+    """
+
+    n_source: int
+    domain: Tensor | None = None
+
+
+def _unbatched(parameter: Tensor, x: Tensor) -> Tensor:
+    """Drop the member dimension of a parameter for a plain (n_rows, n_features) input."""
+    return parameter.squeeze(0) if x.dim() == 2 else parameter
+
+
+class MemberLinear(nn.Module):
+    """Linear layer of `n_members` independent copies, initialised as :class:`torch.nn.Linear`.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Widths of one member.
+    n_members : int, default=1
+        Number of copies.
+    generators : sequence of torch.Generator or None, default=None
+        One source of initial weights a member; None draws from torch's global generator.
+
+    Shape
+    -----
+    Input ``(n_members, n_rows, in_features)``, or ``(n_rows, in_features)`` for one member; output
+    the same with ``out_features``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberLinear
+    >>> MemberLinear(3, 5, n_members=4)(torch.zeros(4, 7, 3)).shape
+    torch.Size([4, 7, 5])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_members: int = 1,
+        *,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self.n_members = in_features, out_features, n_members
+        self.weight = nn.Parameter(torch.empty(n_members, in_features, out_features))
+        self.bias = nn.Parameter(torch.empty(n_members, 1, out_features))
+        bound = 1.0 / math.sqrt(in_features) if in_features else 0.0
+        with torch.no_grad():
+            for member in range(n_members):
+                generator = generators[member] if generators is not None else None
+                self.weight[member].uniform_(-bound, bound, generator=generator)
+                self.bias[member].uniform_(-bound, bound, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply each member's rows by its own weights."""
+        if x.dim() == 2:
+            return torch.addmm(self.bias.squeeze(0), x, self.weight.squeeze(0))
+        return torch.baddbmm(self.bias, x, self.weight)
+
+    def _get_name(self) -> str:
+        return "Linear" if self.n_members == 1 else "MemberLinear"
+
+    def extra_repr(self) -> str:
+        """Read like :class:`torch.nn.Linear`."""
+        members = f", n_members={self.n_members}" if self.n_members > 1 else ""
+        return f"in_features={self.in_features}, out_features={self.out_features}{members}"
+
+
+class MemberDropout(nn.Module):
+    """Dropout with a random generator of its own for each member and for each side of a batch.
+
+    Source and target rows draw from different generators, so that a member's source rows are dropped
+    alike with and without target rows beside them.
+
+    Parameters
+    ----------
+    p : float
+        Share of units set to zero in training, in [0, 1).
+    source_generators, target_generators : sequence of torch.Generator
+        One a member.
+
+    Shape
+    -----
+    Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+    """
+
+    needs_rows = True
+
+    def __init__(
+        self,
+        p: float,
+        source_generators: Sequence[torch.Generator],
+        target_generators: Sequence[torch.Generator],
+    ) -> None:
+        super().__init__()
+        self.p = p
+        self.source_generators = list(source_generators)
+        self.target_generators = list(target_generators)
+
+    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        """Drop units in training, pass `x` through otherwise."""
+        if not self.training:
+            return x
+        n_source = x.shape[-2] if rows is None else rows.n_source
+        mask = torch.empty(x.shape, dtype=x.dtype)
+        members = mask.unsqueeze(0) if mask.dim() == 2 else mask
+        for member, source, target in zip(
+            members, self.source_generators, self.target_generators, strict=True
+        ):
+            member[:n_source].bernoulli_(1.0 - self.p, generator=source)
+            member[n_source:].bernoulli_(1.0 - self.p, generator=target)
+        return x * mask.div_(1.0 - self.p).to(x.device, non_blocking=True)
+
+    def _get_name(self) -> str:
+        return "Dropout"
+
+    def extra_repr(self) -> str:
+        """Show p."""
+        return f"p={self.p}"
+
+
+class MemberLayerNorm(nn.Module):
+    """Layer normalisation with weights of each member.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of one member.
+    n_members : int, default=1
+        Number of copies.
+
+    Shape
+    -----
+    Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+    """
+
+    def __init__(self, n_features: int, n_members: int = 1) -> None:
+        super().__init__()
+        self.n_features = n_features
+        self.weight = nn.Parameter(torch.ones(n_members, 1, n_features))
+        self.bias = nn.Parameter(torch.zeros(n_members, 1, n_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each row."""
+        normalised = F.layer_norm(x, (self.n_features,))
+        return torch.addcmul(_unbatched(self.bias, x), normalised, _unbatched(self.weight, x))
+
+    def _get_name(self) -> str:
+        return "LayerNorm"
+
+    def extra_repr(self) -> str:
+        """Show the width."""
+        return f"{self.n_features}"
+
+
+class MemberBatchNorm(nn.Module):
+    """Batch normalisation of each member, over all rows or over the rows of each domain apart.
+
+    Statistics of each domain apart with shared weights are AdaBN (Li et al., 2017).
+
+    Parameters
+    ----------
+    n_features : int
+        Width of one member.
+    n_members : int, default=1
+        Number of copies.
+    n_domains : int, default=1
+        1 takes all rows together; more keep statistics of each domain apart.
+    n_targets : int, default=0
+        How many of the domains, the last ones, are targets; rows of "any target" (index
+        ``n_domains``, or no `rows` at all) are normalised by the pooled statistics of these.
+    momentum : float, default=0.1
+        Share of the new batch in the running statistics.
+    eps : float, default=1e-5
+        Added to the variance.
+
+    Shape
+    -----
+    Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+
+    References
+    ----------
+    Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", ICLR workshop 2017.
+    """
+
+    needs_rows = True
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_members: int = 1,
+        *,
+        n_domains: int = 1,
+        n_targets: int = 0,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.n_features, self.n_domains, self.n_targets = n_features, n_domains, n_targets
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.ones(n_members, 1, n_features))
+        self.bias = nn.Parameter(torch.zeros(n_members, 1, n_features))
+        self.register_buffer("running_mean", torch.zeros(n_members, n_domains, n_features))
+        self.register_buffer("running_var", torch.ones(n_members, n_domains, n_features))
+
+    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        """Normalise by the batch in training, by the running statistics otherwise."""
+        if self.training:
+            normalised = self._normalise_by_batch(x, self._assignment(x, rows))
+        else:
+            normalised = self._normalise_by_running(x, rows)
+        return torch.addcmul(_unbatched(self.bias, x), normalised, _unbatched(self.weight, x))
+
+    def _assignment(self, x: Tensor, rows: Rows | None) -> Tensor:
+        """One-hot (..., n_rows, n_domains) matrix: the domain whose statistics a row shares."""
+        if self.n_domains == 1:
+            return x.new_ones(*x.shape[:-1], 1)
+        if rows is None or rows.domain is None:
+            raise ValueError(
+                "MemberBatchNorm keeps statistics of each domain apart but was not told the rows' "
+                "domains; call the module with rows=Rows(n_source, domain)."
+            )
+        return F.one_hot(rows.domain, self.n_domains).to(x.dtype)
+
+    def _normalise_by_batch(self, x: Tensor, assignment: Tensor) -> Tensor:
+        count = assignment.sum(-2).unsqueeze(-1)
+        share = assignment.mT / count.clamp(min=1.0)
+        mean = share @ x
+        centred = x - assignment @ mean
+        var = share @ centred.square()
+        with torch.no_grad():
+            step = self.momentum * (count > 1)
+            unbiased = var * count / (count - 1.0).clamp(min=1.0)
+            _unbatched(self.running_mean, x).lerp_(mean, step.expand_as(mean))
+            _unbatched(self.running_var, x).lerp_(unbiased, step.expand_as(var))
+        return centred * torch.rsqrt(assignment @ var + self.eps)
+
+    def _normalise_by_running(self, x: Tensor, rows: Rows | None) -> Tensor:
+        means, variances = (_unbatched(table, x) for table in self._tables())
+        if rows is None or rows.domain is None or self.n_domains == 1:
+            mean, var = means[..., -1:, :], variances[..., -1:, :]
+        elif x.dim() == 2:
+            mean, var = means[rows.domain], variances[rows.domain]
+        else:
+            domain = rows.domain.expand(x.shape[:-1]).unsqueeze(-1).expand(x.shape)
+            mean, var = means.gather(-2, domain), variances.gather(-2, domain)
+        return (x - mean) * torch.rsqrt(var + self.eps)
+
+    def _tables(self) -> tuple[Tensor, Tensor]:
+        """Running statistics with one more row: all targets pooled."""
+        means, variances = self.running_mean, self.running_var
+        targets = slice(-self.n_targets, None) if self.n_targets else slice(None)
+        spread, centre = torch.var_mean(means[:, targets], dim=1, correction=0, keepdim=True)
+        pooled = variances[:, targets].mean(1, keepdim=True) + spread
+        return torch.cat([means, centre], 1), torch.cat([variances, pooled], 1)
+
+    def _get_name(self) -> str:
+        return "BatchNorm" if self.n_domains == 1 else "DomainBatchNorm"
+
+    def extra_repr(self) -> str:
+        """Show the width, and the number of domains kept apart."""
+        return f"{self.n_features}" + (f", n_domains={self.n_domains}" * (self.n_domains > 1))
+
+
+class RowsSequential(nn.Sequential):
+    """Layers in a row, of which those that ask for them are told the rows' domains."""
+
+    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        """Apply the layers one after the other."""
+        for layer in self:
+            x = layer(x, rows) if getattr(layer, "needs_rows", False) else layer(x)
+        return x
+
+    needs_rows = True
+
+    def _get_name(self) -> str:
+        return "Sequential"

@@ -1,0 +1,285 @@
+"""The three networks of domain-adversarial training, built from sizes or from the user's modules."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from skdann.nn._members import (
+    MemberBatchNorm,
+    MemberDropout,
+    MemberLayerNorm,
+    MemberLinear,
+    Rows,
+    RowsSequential,
+)
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+
+NetworkSpec = Sequence[int] | nn.Module | Callable[..., nn.Module]
+
+
+class DANNModule(nn.Module):
+    """The three networks of domain-adversarial training, side by side.
+
+    Parameters
+    ----------
+    feature_extractor, label_predictor : torch.nn.Module
+        G_f and G_y.
+    domain_classifier : torch.nn.Module or None
+        G_d; None where there is one domain only.
+    conditioning : None or "cdan", default=None
+        What G_d sees: the features, or their outer product with the class probabilities (Long et
+        al., 2018).
+
+    Shape
+    -----
+    Input ``(n_rows, n_features)``; :meth:`forward` gives class logits ``(n_rows, n_classes)``.
+
+    References
+    ----------
+    Ganin et al., JMLR 17(59), 2016; Long et al., "Conditional Adversarial Domain Adaptation",
+    NeurIPS 2018.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: nn.Module,
+        label_predictor: nn.Module,
+        domain_classifier: nn.Module | None,
+        *,
+        conditioning: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.feature_extractor = feature_extractor
+        self.label_predictor = label_predictor
+        self.domain_classifier = domain_classifier
+        self.conditioning = conditioning
+
+    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        """Class logits of `x`."""
+        return self.predict_labels(self.extract_features(x, rows), rows)
+
+    def extract_features(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        """Output of G_f."""
+        return _call(self.feature_extractor, x, rows)
+
+    def predict_labels(self, features: Tensor, rows: Rows | None = None) -> Tensor:
+        """Class logits of features."""
+        return _call(self.label_predictor, features, rows)
+
+    def condition(self, features: Tensor, rows: Rows | None = None) -> Tensor:
+        """What G_d sees of features; class probabilities get no gradient from it."""
+        if self.conditioning is None:
+            return features
+        # DEVIATION: Long et al. let the gradient into the probabilities too; their published code
+        # stops it, and so do we, which keeps G_y's update the gradient of the label loss alone.
+        probabilities = self.predict_labels(features, rows).detach().softmax(-1)
+        return (features.unsqueeze(-1) * probabilities.unsqueeze(-2)).flatten(-2)
+
+    def classify_domains(self, conditioned: Tensor, rows: Rows | None = None) -> Tensor:
+        """Domain logits: one column for two domains (positive: target), else one a domain."""
+        if self.domain_classifier is None:
+            raise ValueError("This network was trained on one domain and has no domain classifier.")
+        return _call(self.domain_classifier, conditioned, rows)
+
+    def extra_repr(self) -> str:
+        """Show the conditioning where there is one."""
+        return f"conditioning={self.conditioning!r}" if self.conditioning else ""
+
+
+def _call(network: nn.Module, x: Tensor, rows: Rows | None) -> Tensor:
+    return network(x, rows) if getattr(network, "needs_rows", False) else network(x)  # type: ignore[no-any-return]
+
+
+class _LayerFactory(NamedTuple):
+    """How the layers of networks given by sizes are made."""
+
+    n_members: int
+    activation: str
+    dropout: float
+    n_domains: int
+    n_targets: int
+    source_generators: Sequence[torch.Generator]
+    target_generators: Sequence[torch.Generator]
+
+    def hidden(
+        self, n_in: int, size: int, normalization: str | None, init: Sequence[torch.Generator]
+    ) -> list[nn.Module]:
+        layers: list[nn.Module] = [MemberLinear(n_in, size, self.n_members, generators=init)]
+        if normalization == "layer":
+            layers.append(MemberLayerNorm(size, self.n_members))
+        elif normalization == "batch":
+            layers.append(MemberBatchNorm(size, self.n_members))
+        elif normalization == "domain_batch":
+            layers.append(
+                MemberBatchNorm(
+                    size, self.n_members, n_domains=self.n_domains, n_targets=self.n_targets
+                )
+            )
+        layers.append(ACTIVATIONS[self.activation]())
+        if self.dropout:
+            layers.append(
+                MemberDropout(self.dropout, self.source_generators, self.target_generators)
+            )
+        return layers
+
+    def mlp(
+        self,
+        n_in: int,
+        sizes: Sequence[int],
+        n_out: int | None,
+        normalization: str | None,
+        init: Sequence[torch.Generator],
+    ) -> nn.Module:
+        layers: list[nn.Module] = []
+        for size in sizes:
+            layers += self.hidden(n_in, size, normalization, init)
+            n_in = size
+        if n_out is not None:
+            layers.append(MemberLinear(n_in, n_out, self.n_members, generators=init))
+        return RowsSequential(*layers)
+
+
+def _from_user(spec: nn.Module | Callable[..., nn.Module], name: str, *widths: int) -> nn.Module:
+    """Copy the user's module, or make one: called with the widths, or with nothing."""
+    if isinstance(spec, nn.Module):
+        return copy.deepcopy(spec)
+    try:
+        inspect.signature(spec).bind(*widths)
+    except (TypeError, ValueError):
+        widths = ()
+    try:
+        network = spec(*widths)
+    except Exception as error:
+        raise ValueError(
+            f"{name} could not be made by calling {spec!r} with {widths}: {error}; give a tuple of "
+            "hidden layer sizes, a torch module, or a callable that takes the widths "
+            "(n_in) or (n_in, n_out), or nothing."
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            f"{name} made {type(network).__name__!r} when called; it must return a torch.nn.Module."
+        )
+    return network
+
+
+def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, ...] | None) -> int:
+    """Width of a network's output, found by a trial on two rows of zeros."""
+    parameter = next(network.parameters(), None)
+    dtype = torch.float32 if parameter is None else parameter.dtype
+    trial = torch.zeros(2, n_in, dtype=dtype, device=None if parameter is None else parameter.device)
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            output = network.eval()(trial)
+    except Exception as error:
+        raise ValueError(
+            f"{name} failed on two rows of {n_in} columns: {error}; its first layer must take "
+            f"{n_in} columns."
+        ) from error
+    finally:
+        network.train(was_training)
+    shape = tuple(getattr(output, "shape", ()))
+    if len(shape) != 2 or shape[0] != 2 or (allowed is not None and shape[1] not in allowed):
+        widths = "n_features" if allowed is None else " or ".join(map(str, allowed))
+        raise ValueError(
+            f"{name} gave an output of shape {shape} for two rows; it must be (2, {widths}), so "
+            "change the width of its last layer or let skdann build it from a tuple of sizes."
+        )
+    return int(shape[1])
+
+
+def is_sizes(spec: object) -> bool:
+    """Whether a network is given by hidden layer sizes rather than by a module."""
+    return isinstance(spec, tuple | list)
+
+
+def build_dann_module(
+    *,
+    feature_extractor: NetworkSpec,
+    label_predictor: NetworkSpec,
+    domain_classifier: NetworkSpec,
+    n_features: int,
+    n_classes: int,
+    n_domains: int,
+    n_targets: int,
+    generators: Sequence[dict[str, torch.Generator]],
+    activation: str = "relu",
+    dropout: float = 0.0,
+    normalization: str | None = None,
+    conditioning: str | None = None,
+) -> DANNModule:
+    """Build the three networks from sizes or from the user's modules.
+
+    Parameters
+    ----------
+    feature_extractor, label_predictor, domain_classifier : sizes, module, class or factory
+        As in :class:`skdann.DANNClassifier`.
+    n_features, n_classes, n_domains, n_targets : int
+        Columns of the input, classes, domains in all, targets among them.
+    generators : sequence of dict
+        For each member its generators, by the names in `skdann._engine.STREAMS`.
+    activation, dropout, normalization, conditioning
+        As in :class:`skdann.DANNClassifier`.
+
+    Returns
+    -------
+    DANNModule
+        The networks; G_d is None where `n_targets` is 0.
+
+    Raises
+    ------
+    ValueError
+        If a module of the user's cannot be made, cannot take its input, or has a wrong width.
+    """
+
+    def stream(name: str) -> list[torch.Generator]:
+        return [member[name] for member in generators]
+
+    make = _LayerFactory(
+        len(generators),
+        activation,
+        dropout,
+        n_domains,
+        n_targets,
+        stream("source_dropout"),
+        stream("target_dropout"),
+    )
+
+    def network(
+        spec: NetworkSpec, name: str, n_in: int, allowed: tuple[int, ...] | None, norm: str | None
+    ) -> tuple[nn.Module, int]:
+        n_out = None if allowed is None else allowed[0]
+        if is_sizes(spec):
+            built = make.mlp(n_in, spec, n_out, norm, stream(name))  # type: ignore[arg-type]
+            return built, n_out or (spec[-1] if spec else n_in)  # type: ignore[index, arg-type, return-value]
+        widths = (n_in,) if n_out is None else (n_in, n_out)
+        built = _from_user(spec, name, *widths)  # type: ignore[arg-type]
+        return built, _output_width(built, name, n_in, allowed)
+
+    extractor, width = network(
+        feature_extractor, "feature_extractor", n_features, None, normalization
+    )
+    predictor, _ = network(label_predictor, "label_predictor", width, (n_classes,), normalization)
+    classifier = None
+    if n_targets:
+        n_seen = width * n_classes if conditioning == "cdan" else width
+        allowed = (1, 2) if n_domains == 2 else (n_domains,)
+        # statistics of each domain apart would hide from G_d what it has to find
+        norm = None if normalization == "domain_batch" else normalization
+        classifier, _ = network(domain_classifier, "domain_classifier", n_seen, allowed, norm)
+    return DANNModule(extractor, predictor, classifier, conditioning=conditioning)

@@ -1,0 +1,104 @@
+r"""The gradient reversal layer.
+
+:math:`R_\lambda` is the identity forward and turns the gradient around backward (Ganin et al., JMLR
+2016, equations 14-15):
+
+.. math:: R_\lambda(x) = x, \qquad \frac{dR_\lambda}{dx} = -\lambda I .
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class _GradientReversal(torch.autograd.Function):
+    """The reversal as autograd sees it; lambda itself gets no gradient."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, lambda_: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (lambda_,) = ctx.saved_tensors
+        return -lambda_ * grad, None
+
+
+def gradient_reversal(x: Tensor, lambda_: float | Tensor = 1.0) -> Tensor:
+    r"""Pass `x` through unchanged and multiply its gradient by :math:`-\lambda`.
+
+    Parameters
+    ----------
+    x : Tensor of any shape
+        Input, for example the features of a batch.
+    lambda_ : float or Tensor, default=1.0
+        The coefficient :math:`\lambda`. A tensor must broadcast against `x`, for example
+        ``(n_members, 1, 1)``; it gets no gradient.
+
+    Returns
+    -------
+    Tensor
+        `x`, of the same shape and values.
+
+    References
+    ----------
+    Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17(59), 2016, eq. 14-15.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import gradient_reversal
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> gradient_reversal(x, 0.5).sum().backward()
+    >>> x.grad
+    tensor([-0.5000, -0.5000])
+    """
+    coefficient = torch.as_tensor(lambda_, dtype=x.dtype, device=x.device)
+    return _GradientReversal.apply(x, coefficient)  # type: ignore[no-any-return]
+
+
+class GradientReversal(nn.Module):
+    r"""Gradient reversal as a layer, for networks of your own.
+
+    Parameters
+    ----------
+    lambda_ : float or Tensor, default=1.0
+        The coefficient :math:`\lambda`; assign to the attribute to change it during training.
+
+    Shape
+    -----
+    Input and output: any shape, the same.
+
+    References
+    ----------
+    Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17(59), 2016, eq. 14-15.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import GradientReversal
+    >>> domain_classifier = torch.nn.Sequential(GradientReversal(0.3), torch.nn.Linear(64, 1))
+    >>> domain_classifier(torch.zeros(5, 64)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(self, lambda_: float | Tensor = 1.0) -> None:
+        super().__init__()
+        self.lambda_ = lambda_
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` unchanged."""
+        return gradient_reversal(x, self.lambda_)
+
+    def extra_repr(self) -> str:
+        """Show lambda."""
+        return f"lambda_={self.lambda_}"
