@@ -115,7 +115,7 @@ class DomainBatches:
             len(generators),
         )
         self.n_steps = -(-self.n_source // batch_size)
-        self.X = X if sp.issparse(X) else torch.from_numpy(X).to(self.device)
+        self.X: Any = X if sp.issparse(X) else torch.from_numpy(X).to(self.device)
         self.y = torch.from_numpy(y).to(self.device)
         self.domain = torch.from_numpy(domain).to(self.device)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight

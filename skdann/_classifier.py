@@ -33,17 +33,17 @@ class DANNClassifier(
     r"""Domain-adversarial neural network for unsupervised domain adaptation.
 
     Labelled rows come from a source domain; the rows that matter come from a target domain and have
-    no labels. A feature extractor feeds a label predictor, trained on the source labels, and, through
-    a gradient reversal layer, a domain classifier, trained on both domains: the features come to
-    serve the labels while telling little of the domain [1]_.
+    no labels. A feature extractor feeds a label predictor, trained on the source labels, and,
+    through a gradient reversal layer, a domain classifier, trained on both domains: the features
+    come to serve the labels while telling little of the domain [1]_.
 
     Parameters
     ----------
     feature_extractor : tuple of int, module, class or factory, default=(128, 64)
         G_f: sizes of its hidden layers, the last of which is the width of the features (an empty
         tuple takes the columns as they are); or a torch module of your own that maps
-        ``(n_rows, n_features_in)`` to ``(n_rows, n_features_out)``: an instance (it is copied), or a
-        class or function called with ``n_features_in`` or with nothing.
+        ``(n_rows, n_features_in)`` to ``(n_rows, n_features_out)``: an instance (it is copied), or
+        a class or function called with ``n_features_in`` or with nothing.
     label_predictor : tuple of int, module, class or factory, default=()
         G_y: sizes of its hidden layers; or a module of your own that gives one logit a class, a
         class or function being called with ``(n_features_out, n_classes)`` or with nothing.
@@ -51,7 +51,8 @@ class DANNClassifier(
         G_d: the same for the domain; a module of your own gives one logit (positive: target) or two
         for two domains, and one logit a domain for more.
     activation : str, default="relu"
-        Of networks given by sizes: "elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu" or "tanh".
+        Of networks given by sizes: "elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu" or
+        "tanh".
     dropout : float, default=0.0
         Share of hidden units dropped in training, of networks given by sizes; in [0, 1).
     normalization : {None, "batch", "layer", "domain_batch"}, default=None
@@ -71,8 +72,8 @@ class DANNClassifier(
         With "cdan" the domain classifier sees the outer product of features and class
         probabilities [3]_.
     adversarial : {"grl", "alternating"}, default="grl"
-        "grl" trains all three networks in one backward pass; "alternating" takes `domain_steps` steps
-        of the domain classifier, then one of the other two, on each batch.
+        "grl" trains all three networks in one backward pass; "alternating" takes `domain_steps`
+        steps of the domain classifier, then one of the other two, on each batch.
     domain_steps : int, default=1
         Steps of the domain classifier on each batch where `adversarial` is "alternating".
     class_weight : dict, "balanced" or None, default=None
@@ -105,8 +106,8 @@ class DANNClassifier(
     device : str, default="cpu"
         A torch device.
     random_state : int, RandomState instance or None, default=None
-        From which all randomness comes; equal integers give equal bits. None takes fresh entropy, and
-        no global random state is ever read or changed.
+        From which all randomness comes; equal integers give equal bits. None takes fresh entropy,
+        and no global random state is ever read or changed.
     verbose : int, default=0
         1 shows a progress bar, 2 a line an epoch.
 
@@ -152,8 +153,8 @@ class DANNClassifier(
     ----------
     .. [1] Ganin, Ustinova, Ajakan, Germain, Larochelle, Laviolette, Marchand, Lempitsky,
        "Domain-Adversarial Training of Neural Networks", JMLR 17(59), 2016.
-    .. [2] Li, Wang, Shi, Liu, Hou, "Revisiting Batch Normalization For Practical Domain Adaptation",
-       ICLR workshop, 2017.
+    .. [2] Li, Wang, Shi, Liu, Hou, "Revisiting Batch Normalization For Practical Domain
+       Adaptation", ICLR workshop, 2017.
     .. [3] Long, Cao, Wang, Jordan, "Conditional Adversarial Domain Adaptation", NeurIPS 2018.
 
     Examples
@@ -398,7 +399,7 @@ class DANNClassifier(
         for name in NETWORKS:
             spec = getattr(self, name)
             if is_sizes(spec) and not all(
-                isinstance(size, Integral) and not isinstance(size, bool) and size > 0
+                isinstance(size, Integral) and not isinstance(size, bool) and int(size) > 0
                 for size in spec
             ):
                 raise ValueError(
@@ -513,8 +514,7 @@ class DANNClassifier(
         self.classes_, self.domains_ = data.classes, data.domains
         self.net_, self.module_ = net, net.module_
         self.history_ = [
-            {name: value for name, value in row.items() if name != "batches"}
-            for row in net.history
+            {name: value for name, value in row.items() if name != "batches"} for row in net.history
         ]
         self.n_epochs_ = len(self.history_)
         self._n_features_out = self._count_features_out()
@@ -583,11 +583,8 @@ class DANNClassifier(
         ndarray of shape (n_samples,)
             Class labels.
         """
-        return self.classes_[self._check_infer(X, sample_domain).argmax(axis=1)]
-
-    def _check_infer(self, X: Any, sample_domain: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return self._infer(X, sample_domain, "labels")
+        best = self._infer(X, sample_domain, "labels").argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba(self, X, *, sample_domain=None):
         """Predict class probabilities.

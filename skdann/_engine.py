@@ -10,12 +10,12 @@ over the domain classifier :math:`G_d`, through the gradient reversal layer:
     \theta_y &\leftarrow \theta_y - \mu \, \partial L_y / \partial \theta_y \\
     \theta_d &\leftarrow \theta_d - \mu \, \partial L_d / \partial \theta_d
 
-(Ganin and Lempitsky, ICML 2015, equations 4-6; Ganin et al., JMLR 2016, Algorithm 1, with lambda fixed
-to 1 in the update of :math:`G_d`, as section 5.2.2 there does.) :math:`L_y` is the mean cross-entropy of
-the source rows, :math:`L_d` the sum of the domains' mean cross-entropies.
+(Ganin and Lempitsky, ICML 2015, equations 4-6; Ganin et al., JMLR 2016, Algorithm 1, with lambda
+fixed to 1 in the update of :math:`G_d`, as their section 5.2.2 does.) :math:`L_y` is the mean
+cross-entropy of the source rows, :math:`L_d` the sum of the domains' mean cross-entropies.
 
-skorch drives the epochs: history, callbacks, checkpoints, printing. The step itself neither waits for
-the device nor notifies callbacks that do not listen.
+skorch drives the epochs: history, callbacks, checkpoints, printing. The step itself neither waits
+for the device nor notifies callbacks that do not listen.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ domain_label_smoothing, adversarial, domain_steps
     # -- the loop -------------------------------------------------------------------------------
 
     def fit_loop(self, X: FitData, y: None = None, epochs: int | None = None, **_: Any) -> DANNNet:
-        """Train for `epochs` epochs; an interrupt drops the epoch it breaks off from the history."""
+        """Train for `epochs` epochs; an interrupt drops the epoch it breaks off from history."""
         batches = self._batches(X)
         self.is_adversarial_ = self.n_targets > 0 and self.lambda_max > 0
         valid = self._valid_dataset(X)
@@ -302,9 +302,13 @@ domain_label_smoothing, adversarial, domain_steps
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
 
     def _has_listener(self, name: str) -> bool:
-        return any(getattr(type(cb), name) is not getattr(Callback, name) for _, cb in self.callbacks_)
+        return any(
+            getattr(type(cb), name) is not getattr(Callback, name) for _, cb in self.callbacks_
+        )
 
-    def on_batch_begin(self, net: DANNNet, batch: Any = None, training: bool = False, **_: Any) -> None:
+    def on_batch_begin(
+        self, net: DANNNet, batch: Any = None, training: bool = False, **_: Any
+    ) -> None:
         """Open a batch row of the history, for callbacks that read it."""
         self.history.new_batch()
 
@@ -441,13 +445,13 @@ domain_label_smoothing, adversarial, domain_steps
         for _ in range(self.domain_steps):
             self.optimizer_.zero_grad(set_to_none=True)
             domain_loss, is_hit = self._domain_loss(seen.detach(), batch)
-            (self.domain_loss_weight * domain_loss).backward()  # type: ignore[no-untyped-call]
+            (self.domain_loss_weight * domain_loss).backward()
             self.optimizer_.step()
         self.optimizer_.zero_grad(set_to_none=True)
         label_loss, logits = self._label_loss(features, batch)
         adversary, _ = self._domain_loss(gradient_reversal(seen, lambda_), batch)
         loss = label_loss + self.domain_loss_weight * adversary
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for parameter in self.module_.domain_classifier.parameters():
             parameter.grad = None
         self._notify_gradients(batch)
@@ -486,7 +490,7 @@ domain_label_smoothing, adversarial, domain_steps
 
     def infer(self, x: Tensor, **_: Any) -> Tensor:
         """Class logits of one batch, for skorch's own scoring callbacks."""
-        return self.module_(x.to(self.device))  # type: ignore[no-any-return]
+        return self.module_(x.to(self.device))
 
     def infer_blocks(
         self, X: Any, domain: np.ndarray | None, what: str, n_rows: int = BLOCK_ROWS

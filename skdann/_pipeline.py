@@ -15,8 +15,8 @@ class DomainPipeline(Pipeline):
     """scikit-learn Pipeline that sends `X_target` through its transformers in `fit`.
 
     With metadata routing enabled it is a plain ``Pipeline(transform_input=["X_target"])``. Without,
-    `fit` does the same itself: transformers are fitted on the source rows, `X_target` is transformed
-    by them, and `X_target`, `sample_weight` and `sample_domain` go to the last step.
+    `fit` does the same itself: transformers are fitted on the source rows, `X_target` is
+    transformed by them, and `X_target`, `sample_weight` and `sample_domain` go to the last step.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 r"""Pure functions of training progress: the coefficient lambda and the learning rate.
 
-Progress :math:`p` runs from 0 at the first step to 1 at the end of training. A schedule maps it to a
-factor in [0, 1] by which ``lambda_max`` or ``lr`` is multiplied:
+Progress :math:`p` runs from 0 at the first step to 1 at the end of training. A schedule maps it to
+a factor in [0, 1] by which ``lambda_max`` or ``lr`` is multiplied:
 
 ========== ==================================== ==========================================
 name       factor                               from
@@ -41,8 +41,8 @@ def evaluate_schedule(
     factor = float(table[schedule](progress) if isinstance(schedule, str) else schedule(progress))
     if not 0.0 <= factor <= 1.0:
         raise ValueError(
-            f"{name} gave {factor!r} at progress {progress:.3g}; a schedule maps progress in [0, 1] "
-            "to a factor in [0, 1], so scale the callable's values and put their size into "
+            f"{name} gave {factor!r} at progress {progress:.3g}; a schedule maps progress in [0, "
+            "1] to a factor in [0, 1], so scale the callable's values and put their size into "
             "lambda_max or lr."
         )
     return factor

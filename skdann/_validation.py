@@ -1,11 +1,11 @@
 """Checks of two-domain input, and the errors and warnings they raise.
 
 All of a fit's input passes through :func:`check_domains` before anything is trained. It leaves one
-:class:`DomainData`: the rows of every domain stacked as float32 (sparse input stays CSR), source rows
-first, in the user's order.
+:class:`DomainData`: the rows of every domain stacked as float32 (sparse input stays CSR), source
+rows first, in the user's order.
 
-Domains are named by integers: source domains 0, 1, ... and targets -1, -2, ... unless `sample_domain`
-names them otherwise.
+Domains are named by integers: source domains 0, 1, ... and targets -1, -2, ... unless
+`sample_domain` names them otherwise.
 
 Warnings: ``UserWarning`` <- ``SourceOnlyWarning``.
 """
@@ -117,8 +117,8 @@ def check_domains(
     """
     if y_source is None:
         raise ValueError(
-            f"{estimator} requires y to be passed, but the target y is None; pass the labels of the "
-            "source rows as y_source."
+            f"{estimator} requires y to be passed, but the target y is None; pass the labels of "
+            "the source rows as y_source."
         )
     names = column_names(X_source)
     source = check_matrix(X_source, "X_source", estimator)
@@ -189,6 +189,11 @@ def check_matrix(X: Any, name: str, estimator: str, ensure_min_samples: int = 1)
     )
 
 
+def _shape(X: Any) -> tuple[int, ...]:
+    """Shape of an array, frame, sparse matrix or nested list."""
+    return tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
+
+
 def _container(X: Any) -> str:
     if sp.issparse(X):
         return "a sparse matrix"
@@ -212,23 +217,24 @@ def _check_targets(
         name = "X_target" if len(arrays) == 1 else f"X_target[{index}]"
         if _container(rows) != _container(X_source):
             raise ValueError(
-                f"{name} is {_container(rows)} but X_source is {_container(X_source)}; both must be "
-                f"of one kind: {PIPELINE_REMEDY}."
+                f"{name} is {_container(rows)} but X_source is {_container(X_source)}; both must "
+                f"be of one kind: {PIPELINE_REMEDY}."
             )
-        if np.ndim(rows) == 1 and not hasattr(rows, "columns") and not sp.issparse(rows):
+        shape = _shape(rows)
+        if len(shape) != 2:
             raise ValueError(
                 f"{name} must be 2-D with shape (n_target, n_features) but has shape "
-                f"{np.shape(rows)}; it holds the unlabelled rows, so pass features, not labels "
+                f"{shape}; it holds the unlabelled rows, so pass features, not labels "
                 "(the order is fit(X_source, y_source, X_target))."
             )
         if names is not None:
             rows = _match_columns(rows, names, name)
-        width = rows.shape[1] if hasattr(rows, "shape") else np.shape(rows)[1]
-        if width != source.shape[1]:
+        if shape[1] != source.shape[1]:
             raise ValueError(
-                f"{name} has {width} features but X_source has {source.shape[1]}; {PIPELINE_REMEDY}."
+                f"{name} has {shape[1]} features but X_source has {source.shape[1]}; "
+                f"{PIPELINE_REMEDY}."
             )
-        if (rows.shape[0] if hasattr(rows, "shape") else len(rows)) == 0:
+        if shape[0] == 0:
             _check_target_size(0, -1 - index)
         checked.append(check_matrix(rows, name, estimator))
     return checked
@@ -279,8 +285,8 @@ def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.nda
         )
     if len(domain) != n_rows:
         raise ValueError(
-            f"sample_domain has {len(domain)} entries but {rows_of} has {n_rows} rows; it needs one "
-            "a row."
+            f"sample_domain has {len(domain)} entries but {rows_of} has {n_rows} rows; it needs "
+            "one a row."
         )
     return domain.astype(np.int64)
 
@@ -289,9 +295,10 @@ def _check_labels(
     y_source: Any, is_source: np.ndarray, classes: Any, estimator: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Class index of each source row, and the classes."""
-    if np.ndim(y_source) > 1 and np.shape(y_source)[1] != 1:
+    shape = _shape(y_source)
+    if len(shape) > 1 and shape[1] != 1:
         raise ValueError(
-            f"y_source must be 1-D, one label a row of X_source, but has shape {np.shape(y_source)}; "
+            f"y_source must be 1-D, one label a row of X_source, but has shape {shape}; "
             "the order of arguments is fit(X_source, y_source, X_target)."
         )
     label = column_or_1d(y_source, warn=True)
@@ -305,8 +312,8 @@ def _check_labels(
     )
     if label.dtype.kind == "O" and any(value is None or value != value for value in label):
         raise ValueError(
-            "Input y_source contains NaN or None; drop the unlabelled rows from the source, or mark "
-            "them as target rows with a negative sample_domain."
+            "Input y_source contains NaN or None; drop the unlabelled rows from the source, or "
+            "mark them as target rows with a negative sample_domain."
         )
     check_classification_targets(label)
     try:
@@ -361,9 +368,7 @@ def _check_weight(sample_weight: Any, source: Any, is_source: np.ndarray) -> np.
     return weight
 
 
-def class_weights(
-    class_weight: Any, data: DomainData
-) -> np.ndarray | None:
+def class_weights(class_weight: Any, data: DomainData) -> np.ndarray | None:
     """Weight of each class in the label loss."""
     if class_weight is None:
         return None
@@ -427,8 +432,8 @@ def _warn_if_unscaled(source: Any, targets: Sequence[Any]) -> None:
         spread = rows.std(0, dtype=np.float64)[varies]
         if np.median(np.maximum(offset, spread)) > 10.0:
             warnings.warn(
-                "X_source looks standardised but X_target is not: half of its columns lie more than "
-                f"10 source standard deviations away; {PIPELINE_REMEDY}.",
+                "X_source looks standardised but X_target is not: half of its columns lie more "
+                f"than 10 source standard deviations away; {PIPELINE_REMEDY}.",
                 UserWarning,
                 stacklevel=4,
             )

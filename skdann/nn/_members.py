@@ -97,8 +97,8 @@ class MemberLinear(nn.Module):
 class MemberDropout(nn.Module):
     """Dropout with a random generator of its own for each member and for each side of a batch.
 
-    Source and target rows draw from different generators, so that a member's source rows are dropped
-    alike with and without target rows beside them.
+    Source and target rows draw from different generators, so that a member's source rows are
+    dropped alike with and without target rows beside them.
 
     Parameters
     ----------

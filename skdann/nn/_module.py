@@ -1,4 +1,4 @@
-"""The three networks of domain-adversarial training, built from sizes or from the user's modules."""
+"""The three networks of domain-adversarial training, from sizes or from the user's modules."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class DANNModule(nn.Module):
 
 
 def _call(network: nn.Module, x: Tensor, rows: Rows | None) -> Tensor:
-    return network(x, rows) if getattr(network, "needs_rows", False) else network(x)  # type: ignore[no-any-return]
+    return network(x, rows) if getattr(network, "needs_rows", False) else network(x)
 
 
 class _LayerFactory(NamedTuple):
@@ -181,7 +181,9 @@ def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, 
     """Width of a network's output, found by a trial on two rows of zeros."""
     parameter = next(network.parameters(), None)
     dtype = torch.float32 if parameter is None else parameter.dtype
-    trial = torch.zeros(2, n_in, dtype=dtype, device=None if parameter is None else parameter.device)
+    trial = torch.zeros(
+        2, n_in, dtype=dtype, device=None if parameter is None else parameter.device
+    )
     was_training = network.training
     try:
         with torch.no_grad():
@@ -266,7 +268,7 @@ def build_dann_module(
         n_out = None if allowed is None else allowed[0]
         if is_sizes(spec):
             built = make.mlp(n_in, spec, n_out, norm, stream(name))  # type: ignore[arg-type]
-            return built, n_out or (spec[-1] if spec else n_in)  # type: ignore[index, arg-type, return-value]
+            return built, n_out or (spec[-1] if spec else n_in)
         widths = (n_in,) if n_out is None else (n_in, n_out)
         built = _from_user(spec, name, *widths)  # type: ignore[arg-type]
         return built, _output_width(built, name, n_in, allowed)

@@ -28,7 +28,7 @@ class _GradientReversal(torch.autograd.Function):
         ctx.save_for_backward(inputs[1])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (lambda_,) = ctx.saved_tensors
         return -lambda_ * grad, None
 
@@ -63,7 +63,7 @@ def gradient_reversal(x: Tensor, lambda_: float | Tensor = 1.0) -> Tensor:
     tensor([-0.5000, -0.5000])
     """
     coefficient = torch.as_tensor(lambda_, dtype=x.dtype, device=x.device)
-    return _GradientReversal.apply(x, coefficient)  # type: ignore[no-any-return]
+    return _GradientReversal.apply(x, coefficient)
 
 
 class GradientReversal(nn.Module):

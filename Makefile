@@ -1,0 +1,38 @@
+# Two commands for newcomers: `make demo` and `make test`. Each makes its own environment from nothing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# small networks are fastest on one thread, and two test processes share two cores
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test check lint format types clean
+
+demo: .venv/installed
+	$(BIN)/python examples/quickstart.py
+
+# everything that must hold before a change lands; CI runs this
+test: lint types
+	$(BIN)/python -m pytest -n 2
+
+check: test
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# torch first and pinned: on Linux an unpinned torch brings gigabytes of GPU libraries
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,250 @@
+"""Generators of two-domain toy problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import make_moons
+from sklearn.utils import check_random_state
+
+from skdann.datasets._checks import check_number
+
+_Array = NDArray[Any]
+_Seed = int | np.random.RandomState | None
+
+
+def make_inter_twinning_moons(
+    n_samples: int = 300,
+    *,
+    n_target: int | None = None,
+    rotation: float = 35.0,
+    noise: float = 0.05,
+    random_state: _Seed = None,
+) -> tuple[_Array, _Array, _Array, _Array]:
+    """Make the inter-twinning moons of the DANN paper: a rotated copy is the target.
+
+    The source is two interleaving half circles, moved so that the mean of its rows is the origin,
+    and enlarged twofold. The target is a second draw, moved and enlarged by the same amounts, then
+    turned about the origin.
+
+    Parameters
+    ----------
+    n_samples, n_target : int, default=300, None
+        Number of rows of each domain, half in each moon; None means `n_samples`.
+    rotation : float, default=35.0
+        Angle from source to target, in degrees, counter-clockwise.
+    noise : float, default=0.05
+        Standard deviation of the Gaussian noise, before the enlargement.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draw.
+
+    Returns
+    -------
+    X_source, y_source : ndarray of shape (n_samples, 2), ndarray of shape (n_samples,)
+        Source rows and their labels: 0 for the upper moon, 1 for the lower.
+    X_target, y_target : ndarray of shape (n_target, 2), ndarray of shape (n_target,)
+        Target rows, and their labels for the final score only.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    References
+    ----------
+    Y. Ganin et al. (2016). "Domain-Adversarial Training of Neural Networks." JMLR 17(59), sec. 5.1.
+
+    Examples
+    --------
+    >>> from skdann.datasets import make_inter_twinning_moons
+    >>> X_source, y_source, X_target, y_target = make_inter_twinning_moons(random_state=0)
+    >>> X_source.shape, X_target.shape
+    ((300, 2), (300, 2))
+    """
+    n_target = _check_sizes(n_samples, n_target)
+    check_number("rotation", rotation, example=35.0)
+    check_number("noise", noise, minimum=0, example=0.05)
+    rng = _make_rng(random_state)
+    X_source, y_source = make_moons(n_samples, noise=noise, random_state=rng)
+    X_target, y_target = make_moons(n_target, noise=noise, random_state=rng)
+    center = X_source.mean(axis=0)
+    cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
+    turn = np.array([[cos, sin], [-sin, cos]])  # of rows, from the right
+    return 2 * (X_source - center), y_source, 2 * (X_target - center) @ turn, y_target
+
+
+def make_covariate_shift(
+    n_samples: int = 500,
+    *,
+    n_target: int | None = None,
+    n_features: int = 2,
+    shift: float = 2.0,
+    flip_y: float = 0.0,
+    random_state: _Seed = None,
+) -> tuple[_Array, _Array, _Array, _Array]:
+    """Make two domains with equal p(y | x) and different p(x).
+
+    Features are independent and normal with mean 0 and variance 1, but the first has mean `shift`
+    in the target. In both domains the label is 1 where ``x[1] > sin(x[0])`` and 0 elsewhere. The
+    density ratio p_T(x) / p_S(x) is ``exp(shift * x[0] - shift**2 / 2)``.
+
+    Parameters
+    ----------
+    n_samples, n_target : int, default=500, None
+        Number of rows of each domain; None means `n_samples`.
+    n_features : int, default=2
+        Number of columns, at least 2; those after the second say nothing of the label.
+    shift : float, default=2.0
+        Distance between the domains, in standard deviations.
+    flip_y : float, default=0.0
+        Probability with which a label is replaced by the other one, in both domains.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draw.
+
+    Returns
+    -------
+    X_source, y_source : ndarray of shape (n_samples, n_features), ndarray of shape (n_samples,)
+        Source rows and their labels, 0 or 1.
+    X_target, y_target : ndarray of shape (n_target, n_features), ndarray of shape (n_target,)
+        Target rows, and their labels for the final score only.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    Examples
+    --------
+    >>> from skdann.datasets import make_covariate_shift
+    >>> X_source, y_source, X_target, y_target = make_covariate_shift(random_state=0)
+    >>> bool(X_target[:, 0].mean() > X_source[:, 0].mean() + 1.5)
+    True
+    """
+    n_target = _check_sizes(n_samples, n_target, n_features)
+    check_number("shift", shift, example=2.0)
+    check_number("flip_y", flip_y, minimum=0, maximum=1, example=0.1)
+    rng = _make_rng(random_state)
+
+    def draw(n_rows: int, mean: float) -> tuple[_Array, _Array]:
+        X = rng.standard_normal((n_rows, n_features))
+        X[:, 0] += mean
+        is_flipped = rng.uniform(size=n_rows) < flip_y
+        return X, ((X[:, 1] > np.sin(X[:, 0])) ^ is_flipped).astype(np.int64)
+
+    return *draw(n_samples, 0.0), *draw(n_target, shift)
+
+
+def make_label_shift(
+    n_samples: int = 500,
+    *,
+    n_target: int | None = None,
+    n_features: int = 2,
+    source_priors: Sequence[float] = (0.5, 0.5),
+    target_priors: Sequence[float] = (0.2, 0.8),
+    class_sep: float = 2.0,
+    random_state: _Seed = None,
+) -> tuple[_Array, _Array, _Array, _Array]:
+    """Make two domains with equal p(x | y) and different p(y).
+
+    Each class is a normal cloud of variance 1. The centres lie on a circle in the first two
+    features, with `class_sep` between neighbours.
+
+    Parameters
+    ----------
+    n_samples, n_target : int, default=500, None
+        Number of rows of each domain; None means `n_samples`.
+    n_features : int, default=2
+        Number of columns, at least 2; those after the second say nothing of the label.
+    source_priors, target_priors : sequence of n_classes floats, default=(0.5, 0.5), (0.2, 0.8)
+        Share of each class in each domain, with sum 1; two or more classes. The data hold these
+        shares exactly, but for rounding to whole rows.
+    class_sep : float, default=2.0
+        Distance between the centres of neighbouring classes, in standard deviations.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draw.
+
+    Returns
+    -------
+    X_source, y_source : ndarray of shape (n_samples, n_features), ndarray of shape (n_samples,)
+        Source rows and their labels, 0 to n_classes - 1.
+    X_target, y_target : ndarray of shape (n_target, n_features), ndarray of shape (n_target,)
+        Target rows, and their labels for the final score only.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or the priors have different lengths.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdann.datasets import make_label_shift
+    >>> _, y_source, _, y_target = make_label_shift(
+    ...     100, source_priors=(0.2, 0.3, 0.5), target_priors=(0.6, 0.3, 0.1), random_state=0
+    ... )
+    >>> np.bincount(y_source), np.bincount(y_target)
+    (array([20, 30, 50]), array([60, 30, 10]))
+    """
+    n_target = _check_sizes(n_samples, n_target, n_features)
+    check_number("class_sep", class_sep, minimum=0, example=2.0)
+    p_source = _check_priors("source_priors", source_priors)
+    p_target = _check_priors("target_priors", target_priors)
+    n_classes = len(p_source)
+    if len(p_target) != n_classes:
+        raise ValueError(
+            f"source_priors has {n_classes} classes but target_priors has {len(p_target)};"
+            " pass one prior per class to both, 0 for a class that a domain lacks."
+        )
+    rng = _make_rng(random_state)
+    angles = 2 * np.pi * np.arange(n_classes) / n_classes
+    centers = np.zeros((n_classes, n_features))
+    centers[:, :2] = np.column_stack([np.cos(angles), np.sin(angles)])
+    centers *= class_sep / (2 * np.sin(np.pi / n_classes))
+
+    def draw(n_rows: int, priors: _Array) -> tuple[_Array, _Array]:
+        y = rng.permutation(np.repeat(np.arange(n_classes), _round_shares(n_rows, priors)))
+        return centers[y] + rng.standard_normal((n_rows, n_features)), y
+
+    return *draw(n_samples, p_source), *draw(n_target, p_target)
+
+
+def _check_sizes(n_samples: int, n_target: int | None, n_features: int = 2) -> int:
+    """Check the numbers of rows and columns and return the number of target rows."""
+    n_target = n_samples if n_target is None else n_target
+    check_number("n_samples", n_samples, minimum=2, is_integer=True, example=300)
+    check_number("n_target", n_target, minimum=2, is_integer=True, example=300)
+    check_number("n_features", n_features, minimum=2, is_integer=True, example=2)
+    return n_target
+
+
+def _check_priors(name: str, priors: Sequence[float]) -> _Array:
+    """Return class priors as an array of floats, or raise."""
+    try:
+        array = np.asarray(priors, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 1 or len(array) < 2 or not (array >= 0).all() or abs(array.sum() - 1) > 1e-6:
+        raise ValueError(
+            f"{name}={priors!r} is not a sequence of two or more numbers >= 0 with sum 1;"
+            f" pass the share of each class, e.g. {name}=(0.3, 0.7)."
+        )
+    return array
+
+
+def _make_rng(random_state: _Seed) -> np.random.RandomState:
+    """Return the generator of a seed; None gives a fresh one, never numpy's global one."""
+    rng: np.random.RandomState = check_random_state(
+        np.random.RandomState() if random_state is None else random_state
+    )
+    return rng
+
+
+def _round_shares(n_rows: int, shares: _Array) -> _Array:
+    """Split n_rows by shares into whole numbers; the largest remainders are rounded up."""
+    exact = n_rows * shares / shares.sum()
+    counts: _Array = np.floor(exact).astype(np.int64)
+    counts[np.argsort(counts - exact, kind="stable")[: n_rows - counts.sum()]] += 1
+    return counts

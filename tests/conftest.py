@@ -1,0 +1,79 @@
+"""What several test modules share: small data, a small classifier, equality of two fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from skdann import DANNClassifier
+from skdann._engine import DANNNet
+
+# A shared machine is slow at times; a property does not fail for that.
+settings.register_profile("skdann", deadline=None)
+settings.load_profile("skdann")
+
+
+class Domains(NamedTuple):
+    """Rows of two domains; both have 40 rows and 4 columns, so that nothing tells them apart."""
+
+    X_source: np.ndarray
+    y_source: np.ndarray
+    X_target: np.ndarray
+    y_target: np.ndarray
+
+
+@pytest.fixture
+def domains() -> Domains:
+    rng = np.random.default_rng(0)
+    X_source = rng.normal(size=(40, 4))
+    X_target = rng.normal(loc=(0.5, 0.0, -0.5, 0.0), size=(40, 4))
+    y_source, y_target = (X[:, 0] + X[:, 1] > 0.1 for X in (X_source, X_target))
+    return Domains(X_source, y_source.astype(int), X_target, y_target.astype(int))
+
+
+@pytest.fixture
+def make_clf() -> Callable[..., DANNClassifier]:
+    """Make a classifier that is small and quick, but adversarial, dropping and of many steps."""
+
+    def make(**params: Any) -> DANNClassifier:
+        small = {
+            "feature_extractor": (8,),
+            "domain_classifier": (4,),
+            "dropout": 0.1,
+            "max_epochs": 2,
+            "batch_size": 16,
+            "random_state": 0,
+        }
+        return DANNClassifier(**{**small, **params})
+
+    return make
+
+
+@pytest.fixture
+def assert_same_fit() -> Callable[[DANNClassifier, DANNClassifier], None]:
+    """Assert that two classifiers have the same weights, bit for bit, and had the same losses."""
+
+    def check(first: DANNClassifier, second: DANNClassifier) -> None:
+        own, other = first.module_.state_dict(), second.module_.state_dict()
+        assert list(own) == list(other)
+        for name, value in own.items():
+            assert torch.equal(value, other[name]), f"{name} differs"
+        losses = [[row["train_loss"] for row in clf.history_] for clf in (first, second)]
+        assert losses[0] == losses[1]
+
+    return check
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail the test if training begins."""
+
+    def begin(*args: Any, **kwargs: Any) -> None:
+        pytest.fail("training began")  # not an Exception, so pytest.raises lets it through
+
+    monkeypatch.setattr(DANNNet, "fit_loop", begin)
