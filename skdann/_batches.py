@@ -115,6 +115,7 @@ class DomainBatches:
             len(generators),
         )
         self.n_steps = -(-self.n_source // batch_size)
+        self.max_size = -(-self.n_source // self.n_steps)
         self.X: Any = X if sp.issparse(X) else torch.from_numpy(X).to(self.device)
         self.y = torch.from_numpy(y).to(self.device)
         self.domain = torch.from_numpy(domain).to(self.device)
@@ -147,7 +148,7 @@ class DomainBatches:
         all_weights = np.ones(len(domain))
         own = domain[: len(weight)]
         mass = np.bincount(own[source_rows], weights=weight[source_rows], minlength=n_domains)
-        all_weights[: len(weight)] = weight * self.n_source / np.maximum(mass[own], 1e-300)
+        all_weights[: len(weight)] = weight * self.n_source / np.where(mass > 0, mass, 1.0)[own]
         return all_weights * 2.0 / n_domains
 
     def epoch(self) -> Iterator[Batch]:

@@ -62,6 +62,7 @@ STREAMS = (
 BLOCK_ROWS = 4096
 ROW_MULTIPLE = 64
 FLUSH_STEPS = 256
+PRODUCTS_PER_THREAD = 2e8
 
 
 def spawn_generators(seed: int) -> dict[str, torch.Generator]:
@@ -71,6 +72,26 @@ def spawn_generators(seed: int) -> dict[str, torch.Generator]:
         name: torch.Generator().manual_seed(int(own))
         for name, own in zip(STREAMS, seeds, strict=True)
     }
+
+
+@contextlib.contextmanager
+def suited_threads(n_products: float) -> Iterator[None]:
+    """Compute on one thread where a step is small, and give the caller's threads back.
+
+    Waiting for one another costs threads more than they gain below about `PRODUCTS_PER_THREAD`
+    multiplications a step, ten times more where cores are busy. One thread also gives equal bits
+    wherever the fit runs. Never more threads than the caller allows.
+    """
+    allowed = torch.get_num_threads()
+    wanted = 1 if n_products < PRODUCTS_PER_THREAD else allowed
+    if wanted == allowed:
+        yield
+        return
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(allowed)
 
 
 class FitData(NamedTuple):
@@ -245,7 +266,8 @@ domain_label_smoothing, adversarial, domain_steps
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
         n_whole = len(self.history)
         try:
-            with self._user_generators():
+            n_products = 2 * batches.max_size * self._count_weights()
+            with self._user_generators(), suited_threads(n_products):
                 for _epoch in range(self.max_epochs if epochs is None else epochs):
                     self.notify("on_epoch_begin", **on_epoch)
                     self.run_single_epoch(
@@ -259,6 +281,9 @@ domain_label_smoothing, adversarial, domain_steps
             del self.history[n_whole:]
             raise
         return self
+
+    def _count_weights(self) -> int:
+        return sum(parameter.numel() for parameter in self.module_.parameters())
 
     def _batches(self, fit_data: FitData) -> DomainBatches:
         data = fit_data.data
@@ -511,24 +536,28 @@ domain_label_smoothing, adversarial, domain_steps
         n_rows : int
             Most rows in a block.
         """
+        with suited_threads(min(n_rows, X.shape[0]) * self._count_weights()):
+            for start in range(0, X.shape[0], n_rows):
+                rows = slice(start, start + n_rows)
+                yield self._infer_block(X[rows], None if domain is None else domain[rows], what)
+
+    def _infer_block(self, X: Any, domain: np.ndarray | None, what: str) -> np.ndarray:
+        size = X.shape[0]
+        dense = np.zeros((-(-size // ROW_MULTIPLE) * ROW_MULTIPLE, X.shape[1]), np.float32)
+        dense[:size] = X.toarray() if sp.issparse(X) else X
+        rows = None
+        if domain is not None:
+            padded = np.full(len(dense), self.n_domains, dtype=np.int64)
+            padded[:size] = domain
+            rows = Rows(0, torch.from_numpy(padded).to(self.device))
         module = self.module_
-        for start in range(0, X.shape[0], n_rows):
-            block = X[start : start + n_rows]
-            size = block.shape[0]
-            dense = np.zeros((-(-size // ROW_MULTIPLE) * ROW_MULTIPLE, X.shape[1]), np.float32)
-            dense[:size] = block.toarray() if sp.issparse(block) else block
-            rows = None
-            if domain is not None:
-                padded = np.full(len(dense), self.n_domains, dtype=np.int64)
-                padded[:size] = domain[start : start + n_rows]
-                rows = Rows(0, torch.from_numpy(padded).to(self.device))
-            with torch.inference_mode():
-                output = module.extract_features(torch.from_numpy(dense).to(self.device), rows)
-                if what == "labels":
-                    output = module.predict_labels(output, rows)
-                elif what == "domains":
-                    output = module.classify_domains(module.condition(output, rows), rows)
-            yield output[:size].cpu().numpy()
+        with torch.inference_mode():
+            output = module.extract_features(torch.from_numpy(dense).to(self.device), rows)
+            if what == "labels":
+                output = module.predict_labels(output, rows)
+            elif what == "domains":
+                output = module.classify_domains(module.condition(output, rows), rows)
+        return output[:size].cpu().numpy()
 
 
 class _EpochSums:

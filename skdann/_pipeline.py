@@ -24,6 +24,8 @@ class DomainPipeline(Pipeline):
         As in :class:`sklearn.pipeline.Pipeline`.
     """
 
+    steps: list[tuple[str, Any]]
+
     def fit(self, X, y=None, **params):
         """Fit the transformers on the source rows, then the last step on both domains.
 

@@ -32,11 +32,15 @@ class Rows(NamedTuple):
 
 def rows_of(source_sizes, target_sizes):
     n_source, n_rows = sum(source_sizes), sum(source_sizes) + sum(target_sizes)
-    domain = np.repeat(np.arange(len(source_sizes) + len(target_sizes)), [*source_sizes, *target_sizes])
+    domain = np.repeat(
+        np.arange(len(source_sizes) + len(target_sizes)), [*source_sizes, *target_sizes]
+    )
     domain[:n_source] = np.random.default_rng(0).permutation(domain[:n_source])
     X = np.stack([np.arange(n_rows), domain, np.sin(np.arange(n_rows))], axis=1)
     y = np.arange(n_source) % 3
-    return Rows(X.astype(np.float32), y, domain, len(source_sizes) + len(target_sizes), len(target_sizes))
+    return Rows(
+        X.astype(np.float32), y, domain, len(source_sizes) + len(target_sizes), len(target_sizes)
+    )
 
 
 def generators(seed=0):
@@ -120,7 +124,9 @@ def test_a_step_has_as_many_target_rows_in_equal_shares(n_source, target_sizes, 
 
 @quickly
 @given(sizes, st.lists(sizes, min_size=1, max_size=3), any_batch_size, st.integers(1, 4))
-def test_target_rows_come_in_whole_passes_across_epochs(n_source, target_sizes, batch_size, n_epochs):
+def test_target_rows_come_in_whole_passes_across_epochs(
+    n_source, target_sizes, batch_size, n_epochs
+):
     rows = rows_of([n_source], target_sizes)
     batches = batches_of(rows, batch_size)
     seen = np.zeros(len(rows.X), dtype=int)
@@ -147,7 +153,9 @@ def test_fields_belong_to_their_rows(source_sizes, target_sizes, batch_size):
         assert_array_equal(batch.rows.domain.numpy(), rows.domain[both])
         assert batch.label_weight.shape == (len(source),)
         assert batch.domain_weight.shape == (len(both),)
-        assert batch.x.dtype == batch.label_weight.dtype == batch.domain_weight.dtype == torch.float32
+        assert (
+            batch.x.dtype == batch.label_weight.dtype == batch.domain_weight.dtype == torch.float32
+        )
 
 
 def test_orders_are_shuffled_anew_each_epoch():
@@ -165,9 +173,7 @@ def test_orders_are_shuffled_anew_each_epoch():
 
 def test_the_source_order_is_the_same_with_and_without_a_target():
     alone, beside = rows_of([37], []), rows_of([37], [11])
-    for one, other in zip(
-        batches_of(alone, 8).epoch(), batches_of(beside, 8).epoch(), strict=True
-    ):
+    for one, other in zip(batches_of(alone, 8).epoch(), batches_of(beside, 8).epoch(), strict=True):
         n_source = one.rows.n_source
         assert_array_equal(one.x.numpy(), other.x[:n_source].numpy())
         assert_array_equal(one.label_weight.numpy(), other.label_weight.numpy())
@@ -192,7 +198,9 @@ def totals(batches, rows):
     for batch in batches.epoch():
         source, target = numbers(batch)
         label[source] += batch.label_weight.numpy() * batch.rows.n_source
-        np.add.at(domain, np.concatenate([source, target]), batch.domain_weight.numpy() * len(source))
+        np.add.at(
+            domain, np.concatenate([source, target]), batch.domain_weight.numpy() * len(source)
+        )
     return label, domain
 
 
@@ -201,7 +209,9 @@ def totals(batches, rows):
 def test_each_domain_has_an_equal_share_of_every_step(n_source, target_sizes, batch_size):
     rows = rows_of([n_source], target_sizes)
     for batch in batches_of(rows, batch_size).epoch():
-        share = np.bincount(batch.rows.domain, weights=batch.domain_weight, minlength=rows.n_domains)
+        share = np.bincount(
+            batch.rows.domain, weights=batch.domain_weight, minlength=rows.n_domains
+        )
         assert_allclose(share, 2 / rows.n_domains, rtol=1e-5)
         assert_allclose(batch.label_weight.sum(), 1.0, rtol=1e-5)
         # within a domain every row counts alike
@@ -217,7 +227,9 @@ def test_each_domain_has_an_equal_share_of_every_step(n_source, target_sizes, ba
     st.booleans(),
     st.integers(0, 99),
 )
-def test_domains_count_alike_over_an_epoch(source_sizes, target_sizes, batch_size, is_weighted, seed):
+def test_domains_count_alike_over_an_epoch(
+    source_sizes, target_sizes, batch_size, is_weighted, seed
+):
     rows = rows_of(source_sizes, target_sizes)
     n_source = len(rows.y)
     weight = np.random.default_rng(seed).uniform(0.1, 5.0, n_source) if is_weighted else None
@@ -240,7 +252,9 @@ def test_class_weights_count_in_the_label_loss_alone():
     label, domain = totals(
         batches_of(rows, 5, sample_weight=weight, class_weight=np.array([0.0, 1.0, 3.0])), rows
     )
-    assert_allclose(label[:12], weight / weight.mean() * np.array([0.0, 1.0, 3.0])[rows.y], rtol=1e-5)
+    assert_allclose(
+        label[:12], weight / weight.mean() * np.array([0.0, 1.0, 3.0])[rows.y], rtol=1e-5
+    )
     assert_array_equal(domain, totals(batches_of(rows, 5, sample_weight=weight), rows)[1])
 
 

@@ -134,6 +134,12 @@ def test_reversal_turns_the_path_through_it_alone():
     closely(both, gradient(curved, x) - 0.3 * gradient(lambda x: curved(2.0 * x), x))
 
 
+def test_layers_that_work_in_place_may_follow():
+    x = normal(5)
+    reversed_ = gradient(lambda x: nn.ReLU(inplace=True)(gradient_reversal(x.sin(), 0.5)).sum(), x)
+    closely(reversed_, -0.5 * gradient(lambda x: x.sin().relu().sum(), x))
+
+
 def test_reversal_as_a_layer():
     layer, x = GradientReversal(0.25), normal(5)
     closely(gradient(lambda x: curved(layer(x)), x), -0.25 * gradient(curved, x))

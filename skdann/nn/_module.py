@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -154,7 +154,7 @@ class _LayerFactory(NamedTuple):
         return RowsSequential(*layers)
 
 
-def _from_user(spec: nn.Module | Callable[..., nn.Module], name: str, *widths: int) -> nn.Module:
+def _from_user(spec: Any, name: str, *widths: int) -> nn.Module:
     """Copy the user's module, or make one: called with the widths, or with nothing."""
     if isinstance(spec, nn.Module):
         return copy.deepcopy(spec)
@@ -205,7 +205,7 @@ def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, 
     return int(shape[1])
 
 
-def is_sizes(spec: object) -> bool:
+def is_sizes(spec: object) -> TypeGuard[Sequence[int]]:
     """Whether a network is given by hidden layer sizes rather than by a module."""
     return isinstance(spec, tuple | list)
 
@@ -267,10 +267,10 @@ def build_dann_module(
     ) -> tuple[nn.Module, int]:
         n_out = None if allowed is None else allowed[0]
         if is_sizes(spec):
-            built = make.mlp(n_in, spec, n_out, norm, stream(name))  # type: ignore[arg-type]
-            return built, n_out or (spec[-1] if spec else n_in)
+            built = make.mlp(n_in, spec, n_out, norm, stream(name))
+            return built, n_out or ([n_in, *spec][-1])
         widths = (n_in,) if n_out is None else (n_in, n_out)
-        built = _from_user(spec, name, *widths)  # type: ignore[arg-type]
+        built = _from_user(spec, name, *widths)
         return built, _output_width(built, name, n_in, allowed)
 
     extractor, width = network(
