@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from scipy.special import expit, log_softmax, softmax
 from sklearn.base import (
     BaseEstimator,
@@ -18,8 +20,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skdann._callbacks import AdaptedEarlyStopping
 from skdann._compat import Interval, StrOptions
-from skdann._engine import OPTIMIZERS, AdaptedEarlyStopping, DANNNet, FitData
+from skdann._engine import OPTIMIZERS, DANNNet, FitData, spawn_generators
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
 from skdann._validation import DomainData, check_domain_vector, check_domains, class_weights
 from skdann.nn._module import ACTIVATIONS, build_dann_module, is_sizes
@@ -309,7 +312,6 @@ class DANNClassifier(
             The estimator then stays as it was.
         """
         self._check_params()
-        is_continued = self.warm_start and hasattr(self, "net_")
         data = check_domains(
             X_source,
             y_source,
@@ -318,12 +320,15 @@ class DANNClassifier(
             sample_domain=sample_domain,
             estimator=type(self).__name__,
         )
+        is_continued = self.warm_start and hasattr(self, "net_")
+        seed = self.net_.seed if is_continued else self._seed()
+        fit_data = self._fit_data(data, seed if self.early_stopping else None)
         if is_continued:
-            net = self._continued_net(data, "warm_start=True goes on with an earlier fit")
+            net = self._continued_net(data, "warm_start=True", self.early_stopping)
             net.n_epochs_done_ = 0
         else:
-            net = self._new_net(data)
-        return self._train(net, data, self.max_epochs)
+            net = self._new_net(data, seed, self.early_stopping)
+        return self._train(net, fit_data, self.max_epochs)
 
     def partial_fit(
         self,
@@ -387,11 +392,12 @@ class DANNClassifier(
             classes=classes,
             estimator=type(self).__name__,
         )
+        fit_data = self._fit_data(data, None)
         if is_first:
-            net = self._new_net(data)
+            net = self._new_net(data, self._seed(), stops_early=False)
         else:
-            net = self._continued_net(data, "partial_fit goes on with earlier calls")
-        return self._train(net, data, 1, is_partial=True)
+            net = self._continued_net(data, "partial_fit", stops_early=False)
+        return self._train(net, fit_data, 1)
 
     def _check_params(self) -> None:
         """Check the hyper-parameters, before any data is looked at."""
@@ -406,6 +412,7 @@ class DANNClassifier(
                     f"{name}={spec!r} must hold positive integers, the sizes of hidden layers; or "
                     "give a torch module."
                 )
+        _check_device(self.device)
         check_schedule("lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES)
         check_schedule("lr_schedule", self.lr_schedule, LR_SCHEDULES)
 
@@ -417,7 +424,7 @@ class DANNClassifier(
             return int(self.random_state)
         return int(self.random_state.randint(2**31 - 1))
 
-    def _new_net(self, data: DomainData) -> DANNNet:
+    def _new_net(self, data: DomainData, seed: int, stops_early: bool) -> DANNNet:
         """Build the net for data of this shape."""
         if isinstance(self.optimizer, str):
             optimizer, options = OPTIMIZERS[self.optimizer]
@@ -438,22 +445,21 @@ class DANNClassifier(
             "conditioning": self.conditioning,
         }
         net = DANNNet(
-            build_dann_module,
-            seed=self._seed(),
+            functools.partial(build_dann_module, **module),
+            seed=seed,
             n_domains=len(data.domains),
             n_targets=data.n_targets,
             has_user_modules=not all(is_sizes(spec) for spec in networks.values()),
             optimizer=optimizer,
-            **{f"module__{name}": value for name, value in module.items()},
             **{f"optimizer__{name}": value for name, value in options.items()},
-            **self._training_params(),
+            **self._training_params(stops_early),
         )
         return net.initialize()
 
-    def _training_params(self) -> dict[str, Any]:
+    def _training_params(self, stops_early: bool) -> dict[str, Any]:
         """Return the hyper-parameters of the net that may change between calls."""
         callbacks = list(self.callbacks or ())
-        if self.early_stopping:
+        if stops_early:
             stopping = AdaptedEarlyStopping(
                 patience=self.patience, load_best=True, sink=print if self.verbose > 1 else _silent
             )
@@ -479,30 +485,58 @@ class DANNClassifier(
             **{name: getattr(self, name) for name in names},
         }
 
-    def _continued_net(self, data: DomainData, what: str) -> DANNNet:
+    def _continued_net(self, data: DomainData, what: str, stops_early: bool) -> DANNNet:
         """Copy the fitted net to train on, after checking that the data fits it."""
-        for name, own, given in (
+        names = getattr(self, "feature_names_in_", None)
+        for kind, own, given in (
             ("features", self.n_features_in_, data.n_features),
+            ("feature names", None if names is None else names.tolist(), _as_list(data)),
             ("classes", self.classes_.tolist(), data.classes.tolist()),
             ("domains", self.domains_.tolist(), data.domains.tolist()),
         ):
-            if own != given:
+            is_unnamed = kind == "feature names" and (own is None or given is None)
+            if own != given and not is_unnamed:
                 raise ValueError(
-                    f"X has {given} {name}, but {type(self).__name__} is expecting {own} {name} as "
-                    f"input: {what}, which cannot change them; fit a new estimator."
+                    f"X has {given} {kind}, but {type(self).__name__} is expecting {own} {kind} as "
+                    f"input: {what} goes on with an earlier fit and cannot change them; give the "
+                    "same, in the same order, or fit a new estimator."
                 )
         net = copy.deepcopy(self.net_)
-        for name, value in self._training_params().items():
+        for name, value in self._training_params(stops_early).items():
             setattr(net, name, value)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = self.lr
         net._initialize_callbacks()
         return net
 
-    def _train(self, net: DANNNet, data: DomainData, n_epochs: int, is_partial: bool = False):
-        """Train the net, and take over its results once all went well."""
+    def _fit_data(self, data: DomainData, split_seed: int | None) -> FitData:
+        """Add what the hyper-parameters say of the rows: class weights, and rows held out."""
         train, valid = np.arange(data.n_source), np.arange(0)
-        if self.early_stopping and not is_partial:
-            train, valid = self._split(net, data)
-        fit_data = FitData(data, train, valid, class_weights(self.class_weight, data))
+        if split_seed is not None:
+            train, valid = self._split(data, split_seed)
+        return FitData(data, train, valid, class_weights(self.class_weight, data))
+
+    def _split(self, data: DomainData, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Hold out source rows, by class where every class has enough of them."""
+        n_valid = max(1, round(self.validation_fraction * data.n_source))
+        if n_valid >= data.n_source:
+            raise ValueError(
+                f"early_stopping holds out {n_valid} of {data.n_source} source rows and leaves "
+                "none to train on; lower validation_fraction or set early_stopping=False."
+            )
+        can_stratify = np.bincount(data.y).min() > 1 and n_valid >= len(data.classes)
+        can_stratify &= data.n_source - n_valid >= len(data.classes)
+        train, valid = train_test_split(
+            np.arange(data.n_source),
+            test_size=n_valid,
+            stratify=data.y if can_stratify else None,
+            random_state=spawn_generators(seed)["validation"].initial_seed() % 2**32,
+        )
+        return np.sort(train), np.sort(valid)
+
+    def _train(self, net: DANNNet, fit_data: FitData, n_epochs: int):
+        """Train the net, and take over its results once all went well."""
+        data = fit_data.data
         net.n_epochs_planned_ = n_epochs
         net.partial_fit(fit_data, None, epochs=n_epochs)
         net.check_weights()
@@ -519,25 +553,6 @@ class DANNClassifier(
         self.n_epochs_ = len(self.history_)
         self._n_features_out = self._count_features_out()
         return self
-
-    def _split(self, net: DANNNet, data: DomainData) -> tuple[np.ndarray, np.ndarray]:
-        """Hold out source rows, by class where every class has enough of them."""
-        n_valid = max(1, round(self.validation_fraction * data.n_source))
-        if n_valid >= data.n_source:
-            raise ValueError(
-                f"early_stopping holds out {n_valid} of {data.n_source} source rows and leaves "
-                "none to train on; lower validation_fraction or set early_stopping=False."
-            )
-        can_stratify = np.bincount(data.y).min() > 1 and n_valid >= len(data.classes)
-        can_stratify &= data.n_source - n_valid >= len(data.classes)
-        seed = net.generators_[0]["validation"].initial_seed() % 2**32
-        train, valid = train_test_split(
-            np.arange(data.n_source),
-            test_size=n_valid,
-            stratify=data.y if can_stratify else None,
-            random_state=seed,
-        )
-        return np.sort(train), np.sort(valid)
 
     def _count_features_out(self) -> int:
         rows = np.zeros((1, self.n_features_in_), dtype=np.float32)
@@ -670,6 +685,22 @@ class DANNClassifier(
             is_target = expit(logits)
             return np.hstack([1.0 - is_target, is_target])
         return softmax(logits, axis=1)
+
+
+def _as_list(data: DomainData) -> list[str] | None:
+    return None if data.feature_names is None else data.feature_names.tolist()
+
+
+def _check_device(device: str) -> None:
+    """Raise unless torch knows the device and it is there."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device={device!r} is not there ({reason}); give a torch device of this machine, such "
+            "as 'cpu' or, with a GPU and a torch built for it, 'cuda'."
+        ) from error
 
 
 def _silent(*args: Any, **kwargs: Any) -> None:

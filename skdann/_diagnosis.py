@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from skdann.metrics import (
     _density_ratio,
     _draw_seed,
     _linear_classifier,
+    _match_target,
     _out_of_fold,
     _pool_domains,
     effective_sample_size,
@@ -39,7 +41,6 @@ MAX_COLUMNS = 1000  # whose distributions are compared: those whose means differ
 N_SHOWN = 5  # columns listed
 
 _Array = NDArray[Any]
-_Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 
 
 class ColumnShift(NamedTuple):
@@ -107,9 +108,10 @@ class Diagnosis:
 
     @property
     def is_alike(self) -> bool:
-        """Whether the columns hardly tell the domains apart, two deviations of chance allowed."""
+        """Whether the columns hardly tell the domains apart, chance allowed for."""
+        # three deviations of the AUC of a fixed score; one out of fold varies nearly twice as much
         n, m = self.n_source, self.n_target
-        return self.input_auc < 0.5 + max(0.05, 2 * ((n + m + 1) / (12 * n * m)) ** 0.5)
+        return self.input_auc < 0.5 + max(0.05, 3 * ((n + m + 1) / (12 * n * m)) ** 0.5)
 
     @property
     def is_label_shift(self) -> bool:
@@ -145,29 +147,40 @@ class Diagnosis:
         label = max(self.source_shares, key=lambda k: self.target_shares[k] - self.source_shares[k])
         return _Move(label, self.source_shares[label], self.target_shares[label])
 
-    def _tables(self) -> list[_Table]:
-        """Title, header and rows of each part of the report."""
-        auc = [
-            ("columns", f"{self.input_auc:.2f}"),
-            ("columns, class shares matched", f"{self.reweighted_auc:.2f}"),
-            ("features", f"{self.feature_auc:.2f}"),
-        ]
-        shift = [(c.name, f"{c.ks:.2f}", f"{c.mean_shift:+.2f} SD") for c in self.columns]
-        shares = [
-            (f"{k}", f"{s:.0%}", f"{self.target_shares[k]:.0%}", f"{self.predicted_shares[k]:.0%}")
-            for k, s in self.source_shares.items()
-        ]
+    def _tables(self) -> list[list[tuple[str, ...]]]:
+        """Rows of each part of the report, the header first."""
+        shares = self.source_shares, self.target_shares, self.predicted_shares
+        losses = f"{self.first_label_loss:.2f} to {self.label_loss:.2f}"
         training = [
-            ("lambda at the end", f"{self.lambda_:.2g}"),
-            ("label loss, first to last", f"{self.first_label_loss:.2f} to {self.label_loss:.2f}"),
+            ("lambda, at the end", f"{self.lambda_:.2g}"),
+            ("label loss, first to last", losses),
             ("domain accuracy", f"{self.domain_accuracy:.2f}"),
-            ("effective source rows", f"{self.effective_sample_size:,.0f} of {self.n_source:,}"),
         ]
         return [
-            ("Telling the domains apart", ("", "AUC"), auc),
-            ("Columns that shift most", ("", "KS", "mean"), shift or [("none beyond chance",)]),
-            ("Class shares", ("", "source", "target, estimated", "target, predicted"), shares),
-            ("Training", ("", ""), training),
+            [
+                ("Telling the domains apart", "AUC"),
+                ("columns", f"{self.input_auc:.2f}"),
+                ("columns, class shares matched", f"{self.reweighted_auc:.2f}"),
+                ("features", f"{self.feature_auc:.2f}"),
+            ],
+            [
+                ("Columns that shift most", "KS", "mean"),
+                *((c.name, f"{c.ks:.2f}", f"{c.mean_shift:+.2f} SD") for c in self.columns),
+                *([] if self.columns else [("none beyond chance",)]),
+            ],
+            [
+                ("Class shares", "source", "target, estimated", "target, predicted"),
+                *(
+                    (str(label), *(f"{of[label]:.0%}" for of in shares))
+                    for label in self.source_shares
+                ),
+            ],
+            [
+                ("Weighted to the target", "rows"),
+                ("source rows", f"{self.n_source:,}"),
+                ("worth, effectively", f"{self.effective_sample_size:,.0f}"),
+            ],
+            [("Training", "value"), *(row for row in training if "nan" not in row[1])],
         ]
 
     def _title(self) -> str:
@@ -177,25 +190,24 @@ class Diagnosis:
         )
 
     def __repr__(self) -> str:
-        lines = [self._title()]
-        for title, header, rows in self._tables():
+        tables = self._tables()
+        first = 4 + max(len(row[0]) for table in tables for row in table)
+        lines = [self._title(), ""]
+        lines += [fill(f"* {text}", 79, subsequent_indent="  ") for text in self.findings.values()]
+        for head, *rows in tables:
+            widths = [max(len(name), 12) + 2 for name in head[1:]]
             lines.append("")
-            for first, *cells in [(title, *header[1:]), *(("  " + r[0], *r[1:]) for r in rows)]:
-                widths = [max(len(name), 10) + 2 for name in header[1:]]
-                shown = zip(cells, widths, strict=False)
-                lines.append(f"{first:32}" + "".join(f"{c:>{w}}" for c, w in shown))
-        return "\n".join([*lines, "", *(f"* {text}" for text in self.findings.values())])
+            for name, *cells in (head, *(("  " + row[0], *row[1:]) for row in rows)):
+                aligned = (f"{c:>{w}}" for c, w in zip(cells, widths, strict=False))
+                lines.append(f"{name:{first}}{''.join(aligned)}".rstrip())
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        parts = [f"<p><strong>{escape(self._title())}</strong></p>"]
-        parts += [
-            "<ul>",
-            *(f"<li>{escape(text)}</li>" for text in self.findings.values()),
-            "</ul>",
-        ]
-        for title, header, rows in self._tables():
-            parts.append("<table><thead>" + _html_row((title, *header[1:]), "th") + "</thead>")
-            parts += ["<tbody>", *(_html_row(row, "td") for row in rows), "</tbody></table>"]
+        items = (f"<li>{escape(text)}</li>" for text in self.findings.values())
+        parts = [f"<p><strong>{escape(self._title())}</strong></p>", "<ul>", *items, "</ul>"]
+        for head, *rows in self._tables():
+            parts += ["<table>", f"<thead>{_html_row(head, 'th')}</thead>", "<tbody>"]
+            parts += [*(_html_row(row, "td") for row in rows), "</tbody>", "</table>"]
         return "\n".join(["<div>", *parts, "</div>"])
 
 
@@ -204,44 +216,44 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], bool], str], ...] = (
     (
         "collapse",
         lambda d: d.is_collapsed,
-        "Adaptation harms here: {d.major.after:.0%} of the target rows are predicted as class "
-        "{d.major.label}, which has {d.major.before:.0%} of the source, so the predictions may have "
-        "collapsed. Next: lower lambda_max, and compare with lambda_max=0.",
+        "The predictions may have collapsed: {d.major.after:.0%} of the target rows get class "
+        "{d.major.label}, which has {d.major.before:.0%} of the source. Next: check that the "
+        "target is scaled like the source, lower lambda_max, and compare with lambda_max=0.",
     ),
     (
         "alike",
         lambda d: d.is_alike and not d.is_collapsed,
         "Adaptation has little to gain: the domains are nearly alike (AUC {d.input_auc:.2f}). "
-        "Next: keep lambda_max=0, or the twin that DANNClassifierCV falls back to.",
+        "Next: keep lambda_max=0.",
     ),
     (
         "label_shift",
         lambda d: d.is_label_shift and not d.is_collapsed,
-        "Plain adaptation can harm: label shift is likely. The share of class {d.grown.label} is "
-        "estimated as {d.grown.after:.0%} in the target against {d.grown.before:.0%} in the source, "
-        "and matching the class shares brings the AUC from {d.input_auc:.2f} to "
-        "{d.reweighted_auc:.2f}. Next: compare with lambda_max=0.",
+        "Adaptation can harm: label shift is likely. The share of class {d.grown.label} is "
+        "estimated as {d.grown.after:.0%} in the target against {d.grown.before:.0%} in the "
+        "source, and with the class shares matched the AUC falls from {d.input_auc:.2f} to "
+        "{d.reweighted_auc:.2f}. Next: compare with lambda_max=0, and other normalization than domain_batch.",
     ),
     (
         "not_adapted",
         lambda d: d.is_shifted and not d.lambda_ > 0,
-        "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), not by class shares alone, "
-        "and this network was trained without it. Next: try lambda_max > 0, chosen by "
-        "DANNClassifierCV, which needs no target labels.",
+        "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), not by class shares "
+        "alone, and this network was trained without it. Next: try lambda_max > 0, chosen without "
+        "target labels by DANNClassifierCV.",
     ),
     (
         "features_apart",
         lambda d: d.is_shifted and d.lambda_ > 0 and d.is_apart,
-        "Adaptation may help more: the features still tell the domains apart (AUC "
-        "{d.feature_auc:.2f}, that of the columns {d.input_auc:.2f}). Next: raise lambda_max, or "
-        "train longer (max_epochs), and compare by a scorer of skdann.model_selection.",
+        "Adaptation may help, but has done little yet: the features still tell the domains apart "
+        "(AUC {d.feature_auc:.2f}, the columns {d.input_auc:.2f}). Next: raise lambda_max or "
+        "max_epochs, and compare with lambda_max=0 by a scorer of skdann.model_selection.",
     ),
     (
         "adapted",
         lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart,
-        "Adaptation is likely to help: the domains differ (AUC {d.input_auc:.2f}), not by class "
-        "shares alone, and the features bring them together ({d.feature_auc:.2f}). Next: confirm "
-        "against lambda_max=0 by a scorer of skdann.model_selection.",
+        "Adaptation may help, and took effect: the features tell the domains apart less than the "
+        "columns (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). That does not show that the "
+        "classes match. Next: compare with lambda_max=0 by a scorer of skdann.model_selection.",
     ),
     (
         "flat_features",
@@ -298,31 +310,26 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
     seed = _draw_seed(random_state)
     targets = X_target if isinstance(X_target, tuple) else (X_target,)
     X_source, y = _draw(X_source, y_source, MAX_ROWS, seed)
-    targets = tuple(_draw(rows, None, MAX_ROWS // len(targets), seed)[0] for rows in targets)
+    targets = tuple(
+        _draw(_match_target(X_source, rows), None, MAX_ROWS // len(targets), seed)[0]
+        for rows in targets
+    )
     X, is_target, names = _pool_domains(X_source, targets)
     n_source = int((is_target == 0).sum())
 
-    known = set(np.asarray(estimator.domains_).tolist())
-    parts = [(X_source, int(estimator.domains_[0]))]
-    parts += [(rows, -1 - j if -1 - j in known else None) for j, rows in enumerate(targets)]
-    features, predicted = (
-        np.concatenate([infer(rows, sample_domain=name) for rows, name in parts])
-        for infer in (estimator.transform, estimator.predict)
-    )
+    features, predicted = _infer(estimator, X_source, targets)
     y = predicted[:n_source] if y is None else column_or_1d(y)
     is_class = _is_class(y, estimator.classes_)
     source_shares = is_class.mean(axis=0)
     target_shares = _estimate_shares(X, y, estimator.classes_, seed)
+    predicted_shares = _is_class(predicted[n_source:], estimator.classes_).mean(axis=0)
     weight = np.ones(len(is_target))
     weight[:n_source] = is_class @ (target_shares / np.where(source_shares > 0, source_shares, 1.0))
 
     cv = min(5, max(2, min(n_source, len(is_target) - n_source)))
     proba = _out_of_fold(X, is_target, None, cv, seed)
     feature_proba = _out_of_fold(features, is_target, None, cv, seed)
-    target_features = features[n_source:].astype(np.float64)
-    mean_square = (target_features**2).mean()
     labels = estimator.classes_.tolist()
-    history = getattr(estimator, "history_", None) or [{}]
     return Diagnosis(
         n_source=n_source,
         n_target=len(is_target) - n_source,
@@ -333,16 +340,41 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
         columns=_rank_columns(X, n_source, getattr(estimator, "feature_names_in_", names)),
         source_shares=_by_label(labels, source_shares),
         target_shares=_by_label(labels, target_shares),
-        predicted_shares=_by_label(
-            labels, _is_class(predicted[n_source:], estimator.classes_).mean(axis=0)
-        ),
+        predicted_shares=_by_label(labels, predicted_shares),
         effective_sample_size=effective_sample_size(_density_ratio(proba, is_target)),
-        feature_spread=float((target_features.var(axis=0).mean() / (mean_square or 1.0)) ** 0.5),
-        lambda_=history[-1].get("lambda", np.nan),
-        domain_accuracy=history[-1].get("domain_accuracy", np.nan),
-        label_loss=history[-1].get("label_loss", np.nan),
-        first_label_loss=history[0].get("label_loss", np.nan),
+        feature_spread=_spread(features[n_source:]),
+        **_last_epoch(getattr(estimator, "history_", None)),
     )
+
+
+def _infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Array, _Array]:
+    """Features and predicted labels of the rows of the source and of all targets."""
+    known = set(np.asarray(estimator.domains_).tolist())
+    parts: list[tuple[Any, int | None]] = [(X_source, int(estimator.domains_[0]))]
+    parts += [(rows, -1 - j if -1 - j in known else None) for j, rows in enumerate(targets)]
+    features = [estimator.transform(rows, sample_domain=name) for rows, name in parts]
+    predicted = [estimator.predict(rows, sample_domain=name) for rows, name in parts]
+    return np.concatenate(features), np.concatenate(predicted)
+
+
+def _last_epoch(history: Any) -> dict[str, float]:
+    """Figures of the last epoch, where recorded; without a domain loss there was no adaptation."""
+    if not history:
+        return {}
+    first, last = history[0], history[-1]
+    return {
+        "lambda_": last.get("lambda", np.nan) if "domain_accuracy" in last else 0.0,
+        "domain_accuracy": last.get("domain_accuracy", np.nan),
+        "label_loss": last.get("label_loss", np.nan),
+        "first_label_loss": first.get("label_loss", np.nan),
+    }
+
+
+def _spread(features: _Array) -> float:
+    """Root mean variance over root mean square; 0 for features that are constant."""
+    features = features.astype(np.float64)
+    mean_square = (features**2).mean()
+    return float((features.var(axis=0).mean() / (mean_square or 1.0)) ** 0.5)
 
 
 def _draw(X: Any, y: Any, n_most: int, seed: int) -> tuple[Any, Any]:

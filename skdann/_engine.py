@@ -22,21 +22,23 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
+from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.dataset import Dataset
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from skdann._batches import Batch, DomainBatches
+from skdann._callbacks import ProgressBar
+from skdann._inference import infer_blocks
+from skdann._losses import EpochSums, StepRecord, domain_loss, label_loss
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
+from skdann._threads import suited_threads
 from skdann._validation import DomainData
 from skdann.nn import Rows, gradient_reversal
 
@@ -53,16 +55,12 @@ STREAMS = (
     "domain_classifier",
     "source_dropout",
     "target_dropout",
+    "domain_dropout",
     "source_order",
     "target_order",
     "validation",
     "user_modules",
 )
-
-BLOCK_ROWS = 4096
-ROW_MULTIPLE = 64
-FLUSH_STEPS = 256
-PRODUCTS_PER_THREAD = 2e8
 
 
 def spawn_generators(seed: int) -> dict[str, torch.Generator]:
@@ -72,26 +70,6 @@ def spawn_generators(seed: int) -> dict[str, torch.Generator]:
         name: torch.Generator().manual_seed(int(own))
         for name, own in zip(STREAMS, seeds, strict=True)
     }
-
-
-@contextlib.contextmanager
-def suited_threads(n_products: float) -> Iterator[None]:
-    """Compute on one thread where a step is small, and give the caller's threads back.
-
-    Waiting for one another costs threads more than they gain below about `PRODUCTS_PER_THREAD`
-    multiplications a step, ten times more where cores are busy. One thread also gives equal bits
-    wherever the fit runs. Never more threads than the caller allows.
-    """
-    allowed = torch.get_num_threads()
-    wanted = 1 if n_products < PRODUCTS_PER_THREAD else allowed
-    if wanted == allowed:
-        yield
-        return
-    torch.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(allowed)
 
 
 class FitData(NamedTuple):
@@ -111,49 +89,6 @@ class FitData(NamedTuple):
     train: np.ndarray
     valid: np.ndarray
     class_weight: np.ndarray | None
-
-
-class _StepRecord(NamedTuple):
-    """What a step leaves for the epoch's record; nothing here waits for the device."""
-
-    label_loss: Tensor
-    domain_loss: Tensor | None
-    is_domain_hit: Tensor | None
-
-
-class ProgressBar(Callback):
-    """One bar over the epochs, in a terminal or a notebook."""
-
-    def on_train_begin(self, net: DANNNet, **kwargs: Any) -> None:
-        """Open the bar."""
-        self.bar_ = tqdm(total=net.n_epochs_planned_, unit="epoch", leave=True)
-
-    def on_epoch_end(self, net: DANNNet, **kwargs: Any) -> None:
-        """Advance the bar and show the epoch's figures."""
-        shown = ("label_loss", "valid_loss", "domain_accuracy", "lambda")
-        last = net.history[-1]
-        self.bar_.set_postfix({name: f"{last[name]:.3f}" for name in shown if name in last})
-        self.bar_.update()
-
-    def on_train_end(self, net: DANNNet, **kwargs: Any) -> None:
-        """Close the bar."""
-        self.bar_.close()
-        del self.bar_
-
-
-class AdaptedEarlyStopping(EarlyStopping):
-    """Early stopping that compares epochs only once lambda has come to nine tenths of its end.
-
-    An epoch before that trained for another objective: the source loss is often lowest there, and
-    stopping at it would undo the adaptation.
-    """
-
-    def on_epoch_end(self, net: DANNNet, **kwargs: Any) -> None:
-        """Count the epoch if it is comparable."""
-        end = net.lambda_at(1.0)
-        if net.is_adversarial_ and net.history[-1, "lambda"] < 0.9 * end:
-            return
-        super().on_epoch_end(net, **kwargs)
 
 
 class DANNNet(NeuralNet):
@@ -239,8 +174,11 @@ domain_label_smoothing, adversarial, domain_steps
         device = torch.device(self.device)
         devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            stream = self.generators_[0]["user_modules"]
-            torch.manual_seed(int(torch.randint(2**62, (), generator=stream)))
+            seed = int(torch.randint(2**62, (), generator=self.generators_[0]["user_modules"]))
+            torch.default_generator.manual_seed(seed)
+            for own in devices:
+                with torch.cuda.device(own):
+                    torch.cuda.manual_seed(seed)
             yield
 
     # -- schedules ------------------------------------------------------------------------------
@@ -262,7 +200,7 @@ domain_label_smoothing, adversarial, domain_steps
         """Train for `epochs` epochs; an interrupt drops the epoch it breaks off from history."""
         batches = self._batches(X)
         self.is_adversarial_ = self.n_targets > 0 and self.lambda_max > 0
-        valid = self._valid_dataset(X)
+        valid, valid_domain = self._held_out(X)
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
         n_whole = len(self.history)
         try:
@@ -273,7 +211,7 @@ domain_label_smoothing, adversarial, domain_steps
                     self.run_single_epoch(
                         batches.epoch(), True, "train", self.train_step, n_steps=batches.n_steps
                     )
-                    self._validate(valid)
+                    self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
                     n_whole += 1
                     self.notify("on_epoch_end", **on_epoch)
@@ -312,18 +250,21 @@ domain_label_smoothing, adversarial, domain_steps
     ) -> None:
         """Train on every batch and record the epoch's means."""
         self._set_training(True)
-        is_heard = {name: self._has_listener(name) for name in ("on_batch_begin", "on_batch_end")}
-        sums = _EpochSums()
+        is_heard = self._has_listener("on_batch_begin") or self._has_listener("on_batch_end")
+        sums = EpochSums()
         for index, batch in enumerate(iterator):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
-            if is_heard["on_batch_begin"]:
+            if is_heard:
                 self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
             lambda_ = self._set_progress(progress)
             step = step_fn(batch, lambda_=lambda_)
             sums.add(step["record"])
-            if is_heard["on_batch_end"]:
+            if is_heard:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
                 self.notify("on_batch_end", batch=(batch.x, batch.y), training=training, **step)
+        if not is_heard:  # skorch's Checkpoint reads the last batch of an epoch
+            self.history.new_batch()
+            self.history.record_batch(f"{prefix}_loss", step["loss"].item())
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
 
     def _has_listener(self, name: str) -> bool:
@@ -396,7 +337,7 @@ domain_label_smoothing, adversarial, domain_steps
         self.optimizer_.step(closure)
         return result
 
-    def _losses(self, batch: Batch, lambda_: float) -> tuple[Tensor, Tensor, _StepRecord]:
+    def _losses(self, batch: Batch, lambda_: float) -> tuple[Tensor, Tensor, StepRecord]:
         """Return the loss to differentiate, the class logits, and what to record.
 
         Without adversary the label loss sees the source rows alone, so that a fit with lambda 0 is
@@ -405,7 +346,7 @@ domain_label_smoothing, adversarial, domain_steps
         if not self.n_targets:
             features = self.module_.extract_features(batch.x, batch.rows)
             label_loss, logits = self._label_loss(features, batch)
-            return label_loss, logits, _StepRecord(label_loss.detach(), None, None)
+            return label_loss, logits, StepRecord(label_loss.detach(), None, None)
         if self.is_adversarial_ or self._keeps_domains_apart:
             features = self.module_.extract_features(batch.x, batch.rows)
             label_loss, logits = self._label_loss(features, batch)
@@ -417,7 +358,7 @@ domain_label_smoothing, adversarial, domain_steps
             seen = self._features_at_rest(batch)
         domain_loss, is_hit = self._domain_loss(seen, batch)
         loss = label_loss + self.domain_loss_weight * domain_loss
-        return loss, logits, _StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
+        return loss, logits, StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
 
     @property
     def _keeps_domains_apart(self) -> bool:
@@ -433,35 +374,19 @@ domain_label_smoothing, adversarial, domain_steps
         return seen
 
     def _label_loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean weighted cross-entropy of the source rows, summed over members, and the logits."""
-        rows = _source(batch.rows)
-        logits = self.module_.predict_labels(features[..., : rows.n_source, :], rows)
-        losses = F.cross_entropy(
-            logits.flatten(0, -2),
-            batch.y.flatten(),
-            reduction="none",
-            label_smoothing=self.label_smoothing,
-        )
-        return torch.dot(losses, batch.label_weight.flatten()), logits
+        """Loss and class logits of the source rows."""
+        rows = batch.rows
+        if self._keeps_domains_apart:  # G_y then gathers statistics of the target rows too
+            logits = self.module_.predict_labels(features, rows)[..., : rows.n_source, :]
+        else:
+            source = features[..., : rows.n_source, :]
+            logits = self.module_.predict_labels(source, _source(rows))
+        return label_loss(logits, batch, self.label_smoothing), logits
 
     def _domain_loss(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Sum of the domains' mean cross-entropies, and which rows G_d names rightly."""
-        logits = self.module_.classify_domains(seen, batch.rows).flatten(0, -2)
-        domain = batch.rows.domain.flatten()  # type: ignore[union-attr]
-        if logits.shape[-1] == 1:
-            logit = logits.squeeze(-1)
-            wanted = domain.to(logit.dtype)
-            smoothing = self.domain_label_smoothing
-            if smoothing:
-                wanted = wanted * (1.0 - smoothing) + smoothing / 2.0
-            losses = F.binary_cross_entropy_with_logits(logit, wanted, reduction="none")
-            is_hit = (logit.detach() > 0) == (domain > 0)
-        else:
-            losses = F.cross_entropy(
-                logits, domain, reduction="none", label_smoothing=self.domain_label_smoothing
-            )
-            is_hit = logits.detach().argmax(-1) == domain
-        return torch.dot(losses, batch.domain_weight.flatten()), is_hit
+        """Loss of G_d, and which rows it names rightly."""
+        logits = self.module_.classify_domains(seen, batch.rows)
+        return domain_loss(logits, batch, self.domain_label_smoothing)
 
     def _alternating_step(self, batch: Batch, lambda_: float) -> dict[str, Any]:
         """Take `domain_steps` steps of G_d on this batch, then one of G_f and G_y against it."""
@@ -481,7 +406,7 @@ domain_label_smoothing, adversarial, domain_steps
             parameter.grad = None
         self._notify_gradients(batch)
         self.optimizer_.step()
-        record = _StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
+        record = StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
         return {"loss": loss.detach(), "y_pred": logits.detach(), "record": record}
 
     def _notify_gradients(self, batch: Batch) -> None:
@@ -495,20 +420,22 @@ domain_label_smoothing, adversarial, domain_steps
 
     # -- held-out rows --------------------------------------------------------------------------
 
-    def _valid_dataset(self, fit_data: FitData) -> Dataset | None:
-        if not len(fit_data.valid):
-            return None
-        rows = fit_data.data.X[fit_data.valid]
-        return Dataset(rows, fit_data.data.y[fit_data.valid])
+    def _held_out(self, fit_data: FitData) -> tuple[Dataset | None, np.ndarray | None]:
+        """Held-out source rows, and their domains."""
+        rows = fit_data.valid
+        if not len(rows):
+            return None, None
+        data = fit_data.data
+        return Dataset(data.X[rows], data.y[rows]), data.domain[rows]
 
-    def _validate(self, valid: Dataset | None) -> None:
+    def _validate(self, valid: Dataset | None, domain: np.ndarray | None) -> None:
         """Record mean cross-entropy and accuracy of the held-out source rows."""
         if valid is None:
             return
         self._set_training(False)
-        logits = np.concatenate(list(self.infer_blocks(valid.X, None, "labels")))
-        losses = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(valid.y))
-        self._record_with_best("valid_loss", float(losses))
+        logits = np.concatenate(list(self.infer_blocks(valid.X, domain, "labels")))
+        loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(valid.y))
+        self._record_with_best("valid_loss", float(loss))
         self.history.record("valid_accuracy", float((logits.argmax(1) == valid.y).mean()))
 
     # -- inference ------------------------------------------------------------------------------
@@ -517,82 +444,9 @@ domain_label_smoothing, adversarial, domain_steps
         """Class logits of one batch, for skorch's own scoring callbacks."""
         return self.module_(x.to(self.device))
 
-    def infer_blocks(
-        self, X: Any, domain: np.ndarray | None, what: str, n_rows: int = BLOCK_ROWS
-    ) -> Iterator[np.ndarray]:
-        """Yield features, class logits or domain logits of `X`, block by block.
-
-        Blocks are padded to a multiple of 64 rows: matrix products round differently for other
-        shapes, and a row's prediction should not depend on the rows beside it.
-
-        Parameters
-        ----------
-        X : ndarray or CSR of shape (n_samples, n_features)
-            Checked rows.
-        domain : ndarray of shape (n_samples,) or None
-            Domain indices; None for "any target".
-        what : {"features", "labels", "domains"}
-            Which output.
-        n_rows : int
-            Most rows in a block.
-        """
-        with suited_threads(min(n_rows, X.shape[0]) * self._count_weights()):
-            for start in range(0, X.shape[0], n_rows):
-                rows = slice(start, start + n_rows)
-                yield self._infer_block(X[rows], None if domain is None else domain[rows], what)
-
-    def _infer_block(self, X: Any, domain: np.ndarray | None, what: str) -> np.ndarray:
-        size = X.shape[0]
-        dense = np.zeros((-(-size // ROW_MULTIPLE) * ROW_MULTIPLE, X.shape[1]), np.float32)
-        dense[:size] = X.toarray() if sp.issparse(X) else X
-        rows = None
-        if domain is not None:
-            padded = np.full(len(dense), self.n_domains, dtype=np.int64)
-            padded[:size] = domain
-            rows = Rows(0, torch.from_numpy(padded).to(self.device))
-        module = self.module_
-        with torch.inference_mode():
-            output = module.extract_features(torch.from_numpy(dense).to(self.device), rows)
-            if what == "labels":
-                output = module.predict_labels(output, rows)
-            elif what == "domains":
-                output = module.classify_domains(module.condition(output, rows), rows)
-        return output[:size].cpu().numpy()
-
-
-class _EpochSums:
-    """Means over the steps of an epoch, brought to the host a few hundred steps at a time."""
-
-    def __init__(self) -> None:
-        self.pending: list[_StepRecord] = []
-        self.sums = np.zeros(3)
-        self.n_steps = 0
-        self.n_rows = 0
-
-    def add(self, record: _StepRecord) -> None:
-        self.pending.append(record)
-        if len(self.pending) == FLUSH_STEPS:
-            self._flush()
-
-    def _flush(self) -> None:
-        columns: Sequence[Any] = list(zip(*self.pending, strict=True))
-        self.sums[0] += float(torch.stack(columns[0]).sum())
-        if columns[1][0] is not None:
-            self.sums[1] += float(torch.stack(columns[1]).sum())
-            hits = torch.cat(columns[2])
-            self.sums[2] += float(hits.sum())
-            self.n_rows += len(hits)
-        self.n_steps += len(self.pending)
-        self.pending.clear()
-
-    def means(self) -> dict[str, float]:
-        if self.pending:
-            self._flush()
-        means = {"label_loss": self.sums[0] / self.n_steps}
-        if self.n_rows:
-            means["domain_loss"] = self.sums[1] / self.n_steps
-            means["domain_accuracy"] = self.sums[2] / self.n_rows
-        return {name: float(value) for name, value in means.items()}
+    def infer_blocks(self, X: Any, domain: np.ndarray | None, what: str) -> Iterator[np.ndarray]:
+        """Yield features, class logits or domain logits of `X`, block by block."""
+        return infer_blocks(self.module_, X, domain, what, n_domains=self.n_domains)
 
 
 def _source(rows: Rows) -> Rows:

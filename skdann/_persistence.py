@@ -27,8 +27,7 @@ from typing import Any
 import numpy as np
 import sklearn
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -45,31 +44,45 @@ ENTRIES: dict[str, type] = {
     "n_features_in": int,
     "history": list,
     "n_epochs_done": int,
-    "lr": list,
+    "seed": int,
 }
 MOST_LABEL_BYTES = 2**30
 SAVE_ANEW = "take another copy of the file, or save the fitted estimator anew"
+OTHER_PARAMS = "give load the parameters, modules and device that fit, or take another copy"
 
 
 def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to `path`."""
     check_is_fitted(estimator)
+    _write_whole(path, pack_estimator(estimator))
+
+
+def load_estimator(cls: Any, path: str | os.PathLike[str], given: dict[str, Any]) -> Any:
+    """Read an estimator of class `cls` from `path`; `given` parameters go before saved ones."""
+    with open(path, "rb") as file:
+        content = file.read()
+    return unpack_estimator(cls, content, given, path)
+
+
+def pack_estimator(estimator: Any) -> bytes:
+    """Return the content of the file of a fitted estimator."""
     tensors = {
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in _state(estimator.net_).items()
     }
     description = _describe(estimator)
     description["sha256"] = _digest(description, tensors)
-    _write_whole(path, save(tensors, {"skdann": json.dumps(description, allow_nan=False)}))
+    return save(tensors, {"skdann": json.dumps(description, allow_nan=False)})
 
 
-def load_estimator(cls: Any, path: str | os.PathLike[str], given: dict[str, Any]) -> Any:
-    """Read an estimator of class `cls` from `path`; `given` parameters go before saved ones."""
-    description, tensors = _read(path)
+def unpack_estimator(cls: Any, content: bytes, given: dict[str, Any], path: Any) -> Any:
+    """Make an estimator from the content of a file; the errors name `path`."""
+    description, tensors = _read(content, path)
     _check_origin(cls, path, description, given)
-    with _reading(path, "its description does not hold together"):
+    with _reading(path, "its parameters are not those of a fit", OTHER_PARAMS):
         estimator = cls(**{**_decode_values(description["params"]), **given})
         estimator._check_params()
+    with _reading(path, "its description does not hold together"):
         fitted = _fitted_attributes(description)
         shape = SimpleNamespace(
             n_features=fitted["n_features_in_"],
@@ -78,15 +91,37 @@ def load_estimator(cls: Any, path: str | os.PathLike[str], given: dict[str, Any]
             n_targets=description["n_targets"],
         )
         _check_size(estimator, shape, tensors)
-    with _reading(path, "its networks cannot be rebuilt", "give the modules and a device that fit"):
-        net = estimator._new_net(shape)
+    with _reading(path, "its networks cannot be rebuilt", OTHER_PARAMS):
+        net = estimator._new_net(shape, description["seed"], estimator.early_stopping)
         _fill(net, tensors)
-        _fill_progress(net, description)
+        net.n_epochs_done_ = description["n_epochs_done"]
         net.history.extend({**row, "batches": []} for row in fitted["history_"])
         net.module_.eval()
         vars(estimator).update(fitted, net_=net, module_=net.module_)
         estimator._n_features_out = estimator._count_features_out()
     return estimator
+
+
+def pack_state(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """Put the networks of a pickled state as bytes, so that skops need trust the estimator alone.
+
+    Networks with parts of the user's own stay as they are: bytes cannot hold these.
+    """
+    if "net_" not in state or _encode_values(estimator.get_params(deep=False))[1]:
+        return state
+    kept = {name: value for name, value in state.items() if name not in ("net_", "module_")}
+    return {**kept, "_packed": pack_estimator(estimator)}
+
+
+def unpack_state(cls: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """Build the networks of a state that `pack_state` packed; without their GPU, on the CPU."""
+    if "_packed" not in state:
+        return state
+    kept = {name: value for name, value in state.items() if name != "_packed"}
+    if kept["device"].startswith("cuda") and not torch.cuda.is_available():
+        kept["device"] = "cpu"
+    own = unpack_estimator(cls, state["_packed"], {"device": kept["device"]}, "the pickle")
+    return {**kept, "net_": own.net_, "module_": own.module_}
 
 
 # -- the file -----------------------------------------------------------------------------------
@@ -108,20 +143,14 @@ def _write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         raise
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read(content: bytes, path: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return description and tensors of a file that is whole and of a known format."""
-    with open(path, "rb"):  # names a missing file or a folder as Python does
-        pass
-    with (
-        _reading(path, "it is no whole safetensors file"),
-        safe_open(os.fspath(path), framework="pt") as file,
-    ):
-        text = (file.metadata() or {}).get("skdann")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with _reading(path, "it is no whole safetensors file"):
+        tensors = load(content)
     with _reading(path, "skdann did not write it, or its header is damaged"):
-        if text is None:
-            raise ValueError("there is no entry 'skdann' in its header")
-        description = json.loads(text, parse_constant=_decode)
+        n_header = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + n_header])
+        description = json.loads(header["__metadata__"]["skdann"])
         is_known = description["format"] == FORMAT
         if is_known and description.pop("sha256", None) != _digest(description, tensors):
             raise ValueError("the content does not match its SHA-256")
@@ -129,9 +158,10 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tenso
             if type(description.get(name)) is not kind:
                 raise ValueError(f"{name} is {description.get(name)!r}, not a {kind.__name__}")
     if not is_known:
+        versions = description.get("versions")
         raise ValueError(
-            f"{path} cannot be loaded: it has format {description['format']!r}, but this skdann reads {FORMAT}; "
-            f"use the version that wrote it: {description.get('versions')}."
+            f"{path} cannot be loaded: it has format {description['format']!r}, but this skdann "
+            f"reads {FORMAT}; use the version that wrote it: {versions}."
         )
     return description, tensors
 
@@ -141,8 +171,6 @@ def _reading(path: Any, what: str, remedy: str = SAVE_ANEW) -> Iterator[None]:
     """Turn whatever fails on a part of the file into a ValueError with finding and remedy."""
     try:
         yield
-    except OSError:
-        raise
     except Exception as error:
         found = f"{type(error).__name__}: {error}"[:2000]
         raise ValueError(f"{path} cannot be loaded: {what} ({found}); {remedy}.") from error
@@ -181,7 +209,7 @@ def _describe(estimator: Any) -> dict[str, Any]:
         "feature_names_in": None if names is None else _encode(names.tolist()),
         "history": [_encode_values(row)[0] for row in estimator.history_],
         "n_epochs_done": estimator.net_.n_epochs_done_,
-        "lr": [float(group["lr"]) for group in estimator.net_.optimizer_.param_groups],
+        "seed": estimator.net_.seed,
     }
 
 
@@ -238,15 +266,21 @@ def _fitted_attributes(description: dict[str, Any]) -> dict[str, Any]:
         "history_": [_decode_values(row) for row in description["history"]],
         "n_epochs_": len(description["history"]),
     }
+    if description["n_epochs_done"] < 0:
+        raise ValueError(f"{description['n_epochs_done']} epochs done")
     for name, least in (("classes_", 2), ("domains_", 1)):
         values = fitted[name]
-        if values.ndim != 1 or not least <= len(values) == len(np.unique(values)):
+        if values.ndim != 1 or len(values) < least or not _are_different(values):
             raise ValueError(f"{name} must be {least} or more different values, not {values}")
     if names is not None:
         if len(names) != n_features or not all(isinstance(name, str) for name in names):
             raise ValueError(f"feature_names_in_ must be {n_features} strings, not {names}")
         fitted["feature_names_in_"] = np.array(names, dtype=object)
     return fitted
+
+
+def _are_different(values: np.ndarray) -> bool:
+    return np.array_equal(np.sort(values), np.unique(values))  # nan equals nothing
 
 
 def _check_origin(cls: Any, path: Any, description: dict[str, Any], given: dict[str, Any]) -> None:
@@ -275,7 +309,7 @@ def _check_size(estimator: Any, shape: SimpleNamespace, tensors: dict[str, Tenso
     n_features, n_targets = shape.n_features, shape.n_targets
     n_classes, n_domains = len(shape.classes), len(shape.domains)
     if not (n_features > 0 and 0 <= n_targets < n_domains):
-        raise ValueError(f"{n_features} features, {n_targets} targets, {n_domains} domains")
+        raise ValueError(f"{n_features} features, {n_targets} of {n_domains} domains are targets")
     n_statistics = 2 * n_domains if estimator.normalization == "domain_batch" else 0
 
     def least_weights(spec: Any, n_in: int, n_out: int) -> int:
@@ -341,15 +375,6 @@ def _fill(net: Any, tensors: dict[str, Tensor]) -> None:
     for name, parameter in net.module_.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise ValueError(f"the weights {name} are not finite")
-
-
-def _fill_progress(net: Any, description: dict[str, Any]) -> None:
-    """Tell the net how far training went."""
-    net.n_epochs_done_ = description["n_epochs_done"]
-    for group, lr in zip(net.optimizer_.param_groups, description["lr"], strict=True):
-        group["lr"] = float(lr)
-        if not (0.0 <= group["lr"] < math.inf and net.n_epochs_done_ >= 0):
-            raise ValueError(f"{net.n_epochs_done_} epochs done, learning rate {lr}")
 
 
 def _step_by_nothing(net: Any, indices: set[str]) -> None:

@@ -47,29 +47,41 @@ class DomainPipeline(Pipeline):
         if get_config()["enable_metadata_routing"] or not self.transform_input:
             return super().fit(X, y, **params)
         self._validate_steps()
-        last_name, last = self.steps[-1]
-        head, of_head, of_last = self[:-1], {}, {}
-        for name, value in params.items():
-            step, separator, param = name.partition("__")
-            if separator and step != last_name:
-                of_head[name] = value
-            else:
-                of_last[param if separator else name] = value
-        unknown = [name for name in of_last if name in params and name not in FIT_PARAMS]
-        if unknown:
-            raise TypeError(
-                f"fit got the parameters {unknown}; it takes {', '.join(FIT_PARAMS)} for the last "
-                "step, and others as stepname__parameter."
-            )
-        if len(head):
-            X = head.fit_transform(X, y, **of_head)
-            self.steps = [*head.steps, self.steps[-1]]
-            for name in self.transform_input:
-                if of_last.get(name) is not None and name in params:
-                    of_last[name] = _transform_each(head, of_last[name])
+        name, last = self.steps[-1]
+        of_head, of_last = self._split_params(params)
+        # scikit-learn's own fit of the transformers: cached, cloned and timed as it does
+        head = Pipeline(
+            [*self.steps[:-1], (name, "passthrough")], memory=self.memory, verbose=self.verbose
+        )
+        X = head.fit_transform(X, y, **of_head)
+        self.steps = [*head.steps[:-1], (name, last)]
+        for param in self.transform_input:
+            if params.get(param) is not None:
+                of_last[param] = _transform_each(head, params[param])
         if last is not None and last != "passthrough":
             last.fit(X, y, **of_last)
         return self
+
+    def _split_params(self, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Part the parameters of `fit` into those of the transformers and of the last step."""
+        of_head: dict[str, Any] = {}
+        of_last: dict[str, Any] = {}
+        for name, value in params.items():
+            step, separator, param = name.partition("__")
+            if not separator:
+                step, param = self.steps[-1][0], name
+            if step not in self.named_steps or not (separator or name in FIT_PARAMS):
+                raise TypeError(
+                    f"fit got the parameter {name!r}; it takes {', '.join(FIT_PARAMS)} for the "
+                    f"last step, and others as stepname__parameter (steps: {list(self.named_steps)})."
+                )
+            if step != self.steps[-1][0]:
+                of_head[name] = value
+            elif param in of_last:
+                raise TypeError(f"fit got {param} twice, by {name!r} and by another name.")
+            else:
+                of_last[param] = value
+        return of_head, of_last
 
     def fit_transform(self, X, y=None, **params):
         """Fit as :meth:`fit` does, then transform the source rows.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class DomainData:
     domain : ndarray of shape (n_rows,), int64
         Index of each row's domain.
     weight : ndarray of shape (n_source,), float64, or None
-        Sample weights; rows of weight 0 have been left out.
+        Sample weights, all positive: rows of weight 0 have been left out.
     classes, domains : ndarray
         Labels of the classes; names of the domains, sources first.
     n_targets : int
@@ -120,51 +121,38 @@ def check_domains(
             f"{estimator} requires y to be passed, but the target y is None; pass the labels of "
             "the source rows as y_source."
         )
-    names = column_names(X_source)
     source = check_matrix(X_source, "X_source", estimator)
-    targets = _check_targets(X_target, X_source, source, names, estimator)
+    names = column_names(X_source)
+    targets = _check_targets(X_target, X_source, source, estimator)
     row_domain = _check_sample_domain(sample_domain, source.shape[0])
-    is_source = row_domain >= 0
-    label, classes = _check_labels(y_source, is_source, classes, estimator)
-    weight = _check_weight(sample_weight, source, is_source)
-    if weight is not None and (weight == 0).any():
-        label, weight = label[weight > 0], weight[weight > 0]
-        kept = np.flatnonzero(is_source)[_positive(sample_weight, is_source)]
-    else:
-        kept = np.flatnonzero(is_source)
-    _check_class_count(label, classes)
-
-    pooled = [(-1 - j, rows) for j, rows in enumerate(targets)]
-    pooled += [
-        (int(name), source[row_domain == name]) for name in np.unique(row_domain[~is_source])
-    ]
-    target_names = sorted({name for name, _ in pooled}, reverse=True)
-    for name in target_names:
-        _check_target_size(sum(rows.shape[0] for own, rows in pooled if own == name), name)
-    source_domain = row_domain[kept]
-    domains = np.array([*np.unique(source_domain), *target_names], dtype=np.int64)
-    position = {name: index for index, name in enumerate(domains)}
-    domain = np.concatenate(
-        [np.array([position[name] for name in source_domain], dtype=np.int64)]
-        + [np.full(rows.shape[0], position[name], dtype=np.int64) for name, rows in pooled]
-    )
-    head = source if len(kept) == source.shape[0] else source[kept]
-    if not pooled:
+    weight = _check_weight(sample_weight, source, row_domain)
+    is_kept = row_domain >= 0 if weight is None else (row_domain >= 0) & (weight > 0)
+    label, classes = _check_labels(y_source, is_kept, classes, estimator)
+    for name in np.unique(row_domain[row_domain < 0]).tolist():
+        targets.setdefault(name, []).append(source[row_domain == name])
+    for name, parts in targets.items():
+        _check_target_size(sum(part.shape[0] for part in parts), name)
+    if not targets:
         warnings.warn(
             f"{estimator} got no target rows and trains on the source alone, without adaptation; "
             "pass the unlabelled rows as X_target (a tuple (X_target,) in cross-validation).",
             SourceOnlyWarning,
             stacklevel=3,
         )
-    else:
-        _warn_if_unscaled(head, [rows for _, rows in pooled])
+    kept = source if is_kept.all() else source[is_kept]
+    for parts in targets.values():
+        _warn_if_unscaled(kept, parts)
+    target_names = sorted(targets, reverse=True)
+    source_names, source_index = np.unique(row_domain[is_kept], return_inverse=True)
+    target_sizes = [sum(part.shape[0] for part in targets[name]) for name in target_names]
+    target_index = np.repeat(np.arange(len(target_names)), target_sizes) + len(source_names)
     return DomainData(
-        X=_stack_float32([head, *(rows for _, rows in pooled)]),
+        X=_stack_float32([kept, *(part for name in target_names for part in targets[name])]),
         y=label,
-        domain=domain,
-        weight=weight,
+        domain=np.concatenate([source_index, target_index]).astype(np.int64),
+        weight=None if weight is None else weight[is_kept],
         classes=classes,
-        domains=domains,
+        domains=np.concatenate([source_names, np.array(target_names, dtype=np.int64)]),
         n_targets=len(target_names),
         feature_names=names,
     )
@@ -177,21 +165,33 @@ def column_names(X: Any) -> np.ndarray | None:
     return getattr(probe, "feature_names_in_", None)
 
 
-def check_matrix(X: Any, name: str, estimator: str, ensure_min_samples: int = 1) -> Any:
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def check_matrix(X: Any, name: str, estimator: str) -> Any:
     """Check one domain's rows: real finite numbers, dense or CSR, dtype kept."""
-    return check_array(
-        X,
-        accept_sparse="csr",
-        dtype="numeric",
-        input_name=name,
-        estimator=estimator,
-        ensure_min_samples=ensure_min_samples,
-    )
+    try:
+        return check_array(
+            X, accept_sparse="csr", dtype="numeric", input_name=name, estimator=estimator
+        )
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        reason = str(error).splitlines()[0][:300]
+        raise kind(
+            f"{reason} ({name} must hold finite real numbers, one row a sample; impute missing "
+            "values and encode text and dates, e.g. in skdann.make_pipeline. Reshape your data "
+            "with .reshape(1, -1) if it is a single sample.)"
+        ) from error
 
 
 def _shape(X: Any) -> tuple[int, ...]:
-    """Shape of an array, frame, sparse matrix or nested list."""
-    return tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
+    """Shape of an array, frame, sparse matrix or nested list; (n,) where lists are ragged."""
+    if hasattr(X, "shape"):
+        return tuple(X.shape)
+    try:
+        return np.asarray(X).shape
+    except ValueError:
+        return (len(X),)
 
 
 def _container(X: Any) -> str:
@@ -200,56 +200,54 @@ def _container(X: Any) -> str:
     return "a data frame" if hasattr(X, "columns") else "an array"
 
 
-def _check_targets(
-    X_target: Any, X_source: Any, source: Any, names: np.ndarray | None, estimator: str
-) -> list[Any]:
-    """Check each target against the source: container, columns, width, values."""
+def _check_targets(X_target: Any, X_source: Any, source: Any, estimator: str) -> dict[int, Any]:
+    """Check each target against the source; return lists of row blocks by domain name."""
     if X_target is None:
-        return []
+        return {}
     arrays = X_target if isinstance(X_target, tuple) else (X_target,)
     if not arrays:
         raise ValueError(
             "X_target is an empty tuple; pass one array a target domain, or None to train on the "
             "source alone."
         )
-    checked = []
+    checked = {}
     for index, rows in enumerate(arrays):
         name = "X_target" if len(arrays) == 1 else f"X_target[{index}]"
+        shape = _shape(rows)
+        if len(shape) != 2:
+            raise ValueError(
+                f"{name} must be 2-D with shape (n_target, n_features) but has shape {shape}; it "
+                "holds the unlabelled rows, so pass features, not labels (the order is "
+                "fit(X_source, y_source, X_target)), and several targets as a tuple of arrays."
+            )
         if _container(rows) != _container(X_source):
             raise ValueError(
                 f"{name} is {_container(rows)} but X_source is {_container(X_source)}; both must "
                 f"be of one kind: {PIPELINE_REMEDY}."
             )
-        shape = _shape(rows)
-        if len(shape) != 2:
-            raise ValueError(
-                f"{name} must be 2-D with shape (n_target, n_features) but has shape "
-                f"{shape}; it holds the unlabelled rows, so pass features, not labels "
-                "(the order is fit(X_source, y_source, X_target))."
-            )
-        if names is not None:
-            rows = _match_columns(rows, names, name)
+        if hasattr(X_source, "columns"):
+            rows = _match_columns(rows, list(X_source.columns), name)
         if shape[1] != source.shape[1]:
             raise ValueError(
                 f"{name} has {shape[1]} features but X_source has {source.shape[1]}; "
                 f"{PIPELINE_REMEDY}."
             )
-        if shape[0] == 0:
-            _check_target_size(0, -1 - index)
-        checked.append(check_matrix(rows, name, estimator))
+        _check_target_size(shape[0], -1 - index)
+        checked[-1 - index] = [check_matrix(rows, name, estimator)]
     return checked
 
 
-def _match_columns(rows: Any, names: np.ndarray, name: str) -> Any:
+def _match_columns(rows: Any, names: list[Any], name: str) -> Any:
     """Bring a target frame's columns into the source's order, by name."""
-    own = [str(column) for column in rows.columns]
-    if set(own) != set(names):
-        missing, extra = sorted(set(names) - set(own)), sorted(set(own) - set(names))
+    own = list(rows.columns)
+    if set(own) != set(names) or len(own) != len(names):
+        missing = sorted(set(names) - set(own), key=str)
+        extra = sorted(set(own) - set(names), key=str)
         raise ValueError(
             f"The columns of {name} differ from those of X_source: missing {missing}, not in the "
             f"source {extra}; give both domains the same columns, or {PIPELINE_REMEDY}."
         )
-    return rows if own == list(names) else rows[list(names)]
+    return rows if own == names else rows[names]
 
 
 def _check_target_size(n_rows: int, name: int) -> None:
@@ -258,6 +256,57 @@ def _check_target_size(n_rows: int, name: int) -> None:
             f"Target domain {name} has {n_rows} row{'s' * (n_rows != 1)}; at least 2 are needed to "
             "adapt to it. Leave it out to train without it."
         )
+
+
+def _stack_float32(parts: Sequence[Any]) -> Any:
+    """Copy the rows of all domains below one another as float32, with no copy in between."""
+    with np.errstate(over="ignore"):
+        if sp.issparse(parts[0]):
+            stacked = sp.vstack([sp.csr_array(part, dtype=np.float32) for part in parts], "csr")
+            values = stacked.data
+        else:
+            n_rows = sum(part.shape[0] for part in parts)
+            stacked = values = np.empty((n_rows, parts[0].shape[1]), dtype=np.float32)
+            start = 0
+            for part in parts:
+                stacked[start : start + len(part)] = part
+                start += len(part)
+    check_float32(values, "X_source or X_target")
+    return stacked
+
+
+def check_float32(values: np.ndarray, name: str) -> None:
+    """Raise if numbers that were finite have become infinite as float32."""
+    if values.size and not (np.isfinite(values.max()) and np.isfinite(values.min())):
+        raise ValueError(
+            f"{name} holds values too large for float32, in which the networks compute (largest "
+            f"finite: {np.finfo(np.float32).max:.3g}); scale the columns, e.g. with "
+            "skdann.make_pipeline(StandardScaler(), DANNClassifier())."
+        )
+
+
+def _warn_if_unscaled(source: Any, target: Sequence[Any]) -> None:
+    """Warn where the source looks standardised and a target evidently is not."""
+    if sp.issparse(source) or source.shape[0] < 2:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = source.mean(0, dtype=np.float64), source.std(0, dtype=np.float64)
+        varies = std > 0
+        is_standard = (np.abs(mean) < 0.1) & (np.abs(std - 1.0) < 0.1)
+        if not varies.any() or is_standard[varies].mean() < 0.9:
+            return
+        offset = max(np.median(np.abs(rows.mean(0, dtype=np.float64))[varies]) for rows in target)
+        spread = max(np.median(rows.std(0, dtype=np.float64)[varies]) for rows in target)
+    if max(offset, spread) > 10.0:
+        warnings.warn(
+            "X_source looks standardised but X_target is not: half of its columns lie, or spread, "
+            f"more than 10 source standard deviations; {PIPELINE_REMEDY}.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+# -- domains, labels, weights ---------------------------------------------------------------------
 
 
 def _check_sample_domain(sample_domain: Any, n_rows: int) -> np.ndarray:
@@ -275,10 +324,16 @@ def _check_sample_domain(sample_domain: Any, n_rows: int) -> np.ndarray:
 
 def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.ndarray:
     """Check that there is one integer a row."""
-    domain = column_or_1d(sample_domain)
-    if domain.dtype.kind not in "iu" and not (
+    shape = _shape(sample_domain)
+    if len(shape) != 1:
+        raise ValueError(
+            f"sample_domain must be 1-D, one integer a row of {rows_of}, but has shape {shape}."
+        )
+    domain = np.asarray(sample_domain)
+    is_whole = domain.dtype.kind in "iu" or (
         domain.dtype.kind == "f" and np.isfinite(domain).all() and (domain == domain.round()).all()
-    ):
+    )
+    if not is_whole:
         raise ValueError(
             f"sample_domain must hold integers but has dtype {domain.dtype}; number the source "
             "domains 0, 1, ... and mark target rows with a negative number."
@@ -292,75 +347,78 @@ def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.nda
 
 
 def _check_labels(
-    y_source: Any, is_source: np.ndarray, classes: Any, estimator: str
+    y_source: Any, is_kept: np.ndarray, classes: Any, estimator: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class index of each source row, and the classes."""
+    """Class index of each source row kept, and the classes."""
     shape = _shape(y_source)
     if len(shape) > 1 and shape[1] != 1:
         raise ValueError(
-            f"y_source must be 1-D, one label a row of X_source, but has shape {shape}; "
-            "the order of arguments is fit(X_source, y_source, X_target)."
+            f"y_source must be 1-D, one label a row of X_source, but has shape {shape}; the order "
+            "of arguments is fit(X_source, y_source, X_target)."
         )
     label = column_or_1d(y_source, warn=True)
-    if len(label) != len(is_source):
+    if len(label) != len(is_kept):
         raise ValueError(
-            f"y_source has {len(label)} labels but X_source has {len(is_source)} rows; label the "
+            f"y_source has {len(label)} labels but X_source has {len(is_kept)} rows; label the "
             "source rows only, target rows need none."
         )
     label = check_array(
-        label[is_source], ensure_2d=False, dtype=None, input_name="y_source", estimator=estimator
+        _plain_labels(label[is_kept]),
+        ensure_2d=False,
+        dtype=None,
+        input_name="y_source",
+        estimator=estimator,
     )
-    if label.dtype.kind == "O" and any(value is None or value != value for value in label):
+    check_classification_targets(label)
+    found, index = np.unique(label, return_inverse=True)
+    if classes is not None:
+        found = np.unique(column_or_1d(classes))
+        unknown = np.setdiff1d(label, found)
+        if len(unknown):
+            raise ValueError(
+                f"y_source holds labels {unknown.tolist()} that are not among the classes "
+                f"{found.tolist()}; name all classes at the first call, or fit anew."
+            )
+        index = np.searchsorted(found, label)
+    if len(found) < 2:
+        raise ValueError(
+            f"y_source holds 1 class only ({found.tolist()[0]!r}) among the rows of positive "
+            "weight; a classifier needs at least 2 classes."
+        )
+    return index.astype(np.int64), found
+
+
+def _plain_labels(label: np.ndarray) -> np.ndarray:
+    """Labels of an object array, such as a list with missing entries leaves, as plain ones."""
+    if label.dtype.kind != "O":
+        return label
+    if any(value is None or type(value).__name__ == "NAType" or value != value for value in label):
         raise ValueError(
             "Input y_source contains NaN or None; drop the unlabelled rows from the source, or "
             "mark them as target rows with a negative sample_domain."
         )
-    check_classification_targets(label)
-    try:
-        found, index = np.unique(label, return_inverse=True)
-    except TypeError as error:
+    if len({isinstance(value, str) for value in label}) > 1:
         raise TypeError(
-            "y_source mixes labels that cannot be sorted, such as strings and numbers; make them "
-            "all of one type."
-        ) from error
-    if classes is None:
-        return index.astype(np.int64), found
-    known = np.unique(column_or_1d(classes))
-    unknown = np.setdiff1d(found, known)
-    if len(unknown):
-        raise ValueError(
-            f"y_source holds labels {unknown.tolist()} that are not among the classes "
-            f"{known.tolist()}; name all classes at the first call, or fit anew."
+            "y_source mixes strings with labels of another type, which cannot be sorted; make "
+            "them all of one type."
         )
-    return np.searchsorted(known, label).astype(np.int64), known
+    plain = np.array(label.tolist())
+    return label if plain.dtype.kind == "U" or plain.ndim != 1 else plain
 
 
-def _check_class_count(label: np.ndarray, classes: np.ndarray) -> None:
-    n_present = len(np.unique(label)) if len(label) else 0
-    if len(classes) < 2 or n_present == 0:
-        shown = classes[:1].tolist()
-        raise ValueError(
-            f"y_source holds {len(classes)} class ({shown}) among rows of positive weight; a "
-            "classifier needs at least 2 classes."
-        )
-
-
-def _positive(sample_weight: Any, is_source: np.ndarray) -> np.ndarray:
-    return np.asarray(sample_weight, dtype=np.float64)[is_source] > 0
-
-
-def _check_weight(sample_weight: Any, source: Any, is_source: np.ndarray) -> np.ndarray | None:
-    """Sample weights of the source rows."""
+def _check_weight(sample_weight: Any, source: Any, row_domain: np.ndarray) -> np.ndarray | None:
+    """Sample weights, one a row of X_source."""
     if sample_weight is None:
         return None
-    weight = check_sample_weight(sample_weight, source, dtype=np.float64)
+    weight = np.zeros(source.shape[0])
+    if (np.asarray(sample_weight) != 0).any():  # all zeros have an error of their own below
+        weight = check_sample_weight(sample_weight, source, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight holds negative values (least: {weight.min():g}); weights must be >= 0, "
             "0 leaves a row out."
         )
-    weight = weight[is_source]
-    if not weight.any():
+    if not weight[row_domain >= 0].any():
         raise ValueError(
             "sample_weight is zero for every source row, which leaves nothing to train on; give "
             "some rows a positive weight."
@@ -372,68 +430,28 @@ def class_weights(class_weight: Any, data: DomainData) -> np.ndarray | None:
     """Weight of each class in the label loss."""
     if class_weight is None:
         return None
+    weight = np.ones(len(data.classes))
     present, index = np.unique(data.y, return_inverse=True)
     if isinstance(class_weight, str):
-        # n / (n_classes * n_c), with weighted counts
+        # n / (n_classes * n_c) with weighted counts
         mass = np.bincount(index, weights=data.weight)
-        found = mass.sum() / (len(present) * mass)
-    else:
-        unknown = [label for label in class_weight if label not in data.classes]
-        if unknown:
-            raise ValueError(
-                f"class_weight names {unknown}, which are not among the classes "
-                f"{data.classes.tolist()}; use the labels of y_source as keys."
-            )
-        if any(not value >= 0 for value in class_weight.values()):
-            raise ValueError(f"class_weight must be >= 0 everywhere but is {class_weight}.")
-        found = compute_class_weight(
-            {**dict.fromkeys(data.classes[present].tolist(), 1.0), **class_weight},
-            classes=data.classes[present],
-            y=data.classes[data.y],
-        )
-    weight = np.ones(len(data.classes))
-    weight[present] = found
-    return weight
-
-
-def _stack_float32(parts: Sequence[Any]) -> Any:
-    """Copy the rows of all domains below one another as float32, with no copy in between."""
-    if sp.issparse(parts[0]):
-        stacked = sp.vstack([sp.csr_array(part, dtype=np.float32) for part in parts], format="csr")
-        values = stacked.data
-    else:
-        n_rows = sum(part.shape[0] for part in parts)
-        stacked = values = np.empty((n_rows, parts[0].shape[1]), dtype=np.float32)
-        start = 0
-        with np.errstate(over="ignore"):
-            for part in parts:
-                stacked[start : start + len(part)] = part
-                start += len(part)
-    if values.size and not (np.isfinite(values.max()) and np.isfinite(values.min())):
+        weight[present] = mass.sum() / (len(present) * mass)
+        return weight
+    unknown = [label for label in class_weight if label not in data.classes]
+    if unknown:
         raise ValueError(
-            "X_source or X_target holds values too large for float32, in which the networks "
-            f"compute (largest finite: {np.finfo(np.float32).max:.3g}); scale the columns, e.g. "
-            "with skdann.make_pipeline(StandardScaler(), DANNClassifier())."
+            f"class_weight names {unknown}, which are not among the classes "
+            f"{data.classes.tolist()}; use the labels of y_source as keys."
         )
-    return stacked
-
-
-def _warn_if_unscaled(source: Any, targets: Sequence[Any]) -> None:
-    """Warn where the source looks standardised and a target evidently is not."""
-    if sp.issparse(source) or source.shape[0] < 2:
-        return
-    mean, std = source.mean(0, dtype=np.float64), source.std(0, dtype=np.float64)
-    varies = std > 0
-    is_standard = (np.abs(mean) < 0.1) & (np.abs(std - 1.0) < 0.1)
-    if not varies.any() or is_standard[varies].mean() < 0.9:
-        return
-    for rows in targets:
-        offset = np.abs(rows.mean(0, dtype=np.float64))[varies]
-        spread = rows.std(0, dtype=np.float64)[varies]
-        if np.median(np.maximum(offset, spread)) > 10.0:
-            warnings.warn(
-                "X_source looks standardised but X_target is not: half of its columns lie more "
-                f"than 10 source standard deviations away; {PIPELINE_REMEDY}.",
-                UserWarning,
-                stacklevel=4,
-            )
+    values = class_weight.values()
+    if not all(isinstance(value, Real) and 0 <= float(value) < np.inf for value in values):
+        raise ValueError(f"class_weight must be finite and >= 0 everywhere but is {class_weight}.")
+    labels = data.classes[present]
+    given = {**dict.fromkeys(labels.tolist(), 1.0), **class_weight}
+    weight[present] = compute_class_weight(given, classes=labels, y=data.classes[data.y])
+    if not weight[present].any():
+        raise ValueError(
+            f"class_weight is 0 for every class of y_source ({class_weight}), which leaves "
+            "nothing to train on; give some class a positive weight."
+        )
+    return weight

@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 
 from skdann._validation import PIPELINE_REMEDY, _match_columns, column_names
@@ -95,7 +95,7 @@ def proxy_a_distance(X_source, X_target, *, estimator=None, cv=5, random_state=N
     X_target : array-like of shape (n_target, n_features), or tuple of these
         Rows of the target; several targets are pooled.
     estimator : classifier or None, default=None
-        None takes a logistic regression on standardised columns. Choose one that weights both
+        None takes a logistic regression on scaled columns. Choose one that weights both
         domains alike (``class_weight="balanced"``) where they differ in size.
     cv : int or splitter, default=5
         Folds, stratified by domain and shuffled where an integer.
@@ -352,7 +352,8 @@ def estimate_target_priors(
             np.vstack([confusion, ridge * np.eye(known.sum())]),
             np.concatenate([proba_target.mean(axis=0), ridge * shares[known]]),
         )
-    return priors / priors.sum()
+    total = priors.sum()  # 0 where all target rows are surely of classes that the source lacks
+    return priors / total if total else shares
 
 
 def _em_ratio(proba_source: _Array, proba_target: _Array, max_iter: int, tol: float) -> _Array:
@@ -396,9 +397,7 @@ def _pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, _Array | N
     names = column_names(X_source)
     rows = [_check_rows(X_source, "X_source")]
     for target in X_target if isinstance(X_target, tuple) else (X_target,):
-        if names is not None and hasattr(target, "columns"):
-            target = _match_columns(target, names, "X_target")
-        rows.append(_check_rows(target, "X_target"))
+        rows.append(_check_rows(_match_target(X_source, target), "X_target"))
         if rows[-1].shape[1] != rows[0].shape[1]:
             raise ValueError(
                 f"X_target has {rows[-1].shape[1]} features but X_source has {rows[0].shape[1]}; "
@@ -410,6 +409,13 @@ def _pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, _Array | N
     is_sparse = any(sp.issparse(part) for part in rows)
     X = sp.vstack(rows, format="csr") if is_sparse else np.vstack(rows)
     return X, np.repeat([0, 1], [n_source, n_target]), names
+
+
+def _match_target(X_source: Any, target: Any) -> Any:
+    """Bring a target frame's columns into the order of a source frame's."""
+    if hasattr(X_source, "columns") and hasattr(target, "columns"):
+        return _match_columns(target, list(X_source.columns), "X_target")
+    return target
 
 
 def _check_rows(X: Any, name: str) -> Any:
@@ -426,9 +432,9 @@ def _draw_seed(random_state: Any) -> int:
 
 
 def _linear_classifier(X: Any, class_weight: str | None = None) -> Any:
-    """Make a logistic regression on standardised columns, for dense or sparse input."""
+    """Make a logistic regression on scaled columns, dense or sparse."""
     return make_pipeline(
-        StandardScaler(with_mean=not sp.issparse(X)),
+        MaxAbsScaler() if sp.issparse(X) else StandardScaler(),  # rare words blow up in the latter
         SimpleImputer(keep_empty_features=True),
         LogisticRegression(C=0.1, class_weight=class_weight, max_iter=1000),
     )

@@ -617,6 +617,7 @@ def test_all_is_sorted_and_complete() -> None:
     public = [
         name
         for name, value in vars(datasets).items()
-        if getattr(value, "__module__", "").startswith(datasets.__name__) and not name.startswith("_")
+        if getattr(value, "__module__", "").startswith(datasets.__name__)
+        and not name.startswith("_")
     ]
     assert datasets.__all__ == sorted(public)

@@ -35,6 +35,11 @@ def _unbatched(parameter: Tensor, x: Tensor) -> Tensor:
     return parameter.squeeze(0) if x.dim() == 2 else parameter
 
 
+def _scale(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Scale and shift; a fused operation would round by the place of a row in its block."""
+    return x * _unbatched(weight, x) + _unbatched(bias, x)
+
+
 class MemberLinear(nn.Module):
     """Linear layer of `n_members` independent copies, initialised as :class:`torch.nn.Linear`.
 
@@ -171,7 +176,7 @@ class MemberLayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each row."""
         normalised = F.layer_norm(x, (self.n_features,))
-        return torch.addcmul(_unbatched(self.bias, x), normalised, _unbatched(self.weight, x))
+        return _scale(normalised, self.weight, self.bias)
 
     def _get_name(self) -> str:
         return "LayerNorm"
@@ -239,7 +244,7 @@ class MemberBatchNorm(nn.Module):
             normalised = self._normalise_by_batch(x, self._assignment(x, rows))
         else:
             normalised = self._normalise_by_running(x, rows)
-        return torch.addcmul(_unbatched(self.bias, x), normalised, _unbatched(self.weight, x))
+        return _scale(normalised, self.weight, self.bias)
 
     def _assignment(self, x: Tensor, rows: Rows | None) -> Tensor:
         """One-hot (..., n_rows, n_domains) matrix: the domain whose statistics a row shares."""
@@ -259,7 +264,7 @@ class MemberBatchNorm(nn.Module):
         centred = x - assignment @ mean
         var = share @ centred.square()
         with torch.no_grad():
-            step = self.momentum * (count > 1)
+            step = self.momentum * (count > 1).to(x.dtype)
             unbiased = var * count / (count - 1.0).clamp(min=1.0)
             _unbatched(self.running_mean, x).lerp_(mean, step.expand_as(mean))
             _unbatched(self.running_var, x).lerp_(unbiased, step.expand_as(var))

@@ -108,50 +108,57 @@ def _call(network: nn.Module, x: Tensor, rows: Rows | None) -> Tensor:
 class _LayerFactory(NamedTuple):
     """How the layers of networks given by sizes are made."""
 
-    n_members: int
+    generators: Sequence[dict[str, torch.Generator]]
     activation: str
     dropout: float
     n_domains: int
     n_targets: int
-    source_generators: Sequence[torch.Generator]
-    target_generators: Sequence[torch.Generator]
-
-    def hidden(
-        self, n_in: int, size: int, normalization: str | None, init: Sequence[torch.Generator]
-    ) -> list[nn.Module]:
-        layers: list[nn.Module] = [MemberLinear(n_in, size, self.n_members, generators=init)]
-        if normalization == "layer":
-            layers.append(MemberLayerNorm(size, self.n_members))
-        elif normalization == "batch":
-            layers.append(MemberBatchNorm(size, self.n_members))
-        elif normalization == "domain_batch":
-            layers.append(
-                MemberBatchNorm(
-                    size, self.n_members, n_domains=self.n_domains, n_targets=self.n_targets
-                )
-            )
-        layers.append(ACTIVATIONS[self.activation]())
-        if self.dropout:
-            layers.append(
-                MemberDropout(self.dropout, self.source_generators, self.target_generators)
-            )
-        return layers
 
     def mlp(
         self,
+        name: str,
         n_in: int,
         sizes: Sequence[int],
         n_out: int | None,
         normalization: str | None,
-        init: Sequence[torch.Generator],
     ) -> nn.Module:
+        """Hidden layers of `sizes`, and a linear one to `n_out` where that is given."""
         layers: list[nn.Module] = []
         for size in sizes:
-            layers += self.hidden(n_in, size, normalization, init)
+            layers.append(self._linear(name, n_in, size))
+            layers += self._normalization(size, normalization)
+            layers.append(ACTIVATIONS[self.activation]())
+            layers += self._dropout(name)
             n_in = size
         if n_out is not None:
-            layers.append(MemberLinear(n_in, n_out, self.n_members, generators=init))
+            layers.append(self._linear(name, n_in, n_out))
         return RowsSequential(*layers)
+
+    def _stream(self, name: str) -> list[torch.Generator]:
+        return [member[name] for member in self.generators]
+
+    def _linear(self, name: str, n_in: int, n_out: int) -> nn.Module:
+        return MemberLinear(n_in, n_out, len(self.generators), generators=self._stream(name))
+
+    def _normalization(self, size: int, kind: str | None) -> list[nn.Module]:
+        n_members = len(self.generators)
+        if kind is None:
+            return []
+        if kind == "layer":
+            return [MemberLayerNorm(size, n_members)]
+        if kind == "batch":
+            return [MemberBatchNorm(size, n_members)]
+        domains = {"n_domains": self.n_domains, "n_targets": self.n_targets}
+        return [MemberBatchNorm(size, n_members, **domains)]
+
+    def _dropout(self, name: str) -> list[nn.Module]:
+        """Dropout; that of G_d draws apart, as a fit without target rows has no G_d."""
+        if not self.dropout:
+            return []
+        sides = ("source_dropout", "target_dropout")
+        if name == "domain_classifier":
+            sides = ("domain_dropout", "domain_dropout")
+        return [MemberDropout(self.dropout, *map(self._stream, sides))]
 
 
 def _from_user(spec: Any, name: str, *widths: int) -> nn.Module:
@@ -248,40 +255,27 @@ def build_dann_module(
     ValueError
         If a module of the user's cannot be made, cannot take its input, or has a wrong width.
     """
-
-    def stream(name: str) -> list[torch.Generator]:
-        return [member[name] for member in generators]
-
-    make = _LayerFactory(
-        len(generators),
-        activation,
-        dropout,
-        n_domains,
-        n_targets,
-        stream("source_dropout"),
-        stream("target_dropout"),
-    )
+    make = _LayerFactory(generators, activation, dropout, n_domains, n_targets)
 
     def network(
-        spec: NetworkSpec, name: str, n_in: int, allowed: tuple[int, ...] | None, norm: str | None
+        name: str, spec: NetworkSpec, n_in: int, allowed: tuple[int, ...] | None, norm: str | None
     ) -> tuple[nn.Module, int]:
         n_out = None if allowed is None else allowed[0]
         if is_sizes(spec):
-            built = make.mlp(n_in, spec, n_out, norm, stream(name))
-            return built, n_out or ([n_in, *spec][-1])
+            return make.mlp(name, n_in, spec, n_out, norm), n_out or [n_in, *spec][-1]
         widths = (n_in,) if n_out is None else (n_in, n_out)
         built = _from_user(spec, name, *widths)
         return built, _output_width(built, name, n_in, allowed)
 
     extractor, width = network(
-        feature_extractor, "feature_extractor", n_features, None, normalization
+        "feature_extractor", feature_extractor, n_features, None, normalization
     )
-    predictor, _ = network(label_predictor, "label_predictor", width, (n_classes,), normalization)
+    predictor, _ = network("label_predictor", label_predictor, width, (n_classes,), normalization)
     classifier = None
     if n_targets:
         n_seen = width * n_classes if conditioning == "cdan" else width
         allowed = (1, 2) if n_domains == 2 else (n_domains,)
         # statistics of each domain apart would hide from G_d what it has to find
         norm = None if normalization == "domain_batch" else normalization
-        classifier, _ = network(domain_classifier, "domain_classifier", n_seen, allowed, norm)
+        classifier, _ = network("domain_classifier", domain_classifier, n_seen, allowed, norm)
     return DANNModule(extractor, predictor, classifier, conditioning=conditioning)

@@ -21,7 +21,7 @@ class _GradientReversal(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, lambda_: Tensor) -> Tensor:
-        return x.view_as(x)
+        return x.clone()  # a view would forbid layers that work in place behind it
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:

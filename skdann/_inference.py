@@ -1,0 +1,71 @@
+"""What a trained module says of rows, block by block.
+
+Every block has the same number of rows, the last one filled up: matrix products round differently
+for other shapes, and a row's prediction should not depend on the rows beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from skdann._threads import suited_threads
+from skdann._validation import check_float32
+from skdann.nn import DANNModule, Rows
+
+BLOCK_ROWS = 256
+
+
+def infer_blocks(
+    module: DANNModule, X: Any, domain: np.ndarray | None, what: str, *, n_domains: int
+) -> Iterator[np.ndarray]:
+    """Yield features, class logits or domain logits, block by block.
+
+    Parameters
+    ----------
+    module : DANNModule
+        Trained networks, in evaluation mode.
+    X : ndarray or CSR of shape (n_samples, n_features)
+        Checked rows; sparse ones become dense one block at a time.
+    domain : ndarray of shape (n_samples,) or None
+        Domain indices; None for "any target".
+    what : {"features", "labels", "domains"}
+        Which output.
+    n_domains : int
+        Domains in all, which is also the index of "any target".
+
+    Yields
+    ------
+    ndarray of shape (at most BLOCK_ROWS, n_outputs), float32
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for float32.
+    """
+    parameters = list(module.parameters())
+    device = parameters[0].device if parameters else torch.device("cpu")
+    n_products = BLOCK_ROWS * sum(parameter.numel() for parameter in parameters)
+    for start in range(0, X.shape[0], BLOCK_ROWS):
+        block = X[start : start + BLOCK_ROWS]
+        size = block.shape[0]
+        dense = np.zeros((BLOCK_ROWS, X.shape[1]), dtype=np.float32)
+        with np.errstate(over="ignore"):
+            dense[:size] = block.toarray() if sp.issparse(block) else block
+        check_float32(dense, "X")
+        rows = None
+        if domain is not None:
+            index = np.full(BLOCK_ROWS, n_domains, dtype=np.int64)
+            index[:size] = domain[start : start + BLOCK_ROWS]
+            rows = Rows(0, torch.from_numpy(index).to(device))
+        with suited_threads(n_products), torch.inference_mode():
+            output = module.extract_features(torch.from_numpy(dense).to(device), rows)
+            if what == "labels":
+                output = module.predict_labels(output, rows)
+            elif what == "domains":
+                output = module.classify_domains(module.condition(output, rows), rows)
+        yield output[:size].cpu().numpy()

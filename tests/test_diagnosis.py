@@ -1,0 +1,428 @@
+"""The report on a fitted estimator: its figures, its sentences and how it prints."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose
+
+from skdann import DANNClassifier
+from skdann import _diagnosis as module
+from skdann._diagnosis import RULES, Diagnosis, diagnose
+from skdann.datasets import make_covariate_shift, make_label_shift
+
+VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "features_apart", "adapted"]
+
+# adaptation under covariate shift that took effect; the tests change one thing at a time
+ADAPTED = Diagnosis(
+    n_source=1000,
+    n_target=800,
+    n_features=3,
+    input_auc=0.9,
+    feature_auc=0.55,
+    reweighted_auc=0.9,
+    columns=(module.ColumnShift("age", 0.43, 1.25),),
+    source_shares={"a": 0.65, "b": 0.35},
+    target_shares={"a": 0.6, "b": 0.4},
+    predicted_shares={"a": 0.58, "b": 0.42},
+    effective_sample_size=312.4,
+    feature_spread=0.8,
+    lambda_=1.0,
+    domain_accuracy=0.56,
+    label_loss=0.2,
+    first_label_loss=0.7,
+)
+LABEL_SHIFT = {"target_shares": {"a": 0.28, "b": 0.72}, "reweighted_auc": 0.51}
+
+
+class Net:
+    """A fitted estimator by rule: its features and predictions are functions of the rows."""
+
+    def __init__(self, transform=None, predict=None, domains=(0, -1), **attributes):
+        self.classes_, self.domains_ = np.array([0, 1]), np.array(domains)
+        self.history_ = [
+            {"lambda": 0.0, "label_loss": 0.7},
+            {"lambda": 0.8, "label_loss": 0.3, "domain_accuracy": 0.6},
+        ]
+        self.seen = []
+        self._transform = transform or (lambda X: X)
+        self._predict = predict or (lambda X: (X[:, 0] > 0).astype(int))
+        vars(self).update(attributes)
+
+    def _rows(self, X, sample_domain):
+        self.seen.append((X.shape[0], sample_domain))
+        return X.toarray() if sp.issparse(X) else np.asarray(X)
+
+    def transform(self, X, *, sample_domain=None):
+        return self._transform(self._rows(X, sample_domain))
+
+    def predict(self, X, *, sample_domain=None):
+        return self._predict(self._rows(X, sample_domain))
+
+
+def first_two(X):
+    return X[:, :2]
+
+
+def rows(n=400, n_columns=4, seed=0, **shift):
+    """Normal rows; `xj=d` moves column j by d."""
+    X = np.random.RandomState(seed).standard_normal((n, n_columns))
+    for name, by in shift.items():
+        X[:, int(name[1:])] += by
+    return X
+
+
+class TestVerdict:
+    @pytest.mark.parametrize(
+        ("name", "change", "words"),
+        [
+            ("adapted", {}, ["took effect", "0.55 against 0.90", "lambda_max=0"]),
+            ("alike", {"input_auc": 0.53}, ["little to gain", "AUC 0.53", "keep lambda_max=0"]),
+            (
+                "label_shift",
+                LABEL_SHIFT,
+                ["can harm", "class b", "72% in the target against 35%", "from 0.90 to 0.51"],
+            ),
+            ("features_apart", {"feature_auc": 0.85}, ["AUC 0.85", "raise lambda_max"]),
+            ("not_adapted", {"lambda_": 0.0}, ["trained without it", "try lambda_max > 0"]),
+            ("not_adapted", {"lambda_": np.nan}, ["trained without it"]),
+            (
+                "collapse",
+                {"predicted_shares": {"a": 0.01, "b": 0.99}},
+                ["99% of the target rows get class b", "35% of the source", "lower lambda_max"],
+            ),
+        ],
+    )
+    def test_one_verdict_with_its_figures(self, name, change, words):
+        findings = replace(ADAPTED, **change).findings
+        assert list(findings) == [name]
+        assert all(word in findings[name] for word in words)
+
+    @pytest.mark.parametrize(
+        ("name", "change"),
+        [
+            ("flat_features", {"feature_spread": 0.01}),
+            ("label_loss_rose", {"label_loss": 0.9}),
+            ("no_overlap", {"effective_sample_size": 12.0}),
+            ("few_rows", {"n_target": 60}),
+        ],
+    )
+    def test_warnings_stand_beside_it(self, name, change):
+        assert list(replace(ADAPTED, **change).findings) == ["adapted", name]
+
+    def test_exactly_one_verdict_always_and_first(self):
+        rng = np.random.RandomState(0)
+        found = set()
+        for _ in range(500):
+            shares = [dict(zip("ab", rng.dirichlet([0.3, 0.3]), strict=True)) for _ in range(3)]
+            findings = list(
+                replace(
+                    ADAPTED,
+                    input_auc=rng.uniform(0.45, 1),
+                    feature_auc=rng.uniform(0.45, 1),
+                    reweighted_auc=rng.uniform(0.45, 1),
+                    lambda_=rng.choice([0.0, 1.0, np.nan]),
+                    **dict(
+                        zip(
+                            ["source_shares", "target_shares", "predicted_shares"],
+                            shares,
+                            strict=True,
+                        )
+                    ),
+                ).findings
+            )
+            assert [name for name in findings if name in VERDICTS] == findings[:1]
+            found.update(findings)
+        assert set(VERDICTS) <= found <= {name for name, _, _ in RULES}
+
+    def test_chance_is_allowed_for(self):
+        # with 1000 and 800 rows the margin is .05; with 50 and 50 three deviations are .174
+        assert not replace(ADAPTED, input_auc=0.56).is_alike
+        assert replace(ADAPTED, input_auc=0.65, n_source=50, n_target=50).is_alike
+        assert not replace(ADAPTED, input_auc=0.69, n_source=50, n_target=50).is_alike
+
+    def test_shares_that_explain_little_are_no_label_shift(self):
+        assert replace(ADAPTED, **{**LABEL_SHIFT, "reweighted_auc": 0.8}).is_shifted
+
+    def test_share_that_the_source_has_too_is_no_collapse(self):
+        skewed = {"a": 0.97, "b": 0.03}
+        d = replace(ADAPTED, source_shares=skewed, target_shares=skewed, predicted_shares=skewed)
+        assert not d.is_collapsed
+
+
+class TestPrint:
+    def test_text_has_every_figure(self):
+        text = str(ADAPTED)
+        assert text == repr(ADAPTED)
+        for line in (
+            r"Diagnosis of 1,000 source rows and 800 target rows, 3 columns",
+            r"  columns +0\.90",
+            r"  columns, class shares matched +0\.90",
+            r"  features +0\.55",
+            r"  age +0\.43 +\+1\.25 SD",
+            r"  b +35% +40% +42%",
+            r"  worth, effectively +312",
+            r"  lambda, at the end +1",
+            r"  label loss, first to last +0\.70 to 0\.20",
+            r"  domain accuracy +0\.56",
+        ):
+            assert re.search(rf"^{line}$", text, re.MULTILINE), line
+        assert "took effect" in text
+        assert max(map(len, text.splitlines())) < 90
+
+    def test_what_is_not_known_is_not_printed(self):
+        bare = replace(ADAPTED, domain_accuracy=np.nan, columns=())
+        assert "domain accuracy" not in str(bare)
+        assert "nan" not in str(bare)
+        assert "none beyond chance" in str(bare)
+
+    def test_long_names_keep_the_columns_aligned(self):
+        long = module.ColumnShift("n" * 50, 0.3, 0.5)
+        lines = str(replace(ADAPTED, columns=(*ADAPTED.columns, long))).splitlines()
+        ends = {len(line) for line in lines if line.endswith(" SD")}
+        assert len(ends) == 1
+
+    def test_html_escapes_names_and_labels(self):
+        bad = "<script>x</script> & {d}"
+        shares = {bad: 0.01, "b": 0.99}
+        html = replace(
+            ADAPTED,
+            columns=(module.ColumnShift(bad, 0.5, 1.0),),
+            source_shares={bad: 0.9, "b": 0.1},
+            target_shares=shares,
+            reweighted_auc=0.5,
+            predicted_shares={bad: 0.99, "b": 0.01},
+        )._repr_html_()
+        assert "<script" not in html
+        assert "&lt;script&gt;x&lt;/script&gt; &amp; {d}" in html
+
+    def test_html_is_balanced_and_says_the_same(self):
+        opened = []
+
+        class Balance(HTMLParser):
+            def handle_starttag(self, tag, attrs):
+                opened.append(tag)
+
+            def handle_endtag(self, tag):
+                assert opened.pop() == tag
+
+        html = ADAPTED._repr_html_()
+        Balance().feed(html)
+        assert opened == []
+        text = " ".join(str(ADAPTED).split())
+        for cell in re.findall(r"<t[dh]>([^<]*)</t[dh]>", html):
+            assert cell in text
+
+
+class TestFigures:
+    def test_auc_of_columns_and_features(self):
+        net = Net(transform=first_two)
+        d = diagnose(net, rows(), rows(seed=1, x3=4.0), random_state=0)
+        assert d.input_auc > 0.98
+        assert d.feature_auc == pytest.approx(0.5, abs=0.1)
+        assert next(iter(d.findings)) == "adapted"
+        assert (d.lambda_, d.domain_accuracy) == (0.8, 0.6)
+        assert (d.first_label_loss, d.label_loss) == (0.7, 0.3)
+
+    def test_columns_that_shift_most_in_order_with_size(self):
+        X, X_target = rows(1500), rows(1500, seed=1, x1=-0.5, x2=2.0)
+        d = diagnose(Net(), X, X_target, random_state=0)
+        assert [c.name for c in d.columns] == ["x2", "x1"]
+        assert_allclose([c.mean_shift for c in d.columns], [2.0, -0.5], atol=0.1)
+        assert d.columns[0].ks == pytest.approx(0.683, abs=0.04)  # 2 Phi(1) - 1
+
+    def test_columns_by_name_of_the_estimator_or_the_frame(self):
+        X, X_target = rows(), rows(seed=1, x2=3.0)
+        frames = [pd.DataFrame(part, columns=list("abcd")) for part in (X, X_target)]
+        assert diagnose(Net(), *frames).columns[0].name == "c"
+        named = Net(feature_names_in_=np.array(list("pqrs")))
+        assert diagnose(named, X, X_target).columns[0].name == "r"
+
+    def test_shift_of_variance_and_of_constants(self):
+        X, X_target = rows(1000), rows(1000, seed=1)
+        X_target[:, 3] *= 3
+        X[:, 0], X_target[:, 0] = 1.0, 2.0
+        X[:, 1] = X_target[:, 1] = 5.0
+        d = diagnose(Net(), X, X_target, random_state=0)
+        assert [c.name for c in d.columns] == ["x0", "x3"]
+        assert d.columns[0] == ("x0", 1.0, np.inf)
+
+    def test_no_column_shifts_beyond_chance(self):
+        assert diagnose(Net(), rows(), rows(seed=1), random_state=0).columns == ()
+
+    @pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csr_array, sp.csc_matrix])
+    def test_sparse_columns_as_dense_ones(self, kind):
+        X, X_target = rows(), rows(seed=1, x2=2.0)
+        X[X < 0] = X_target[X_target < 0] = 0.0
+        dense = diagnose(Net(), X, X_target, random_state=0)
+        sparse = diagnose(Net(), kind(X), kind(X_target), random_state=0)
+        assert [c.name for c in sparse.columns] == [c.name for c in dense.columns]
+        assert_allclose([c[1:] for c in sparse.columns], [c[1:] for c in dense.columns])
+        assert sparse.input_auc == pytest.approx(dense.input_auc, abs=0.1)
+
+    def test_wide_input_compares_the_columns_whose_means_differ_most(self, monkeypatch):
+        monkeypatch.setattr(module, "MAX_COLUMNS", 2)
+        d = diagnose(Net(), rows(), rows(seed=1, x1=1.0, x3=2.0), random_state=0)
+        assert [c.name for c in d.columns] == ["x3", "x1"]
+
+    def test_features_that_are_constant(self):
+        net = Net(transform=lambda X: np.full((len(X), 2), 3.0) + 1e-3 * X[:, :2])
+        d = diagnose(net, rows(), rows(seed=1, x2=2.0), random_state=0)
+        assert d.feature_spread == pytest.approx(1e-3 / 3, rel=0.1)
+        assert "flat_features" in d.findings
+        zero = diagnose(Net(transform=lambda X: 0 * X), rows(), rows(seed=1), random_state=0)
+        assert zero.feature_spread == 0.0
+
+    def test_effective_sample_size(self):
+        # of weights exp(x - 1/2), normal x: n / e
+        d = diagnose(Net(), rows(2000), rows(2000, seed=1, x0=1.0), random_state=0)
+        assert d.effective_sample_size == pytest.approx(2000 / np.e, rel=0.35)
+
+    def test_predicted_shares_and_collapse(self):
+        net = Net(predict=lambda X: ((X[:, 0] > 0) | (X[:, 3] > 3)).astype(int))
+        d = diagnose(net, rows(), rows(seed=1, x3=8.0), random_state=0)
+        assert d.predicted_shares == {0: 0.0, 1: 1.0}
+        assert d.source_shares[1] == pytest.approx(0.5, abs=0.1)
+        assert next(iter(d.findings)) == "collapse"
+
+    def test_history_is_optional(self):
+        net = Net()
+        del net.history_
+        assert np.isnan(diagnose(net, rows(), rows(seed=1)).lambda_)
+
+
+class TestLabelShift:
+    @pytest.mark.parametrize("has_labels", [True, False])
+    def test_found_though_the_network_is_blind_to_it(self, has_labels):
+        X, y, X_target, _ = make_label_shift(
+            2000, source_priors=(0.5, 0.5), target_priors=(0.15, 0.85), random_state=0
+        )
+        # the predictions on the target have the source's shares, as alignment makes them
+        net = Net(predict=lambda X: (X[:, 0] < np.median(X[:, 0])).astype(int))
+        d = diagnose(net, X, X_target, y_source=y if has_labels else None, random_state=0)
+        assert d.predicted_shares[1] == pytest.approx(0.5, abs=0.01)
+        assert d.target_shares[1] == pytest.approx(0.85, abs=0.05 if has_labels else 0.1)
+        assert d.input_auc > 0.6
+        assert d.reweighted_auc == pytest.approx(0.5, abs=0.05)
+        assert list(d.findings) == ["label_shift"]
+
+    def test_three_classes_one_nearly_empty(self):
+        X, y, X_target, _ = make_label_shift(
+            1000, source_priors=(0.3, 0.3, 0.4), target_priors=(0.7, 0.2, 0.1), random_state=0
+        )
+        y[y == 2] = np.where(np.arange((y == 2).sum()) == 0, 2, 1)  # one row is left of class 2
+        net = Net(classes_=np.array([0, 1, 2]), predict=lambda X: np.zeros(len(X), int))
+        d = diagnose(net, X, X_target, y_source=y, random_state=0)
+        assert d.source_shares[2] == 0.001
+        assert d.target_shares[2] == 0.0
+        assert d.target_shares[0] == pytest.approx(0.7, abs=0.1)
+
+    def test_covariate_shift_is_not_taken_for_it(self):
+        X, y, X_target, _ = make_covariate_shift(1500, shift=2.0, random_state=0)
+        net = Net(predict=lambda X: (X[:, 1] > 0).astype(int))
+        d = diagnose(net, X, X_target, y_source=y, random_state=0)
+        assert d.reweighted_auc > 0.8
+        assert list(d.findings) == ["features_apart"]
+
+    def test_one_class_only(self):
+        net = Net(predict=lambda X: np.ones(len(X), int))
+        d = diagnose(net, rows(), rows(seed=1), random_state=0)
+        assert d.source_shares == d.target_shares == {0: 0.0, 1: 1.0}
+
+
+class TestInput:
+    def test_rows_are_drawn_and_the_draw_is_the_seeds(self, monkeypatch):
+        monkeypatch.setattr(module, "MAX_ROWS", 200)
+        X, X_target, y = rows(500), rows(300, seed=1, x1=0.5), np.arange(500) % 2
+        net = Net()
+        first, again, other = (
+            diagnose(net, X, X_target, y_source=y, random_state=seed) for seed in (1, 1, 2)
+        )
+        assert (first.n_source, first.n_target) == (200, 200)
+        assert {n for n, _ in net.seen} == {200}
+        assert first == again
+        assert first != other
+
+    def test_labels_go_with_their_rows(self, monkeypatch):
+        monkeypatch.setattr(module, "MAX_ROWS", 300)
+        X, y, X_target, _ = make_label_shift(2000, target_priors=(0.1, 0.9), random_state=0)
+        d = diagnose(Net(), X, X_target, y_source=y, random_state=0)
+        assert d.target_shares[1] == pytest.approx(0.9, abs=0.12)  # 0.5 were they shuffled apart
+
+    def test_the_global_random_state_is_left_alone(self):
+        np.random.seed(3)
+        before = np.random.get_state()[1].copy()
+        diagnose(Net(), rows(), rows(seed=1))
+        assert np.array_equal(np.random.get_state()[1], before)
+
+    def test_each_target_is_passed_as_its_own_domain(self):
+        net = Net(domains=(3, -1, -2))
+        d = diagnose(net, rows(50), (rows(30, seed=1), rows(40, seed=2)), random_state=0)
+        assert set(net.seen) == {(50, 3), (30, -1), (40, -2)}
+        assert d.n_target == 70
+
+    def test_a_target_without_a_domain_of_its_own(self):
+        net = Net(domains=(0, -5))  # named by sample_domain
+        diagnose(net, rows(50), rows(30), random_state=0)
+        assert set(net.seen) == {(50, 0), (30, None)}
+
+    @pytest.mark.parametrize(
+        ("X_target", "y", "message"),
+        [
+            (rows(n_columns=3), None, "X_target has 3 features but X_source has 4"),
+            (rows(), np.zeros(7), "inconsistent numbers of samples"),
+            (rows(), np.repeat([0, 5], 200), r"labels \[5\] that are not among the classes"),
+            ((), None, "empty tuple"),
+            (rows(1), None, "one has 1"),
+        ],
+    )
+    def test_errors(self, X_target, y, message):
+        with pytest.raises(ValueError, match=message):
+            diagnose(Net(), rows(), X_target, y_source=y, random_state=0)
+
+
+class TestOnDANNClassifier:
+    @pytest.mark.parametrize("normalization", [None, "domain_batch"])
+    def test_frames_strings_and_two_targets(self, normalization):
+        X, y, X_target, _ = make_covariate_shift(150, n_features=3, shift=3.0, random_state=0)
+        source, one, two = (
+            pd.DataFrame(part, columns=["age", "pay", "city"])
+            for part in (X, X_target[:70], X_target[70:])
+        )
+        clf = DANNClassifier(max_epochs=3, normalization=normalization, random_state=0)
+        clf.fit(source, np.array(["no", "yes"])[y], (one, two))
+        d = diagnose(clf, source, (one[["city", "age", "pay"]], two), random_state=0)
+        assert d.columns[0].name == "age"
+        assert set(d.source_shares) == {"no", "yes"}
+        assert d.lambda_ == pytest.approx(clf.history_[-1]["lambda"])
+        assert d.label_loss == clf.history_[-1]["label_loss"]
+        predicted = np.concatenate(
+            [clf.predict(one, sample_domain=-1), clf.predict(two, sample_domain=-2)]
+        )
+        assert d.predicted_shares["yes"] == (predicted == "yes").mean()
+
+    @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")  # one of the two has no target
+    @pytest.mark.parametrize(("lambda_max", "has_target"), [(0, True), (1, False)])
+    def test_source_only_fit_is_told_that_it_did_not_adapt(self, lambda_max, has_target):
+        X, y, X_target, _ = make_covariate_shift(150, shift=3.0, random_state=0)
+        clf = DANNClassifier(max_epochs=3, lambda_max=lambda_max, random_state=0)
+        clf.fit(X, y, X_target if has_target else None)
+        assert next(iter(diagnose(clf, X, X_target, random_state=0).findings)) == "not_adapted"
+
+    def test_sparse(self):
+        X, y, X_target, _ = make_covariate_shift(150, shift=3.0, random_state=0)
+        X, X_target = sp.csr_array(X), sp.csr_array(X_target)
+        clf = DANNClassifier(max_epochs=3, random_state=0).fit(X, y, X_target)
+        assert diagnose(clf, X, X_target, y_source=y, random_state=0).columns[0].name == "x0"
+
+
+def test_moments_of_sparse_and_dense_agree():
+    X = rows(50)
+    for found, expected in zip(
+        module._moments(sp.csr_matrix(X)), (X.mean(0), X.var(0)), strict=True
+    ):
+        assert_allclose(found, expected)
