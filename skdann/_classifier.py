@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdann._callbacks import AdaptedEarlyStopping
 from skdann._compat import Interval, StrOptions
+from skdann._diagnosis import Diagnosis, diagnose
 from skdann._engine import OPTIMIZERS, DANNNet, FitData, spawn_generators
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
 from skdann._validation import DomainData, check_domain_vector, check_domains, class_weights
@@ -150,7 +151,8 @@ class DANNClassifier(
     ``X``. Pass ``X_target=(X_target,)``, a tuple, wherever a search or ``cross_validate`` passes it
     on: a tuple is never cut.
 
-    The prediction of a row does not depend on the rows beside it.
+    The prediction of a row does not depend on the rows beside it, but for the last bits where a
+    layer's width is odd.
 
     References
     ----------
@@ -685,6 +687,56 @@ class DANNClassifier(
             is_target = expit(logits)
             return np.hstack([1.0 - is_target, is_target])
         return softmax(logits, axis=1)
+
+    def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
+        """Report whether adaptation is likely to help, without target labels.
+
+        The report has the domain AUC of the columns and of the features, the columns that shift
+        most, the class shares, the effective sample size of the importance weights, how training
+        ended, and a verdict with a next step. At most 2,000 rows a domain are looked at, drawn by
+        `random_state`.
+
+        Parameters
+        ----------
+        X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
+            Rows of the source, as :meth:`predict` takes them: after the pipeline's scaler. They
+            count as rows of the first source domain.
+        X_target : array-like of shape (n_target, n_features), or tuple of these
+            Unlabelled rows of the target, in the order of the fit; several are judged as one.
+        y_source : array-like of shape (n_source,) or None, default=None
+            Labels of the source rows, for the estimate of the target's class shares. None takes
+            the predictions for them instead, which is rougher.
+
+        Returns
+        -------
+        Diagnosis
+            It prints as a report; its attributes hold the figures, `findings` the sentences.
+
+        Raises
+        ------
+        ValueError
+            If rows, columns or labels do not fit.
+
+        Notes
+        -----
+        The target's class shares are estimated by black-box shift estimation
+        (:func:`skdann.metrics.estimate_target_priors`) with a linear classifier out of fold, not
+        with this network, whose predictions adversarial training bends towards the source's
+        shares. They hold only where label shift is the shift there is: then the AUC of "columns,
+        class shares matched" is near 0.5.
+
+        Examples
+        --------
+        >>> from skdann import DANNClassifier
+        >>> from skdann.datasets import make_label_shift
+        >>> X_source, y_source, X_target, _ = make_label_shift(random_state=0)
+        >>> clf = DANNClassifier(max_epochs=5, random_state=0).fit(X_source, y_source, X_target)
+        >>> report = clf.diagnose(X_source, X_target, y_source=y_source)
+        >>> list(report.findings)
+        ['label_shift']
+        """
+        check_is_fitted(self)
+        return diagnose(self, X_source, X_target, y_source=y_source, random_state=self.random_state)
 
 
 def _as_list(data: DomainData) -> list[str] | None:

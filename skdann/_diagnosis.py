@@ -232,28 +232,27 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], bool], str], ...] = (
         "Adaptation can harm: label shift is likely. The share of class {d.grown.label} is "
         "estimated as {d.grown.after:.0%} in the target against {d.grown.before:.0%} in the "
         "source, and with the class shares matched the AUC falls from {d.input_auc:.2f} to "
-        "{d.reweighted_auc:.2f}. Next: compare with lambda_max=0, and other normalization than domain_batch.",
+        "{d.reweighted_auc:.2f}. Next: compare with lambda_max=0, and avoid domain_batch.",
     ),
     (
         "not_adapted",
         lambda d: d.is_shifted and not d.lambda_ > 0,
         "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), not by class shares "
-        "alone, and this network was trained without it. Next: try lambda_max > 0, chosen without "
-        "target labels by DANNClassifierCV.",
+        "alone, and this network was trained without it. Next: try lambda_max > 0.",
     ),
     (
         "features_apart",
         lambda d: d.is_shifted and d.lambda_ > 0 and d.is_apart,
         "Adaptation may help, but has done little yet: the features still tell the domains apart "
         "(AUC {d.feature_auc:.2f}, the columns {d.input_auc:.2f}). Next: raise lambda_max or "
-        "max_epochs, and compare with lambda_max=0 by a scorer of skdann.model_selection.",
+        "max_epochs, and compare with lambda_max=0.",
     ),
     (
         "adapted",
         lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart,
         "Adaptation may help, and took effect: the features tell the domains apart less than the "
         "columns (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). That does not show that the "
-        "classes match. Next: compare with lambda_max=0 by a scorer of skdann.model_selection.",
+        "classes match. Next: compare with lambda_max=0.",
     ),
     (
         "flat_features",

@@ -1,7 +1,8 @@
 """What a trained module says of rows, block by block.
 
 Every block has the same number of rows, the last one filled up: matrix products round differently
-for other shapes, and a row's prediction should not depend on the rows beside it.
+for other shapes, and a row's prediction should not depend on the rows beside it. (Where a layer's
+width is no multiple of the processor's vectors, its place in the block still moves the last bits.)
 """
 
 from __future__ import annotations

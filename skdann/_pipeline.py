@@ -73,7 +73,7 @@ class DomainPipeline(Pipeline):
             if step not in self.named_steps or not (separator or name in FIT_PARAMS):
                 raise TypeError(
                     f"fit got the parameter {name!r}; it takes {', '.join(FIT_PARAMS)} for the "
-                    f"last step, and others as stepname__parameter (steps: {list(self.named_steps)})."
+                    f"last step, and others as stepname__parameter, of {list(self.named_steps)}."
                 )
             if step != self.steps[-1][0]:
                 of_head[name] = value
