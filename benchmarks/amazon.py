@@ -1,8 +1,8 @@
 """Amazon reviews: the twelve tasks of Table 1 of the DANN paper, beside the paper's own figures.
 
-The paper's protocol: 2,000 labelled source reviews, 2,000 unlabelled target reviews, accuracy on the
-target's test reviews. Input is tf-idf (sublinear) fitted on the training rows of both domains. The
-settings are fixed; no target label is used but for the score.
+The paper's protocol: 2,000 labelled source reviews, 2,000 unlabelled target reviews, accuracy on
+the target's test reviews. Input is tf-idf (sublinear) fitted on the training rows of both domains.
+The settings are fixed; no target label is used but for the score.
 
     python benchmarks/amazon.py                      # five seeds
     python benchmarks/amazon.py --seeds 1 --tasks books-dvd kitchen-electronics
@@ -28,7 +28,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from skdann import DANNClassifier, SourceOnlyWarning
 from skdann.datasets import fetch_amazon_reviews
 
-# Ganin et al., JMLR 17(59), 2016, Table 1 (a): accuracy of DANN, NN, SVM on the original data, and of
+# Ganin et al., JMLR 17(59), 2016, Table 1: accuracy of DANN, NN, SVM on the original data, and of
 # DANN on mSDA features
 PAPER = {
     "books-dvd": (0.784, 0.790, 0.799, 0.829),
@@ -76,9 +76,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", SourceOnlyWarning)
     params = {"dropout": args.dropout, "max_epochs": args.max_epochs}
-    print(
-        f"lambda_max={args.lambda_max}, {params}; accuracy, mean ± deviation over {args.seeds} seeds"
-    )
+    print(f"lambda_max={args.lambda_max}, {params}; accuracy, mean ± deviation, {args.seeds} seeds")
     print(
         f"{'':24}{'source only':>16}{'skdann':>16}{'paper: DANN':>13}{'NN':>7}{'SVM':>7}{'mSDA':>7}"
     )

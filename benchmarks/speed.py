@@ -74,7 +74,7 @@ def hand_written(X, y, X_target, batch: int, n_epochs: int) -> int:
 
 def ours(X, y, X_target, batch: int, n_epochs: int) -> int:
     """`DANNClassifier.fit`, everything included: checks, copies, history."""
-    clf = DANNClassifier(batch_size=batch, max_epochs=n_epochs, random_state=0)
+    clf = DANNClassifier(dropout=0.0, batch_size=batch, max_epochs=n_epochs, random_state=0)
     clf.fit(X, y, X_target)
     return n_epochs * -(-len(X) // batch)
 

@@ -1,11 +1,12 @@
 """Tasks of a folder of real two-domain tables, prepared as a user would.
 
-The folder holds `tasks.csv` (columns set, source, target) and for each set `SET.parquet` (columns y,
-domain, features; text columns are categorical), `SET.npz` (arrays X, y, domain) or a sparse `SET.npz`
-(data, indices, indptr, shape, y, domain, split). It is found by `--data`, the variable
+The folder holds `tasks.csv` (columns set, source, target) and for each set `SET.parquet` (columns
+y, domain, features; text columns are categorical), `SET.npz` (arrays X, y, domain) or a sparse
+`SET.npz` (data, indices, indptr, shape, y, domain, split). It is found by `--data`, the variable
 SKDANN_BENCHMARK_DATA, or as `../shared/data`.
 
-Half of the data sets, `CHOOSING`, may be looked at to choose a default; `REPORTING` is for the score.
+Half of the data sets, `CHOOSING`, may be looked at to choose a default; `REPORTING` is for the
+score.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def preprocessor() -> Any:
 def load_task(
     folder: Path, name: str, source: str, target: str, *, max_rows: int = 4000, seed: int = 0
 ) -> Task:
-    """Load one task: at most `max_rows` rows a domain, half of the target held back for the score."""
+    """Load one task; half of the target rows, `max_rows` at most, are held back for the score."""
     frame, y, domain = _read(folder, name)
     for column in frame.columns[~frame.dtypes.map(pd.api.types.is_numeric_dtype)]:
         frame[column] = frame[column].astype(object).where(frame[column].notna(), np.nan)

@@ -41,3 +41,8 @@ class AdaptedEarlyStopping(EarlyStopping):
         if net.is_adversarial_ and net.history[-1, "lambda"] < 0.9 * end:
             return
         super().on_epoch_end(net, **kwargs)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Take up the best epoch, if there was any."""
+        if net.history:
+            super().on_train_end(net, **kwargs)

@@ -33,14 +33,15 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.nn import functional as F
 
+from skdann import _losses
 from skdann._batches import Batch, DomainBatches
 from skdann._callbacks import ProgressBar
 from skdann._inference import infer_blocks
-from skdann._losses import EpochSums, StepRecord, domain_loss, label_loss
+from skdann._losses import EpochSums, StepRecord
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
 from skdann._threads import suited_threads
 from skdann._validation import DomainData
-from skdann.nn import Rows, gradient_reversal
+from skdann.nn import MemberBatchNorm, Rows, gradient_reversal
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {"fused": True}),
@@ -200,6 +201,10 @@ domain_label_smoothing, adversarial, domain_steps
         """Train for `epochs` epochs; an interrupt drops the epoch it breaks off from history."""
         batches = self._batches(X)
         self.is_adversarial_ = self.n_targets > 0 and self.lambda_max > 0
+        self.keeps_domains_apart_ = self.n_domains > 1 and any(
+            isinstance(layer, MemberBatchNorm) and layer.n_domains > 1
+            for layer in self.module_.modules()
+        )
         valid, valid_domain = self._held_out(X)
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
         n_whole = len(self.history)
@@ -218,7 +223,15 @@ domain_label_smoothing, adversarial, domain_steps
         except KeyboardInterrupt:
             del self.history[n_whole:]
             raise
+        except Exception:
+            self._close_progress_bar()
+            raise
         return self
+
+    def _close_progress_bar(self) -> None:
+        for _, callback in self.callbacks_:
+            if isinstance(callback, ProgressBar):
+                callback.on_train_end(self)
 
     def _count_weights(self) -> int:
         return sum(parameter.numel() for parameter in self.module_.parameters())
@@ -250,7 +263,8 @@ domain_label_smoothing, adversarial, domain_steps
     ) -> None:
         """Train on every batch and record the epoch's means."""
         self._set_training(True)
-        is_heard = self._has_listener("on_batch_begin") or self._has_listener("on_batch_end")
+        is_heard = self._has_listener("on_batch_begin", "on_batch_end")
+        self.is_gradient_heard_ = self._has_listener("on_grad_computed")
         sums = EpochSums()
         for index, batch in enumerate(iterator):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
@@ -261,16 +275,23 @@ domain_label_smoothing, adversarial, domain_steps
             sums.add(step["record"])
             if is_heard:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-                self.notify("on_batch_end", batch=(batch.x, batch.y), training=training, **step)
+                self._notify_batch_end(batch.x, batch.y, step["loss"], step["y_pred"], training)
         if not is_heard:  # skorch's Checkpoint reads the last batch of an epoch
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", step["loss"].item())
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
 
-    def _has_listener(self, name: str) -> bool:
+    def _has_listener(self, *names: str) -> bool:
         return any(
-            getattr(type(cb), name) is not getattr(Callback, name) for _, cb in self.callbacks_
+            getattr(type(callback), name) is not getattr(Callback, name)
+            for _, callback in self.callbacks_
+            for name in names
         )
+
+    def _notify_batch_end(
+        self, x: Any, y: Any, loss: Tensor, logits: Tensor, training: bool
+    ) -> None:
+        self.notify("on_batch_end", batch=(x, y), training=training, loss=loss, y_pred=logits)
 
     def on_batch_begin(
         self, net: DANNNet, batch: Any = None, training: bool = False, **_: Any
@@ -309,9 +330,10 @@ domain_label_smoothing, adversarial, domain_steps
         self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
 
     def check_weights(self) -> None:
-        """Raise if training left any weight that is not finite."""
-        for name, parameter in self.module_.named_parameters():
-            if not bool(torch.isfinite(parameter).all()):
+        """Raise if training left any weight or running statistic that is not finite."""
+        module = self.module_
+        for name, value in [*module.named_parameters(), *module.named_buffers()]:
+            if not bool(torch.isfinite(value).all()):
                 raise ValueError(
                     f"The weights {name} are no longer finite after epoch {len(self.history)}: "
                     "training diverged. Scale the columns "
@@ -347,7 +369,7 @@ domain_label_smoothing, adversarial, domain_steps
             features = self.module_.extract_features(batch.x, batch.rows)
             label_loss, logits = self._label_loss(features, batch)
             return label_loss, logits, StepRecord(label_loss.detach(), None, None)
-        if self.is_adversarial_ or self._keeps_domains_apart:
+        if self.is_adversarial_ or self.keeps_domains_apart_:
             features = self.module_.extract_features(batch.x, batch.rows)
             label_loss, logits = self._label_loss(features, batch)
             seen = gradient_reversal(self.module_.condition(features, batch.rows), lambda_)
@@ -359,10 +381,6 @@ domain_label_smoothing, adversarial, domain_steps
         domain_loss, is_hit = self._domain_loss(seen, batch)
         loss = label_loss + self.domain_loss_weight * domain_loss
         return loss, logits, StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
-
-    @property
-    def _keeps_domains_apart(self) -> bool:
-        return any(getattr(layer, "n_domains", 1) > 1 for layer in self.module_.modules())
 
     def _features_at_rest(self, batch: Batch) -> Tensor:
         """What G_d sees of all rows, with G_f and G_y neither trained nor touched."""
@@ -376,17 +394,17 @@ domain_label_smoothing, adversarial, domain_steps
     def _label_loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss and class logits of the source rows."""
         rows = batch.rows
-        if self._keeps_domains_apart:  # G_y then gathers statistics of the target rows too
+        if self.keeps_domains_apart_:  # G_y then gathers statistics of the target rows too
             logits = self.module_.predict_labels(features, rows)[..., : rows.n_source, :]
         else:
             source = features[..., : rows.n_source, :]
             logits = self.module_.predict_labels(source, _source(rows))
-        return label_loss(logits, batch, self.label_smoothing), logits
+        return _losses.label_loss(logits, batch, self.label_smoothing), logits
 
     def _domain_loss(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of G_d, and which rows it names rightly."""
         logits = self.module_.classify_domains(seen, batch.rows)
-        return domain_loss(logits, batch, self.domain_label_smoothing)
+        return _losses.domain_loss(logits, batch, self.domain_label_smoothing)
 
     def _alternating_step(self, batch: Batch, lambda_: float) -> dict[str, Any]:
         """Take `domain_steps` steps of G_d on this batch, then one of G_f and G_y against it."""
@@ -410,7 +428,7 @@ domain_label_smoothing, adversarial, domain_steps
         return {"loss": loss.detach(), "y_pred": logits.detach(), "record": record}
 
     def _notify_gradients(self, batch: Batch) -> None:
-        if self._has_listener("on_grad_computed"):
+        if self.is_gradient_heard_:
             self.notify(
                 "on_grad_computed",
                 named_parameters=list(self.get_all_learnable_params()),
@@ -433,10 +451,15 @@ domain_label_smoothing, adversarial, domain_steps
         if valid is None:
             return
         self._set_training(False)
-        logits = np.concatenate(list(self.infer_blocks(valid.X, domain, "labels")))
-        loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(valid.y))
+        logits = torch.from_numpy(np.vstack(list(self.infer_blocks(valid.X, domain, "labels"))))
+        y = torch.from_numpy(valid.y)
+        loss = F.cross_entropy(logits, y)
+        if self._has_listener("on_batch_begin", "on_batch_end"):
+            self.notify("on_batch_begin", batch=(valid.X, y), training=False)
+            self.history.record_batch("valid_loss", float(loss))
+            self._notify_batch_end(valid.X, y, loss, logits, False)
         self._record_with_best("valid_loss", float(loss))
-        self.history.record("valid_accuracy", float((logits.argmax(1) == valid.y).mean()))
+        self.history.record("valid_accuracy", float((logits.argmax(1) == y).float().mean()))
 
     # -- inference ------------------------------------------------------------------------------
 

@@ -102,28 +102,6 @@ def unpack_estimator(cls: Any, content: bytes, given: dict[str, Any], path: Any)
     return estimator
 
 
-def pack_state(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
-    """Put the networks of a pickled state as bytes, so that skops need trust the estimator alone.
-
-    Networks with parts of the user's own stay as they are: bytes cannot hold these.
-    """
-    if "net_" not in state or _encode_values(estimator.get_params(deep=False))[1]:
-        return state
-    kept = {name: value for name, value in state.items() if name not in ("net_", "module_")}
-    return {**kept, "_packed": pack_estimator(estimator)}
-
-
-def unpack_state(cls: Any, state: dict[str, Any]) -> dict[str, Any]:
-    """Build the networks of a state that `pack_state` packed; without their GPU, on the CPU."""
-    if "_packed" not in state:
-        return state
-    kept = {name: value for name, value in state.items() if name != "_packed"}
-    if kept["device"].startswith("cuda") and not torch.cuda.is_available():
-        kept["device"] = "cpu"
-    own = unpack_estimator(cls, state["_packed"], {"device": kept["device"]}, "the pickle")
-    return {**kept, "net_": own.net_, "module_": own.module_}
-
-
 # -- the file -----------------------------------------------------------------------------------
 
 

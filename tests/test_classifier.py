@@ -38,7 +38,8 @@ def shifted(n=120, n_target=90, n_classes=2, shift=1.0, seed=0):
 
 
 def quick(**params):
-    return DANNClassifier(**{"max_epochs": 4, "random_state": 0, **params})
+    fixed = {"max_epochs": 4, "dropout": 0.0, "lambda_max": 1.0, "random_state": 0}
+    return DANNClassifier(**{**fixed, **params})
 
 
 class TestEstimatorChecks:
@@ -137,7 +138,7 @@ class TestConstructor:
         ids=lambda params: "-".join(params),
     )
     def test_every_option_trains_and_changes_the_result(self, params):
-        X, y, X_target, y_target = shifted(n=130)
+        X, y, X_target, _ = shifted(n=130)
         y = np.where(np.arange(130) < 20, 1 - y, y)  # noisy labels keep losses away from 0
         plain = quick().fit(X, y, X_target).predict_proba(X_target)
         clf = quick(**params).fit(X, y, X_target)
@@ -479,7 +480,20 @@ class TestOutputs:
         assert domain_accuracy(0.0) > 0.85
         assert domain_accuracy(1.0) < 0.75
 
-    def test_moons_are_learnt(self):
-        X, y, X_target, y_target = make_inter_twinning_moons(random_state=0)
-        clf = DANNClassifier(random_state=0).fit(X, y, X_target)
-        assert accuracy_score(y, clf.predict(X)) > 0.95
+    def test_inter_twinning_moons_of_the_paper(self):
+        """n = 300 and 35 degrees, as in the authors' code; benchmarks/moons.py prints more."""
+        setting = {
+            "feature_extractor": (64, 64),
+            "activation": "tanh",
+            "dropout": 0.0,
+            "lambda_max": 1.0,
+            "weight_decay": 1e-3,
+            "max_epochs": 250,
+        }
+        scores = []
+        for seed in range(10):
+            X, y, X_target, y_target = make_inter_twinning_moons(300, random_state=seed)
+            clf = DANNClassifier(**setting, random_state=seed).fit(X, y, X_target)
+            scores.append(accuracy_score(y_target, clf.predict(X_target)))
+        assert np.mean(scores) >= 0.95
+        assert min(scores) >= 0.85

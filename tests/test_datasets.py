@@ -21,8 +21,8 @@ from sklearn.datasets import make_moons
 from sklearn.svm import LinearSVC
 
 from skdann import datasets
-from skdann.datasets import _amazon
 from skdann.datasets import (
+    _amazon,
     fetch_amazon_reviews,
     make_covariate_shift,
     make_inter_twinning_moons,

@@ -40,6 +40,7 @@ ONE_STEP = {
     "lr": LR,
     "lambda_max": LAMBDA,
     "lambda_schedule": "constant",
+    "dropout": 0.0,
     "batch_size": 1000,
     "max_epochs": 1,
     "random_state": 0,
@@ -47,6 +48,8 @@ ONE_STEP = {
 SMALL = {
     "feature_extractor": (12, 8),
     "domain_classifier": (8,),
+    "dropout": 0.0,
+    "lambda_max": 1.0,
     "max_epochs": 3,
     "random_state": 0,
 }
@@ -465,7 +468,7 @@ def test_with_lambda_zero_the_domain_classifier_still_learns():
     X, y, (X_target,) = domains(n_source=300, n_targets=(300,), shift=5.0)
     fresh, _, (fresh_target,) = domains(n_source=300, n_targets=(300,), shift=5.0, seed=1)
     parameters = {**SMALL, "feature_extractor": (32,), "max_epochs": 30, "lr": 0.01}
-    clf = DANNClassifier(**parameters, lambda_max=0.0).fit(X, y, X_target)
+    clf = DANNClassifier(**{**parameters, "lambda_max": 0.0}).fit(X, y, X_target)
     assert (clf.predict_domain_proba(fresh)[:, 0] > 0.5).mean() > 0.9
     assert (clf.predict_domain_proba(fresh_target)[:, 1] > 0.5).mean() > 0.9
     assert clf.history_[-1]["domain_loss"] < 0.5 * clf.history_[0]["domain_loss"]
@@ -478,10 +481,9 @@ def test_equal_domains_are_predicted_alike_with_statistics_of_each_apart():
     # the target is the source again, so naming rows the one or the other should change nothing much
     X, y, _ = domains(n_source=200)
     clf = DANNClassifier(
-        **{**SMALL, "max_epochs": 20},
+        **{**SMALL, "max_epochs": 20, "lambda_max": 0.1},
         label_predictor=(8,),
         normalization="domain_batch",
-        lambda_max=0.1,
         lr=5e-3,
     ).fit(X, y, X.copy())
     assert clf.score(X, y) > 0.9
@@ -1066,7 +1068,7 @@ def test_a_prediction_does_not_depend_on_the_rows_beside_it(changed):
         whole = predict(rows)
         same(predict(rows[order]), whole[order])
         for size in (1, 2, 63, 64, 65, 200, 1000):
-            same(predict(rows[:size]), whole[:size])
+            assert_array_equal(predict(rows[:size]), whole[:size])
         for i in (0, 70, 4150):
             same(predict(rows[i : i + 1])[0], whole[i])
 

@@ -28,8 +28,6 @@ from torch import nn
 from skdann import DANNClassifier
 from skdann._persistence import FORMAT, _decode, _digest, _encode
 
-SKOPS_TRUSTED = {"skdann._classifier.DANNClassifier"}
-
 
 class OwnExtractor(nn.Module):
     """A user's network with a buffer and a frozen layer."""
@@ -718,12 +716,6 @@ class TestOtherWays:
     def test_joblib(self, clf, domains, path, assert_same_fit):
         joblib.dump(clf, path)
         self.check(clf, joblib.load(path), domains, assert_same_fit)
-
-    def test_skops(self, clf, domains, assert_same_fit):
-        skops = pytest.importorskip("skops.io")
-        content = skops.dumps(clf)
-        assert set(skops.get_untrusted_types(data=content)) == SKOPS_TRUSTED
-        self.check(clf, skops.loads(content, trusted=SKOPS_TRUSTED), domains, assert_same_fit)
 
     def test_loaded_estimator_can_be_pickled_and_saved(self, clf, saved, domains, assert_same_fit):
         loaded = pickle.loads(pickle.dumps(DANNClassifier.load(saved)))

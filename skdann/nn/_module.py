@@ -165,10 +165,7 @@ def _from_user(spec: Any, name: str, *widths: int) -> nn.Module:
     """Copy the user's module, or make one: called with the widths, or with nothing."""
     if isinstance(spec, nn.Module):
         return copy.deepcopy(spec)
-    try:
-        inspect.signature(spec).bind(*widths)
-    except (TypeError, ValueError):
-        widths = ()
+    widths = widths if _wants_widths(spec) else ()
     try:
         network = spec(*widths)
     except Exception as error:
@@ -184,13 +181,23 @@ def _from_user(spec: Any, name: str, *widths: int) -> nn.Module:
     return network
 
 
+def _wants_widths(spec: Any) -> bool:
+    """Whether a class or factory has parameters that must be given."""
+    try:
+        parameters = inspect.signature(spec).parameters.values()
+    except ValueError:  # a builtin tells nothing
+        return True
+    return any(
+        parameter.kind is parameter.VAR_POSITIONAL
+        or (parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD)
+        for parameter in parameters
+    )
+
+
 def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, ...] | None) -> int:
     """Width of a network's output, found by a trial on two rows of zeros."""
     parameter = next(network.parameters(), None)
-    dtype = torch.float32 if parameter is None else parameter.dtype
-    trial = torch.zeros(
-        2, n_in, dtype=dtype, device=None if parameter is None else parameter.device
-    )
+    trial = torch.zeros(2, n_in, device=None if parameter is None else parameter.device)
     was_training = network.training
     try:
         with torch.no_grad():
@@ -198,7 +205,7 @@ def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, 
     except Exception as error:
         raise ValueError(
             f"{name} failed on two rows of {n_in} columns: {error}; its first layer must take "
-            f"{n_in} columns."
+            f"{n_in} columns of float32."
         ) from error
     finally:
         network.train(was_training)

@@ -20,16 +20,19 @@ class _GradientReversal(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, lambda_: Tensor) -> Tensor:
+    def forward(x: Tensor, lambda_: float | Tensor) -> Tensor:
         return x.clone()  # a view would forbid layers that work in place behind it
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[1])
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float | Tensor], output: Tensor) -> None:
+        lambda_ = inputs[1]
+        ctx.lambda_ = None if isinstance(lambda_, Tensor) else lambda_
+        if isinstance(lambda_, Tensor):
+            ctx.save_for_backward(lambda_)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (lambda_,) = ctx.saved_tensors
+        lambda_ = ctx.saved_tensors[0] if ctx.lambda_ is None else ctx.lambda_
         return -lambda_ * grad, None
 
 
@@ -62,8 +65,9 @@ def gradient_reversal(x: Tensor, lambda_: float | Tensor = 1.0) -> Tensor:
     >>> x.grad
     tensor([-0.5000, -0.5000])
     """
-    coefficient = torch.as_tensor(lambda_, dtype=x.dtype, device=x.device)
-    return _GradientReversal.apply(x, coefficient)
+    if isinstance(lambda_, Tensor):
+        lambda_ = lambda_.to(x)
+    return _GradientReversal.apply(x, lambda_)
 
 
 class GradientReversal(nn.Module):

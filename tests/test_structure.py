@@ -1,0 +1,117 @@
+"""The package's shape: imports go downward only, and the public names are the documented ones."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skdann
+
+ROOT = Path(skdann.__file__).parent
+
+# each module may import those above it
+ORDER = [
+    "_compat",
+    "_schedules",
+    "_threads",
+    "datasets",
+    "_validation",
+    "nn",
+    "_batches",
+    "_losses",
+    "_callbacks",
+    "_inference",
+    "_engine",
+    "metrics",
+    "_diagnosis",
+    "_persistence",
+    "_classifier",
+    "_pipeline",
+]
+
+
+def top_level_modules():
+    return [module.name for module in pkgutil.iter_modules([str(ROOT)])]
+
+
+def imports_of(module):
+    """Names of the top-level skdann modules that a module's files import, outside functions."""
+    path = ROOT / module
+    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skdann"):
+                parts = node.module.split(".")
+                yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+            elif isinstance(node, ast.Import):
+                yield from (
+                    alias.name.split(".")[1]
+                    for alias in node.names
+                    if alias.name.startswith("skdann.")
+                )
+
+
+def test_every_module_has_its_place():
+    assert sorted(top_level_modules()) == sorted(ORDER)
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_imports_go_downward_only(module):
+    allowed = set(ORDER[: ORDER.index(module)]) | {module}
+    assert set(imports_of(module)) <= allowed
+
+
+def test_private_names_of_others_come_through_compat_alone():
+    for file in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and file.name != "_compat.py":
+                parts = (node.module or "").split(".")
+                if parts[0] in {"sklearn", "skorch", "torch", "scipy", "numpy"}:
+                    names = [*parts, *(alias.name for alias in node.names)]
+                    assert not any(name.startswith("_") for name in names), (file.name, names)
+
+
+def test_skorch_is_used_by_the_engine_and_its_callbacks_alone():
+    users = {
+        file.name
+        for file in ROOT.rglob("*.py")
+        if re.search(r"^(from|import) skorch", file.read_text(), re.MULTILINE)
+    }
+    assert users == {"_engine.py", "_callbacks.py"}
+
+
+@pytest.mark.parametrize("name", ["skdann", "skdann.nn", "skdann.datasets", "skdann.metrics"])
+def test_all_is_sorted_and_documented(name):
+    module = importlib.import_module(name)
+    assert module.__all__ == sorted(module.__all__)
+    for public in module.__all__:
+        value = getattr(module, public)
+        assert inspect.getdoc(value), public
+
+
+def test_public_names_are_those_of_the_guide():
+    guide = (ROOT.parent / "docs" / "guide.md").read_text()
+    section = guide[guide.index("## Public names") :]
+    documented = set(re.findall(r"^- `skdann\.(\w+)`", section, re.MULTILINE))
+    assert documented == set(skdann.__all__)
+
+
+def test_import_is_quiet_and_light():
+    code = (
+        "import socket, sys\n"
+        "def refuse(*args): raise AssertionError('a connection was opened')\n"
+        "socket.socket.connect = refuse\n"
+        "import sklearn, skorch, torch\n"
+        "before = set(sys.modules)\n"
+        "import skdann\n"
+        "heavy = {'IPython', 'matplotlib', 'pandas', 'polars', 'pyarrow'}\n"
+        "print(sorted(heavy & (set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert done.stderr == ""
