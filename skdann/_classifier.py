@@ -22,11 +22,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdann._callbacks import AdaptedEarlyStopping
 from skdann._compat import Interval, StrOptions
-from skdann._diagnosis import Diagnosis, diagnose
-from skdann._engine import OPTIMIZERS, DANNNet, FitData, spawn_generators
+from skdann._diagnosis import diagnose
+from skdann._engine import OPTIMIZERS, DANNNet, FitData
+from skdann._labels import class_weights
 from skdann._persistence import load_estimator, save_estimator
+from skdann._report import Diagnosis
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
-from skdann._validation import DomainData, check_domain_vector, check_domains, class_weights
+from skdann._seeds import spawn_generators
+from skdann._validation import DomainData, check_domain_vector, check_domains
 from skdann.nn._module import ACTIVATIONS, build_dann_module, is_sizes
 
 NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
@@ -517,7 +520,8 @@ class DANNClassifier(
         train, valid = np.arange(data.n_source), np.arange(0)
         if split_seed is not None:
             train, valid = self._split(data, split_seed)
-        return FitData(data, train, valid, class_weights(self.class_weight, data))
+        weights = class_weights(self.class_weight, data.y, data.classes, data.weight)
+        return FitData(data, train, valid, weights)
 
     def _split(self, data: DomainData, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Hold out source rows, by class where every class has enough of them."""

@@ -1,21 +1,7 @@
-r"""The training engine: a skorch net whose step is domain-adversarial.
+"""The training engine: a skorch net whose step is domain-adversarial.
 
-A step minimises over the feature extractor :math:`G_f` and label predictor :math:`G_y`, and at once
-over the domain classifier :math:`G_d`, through the gradient reversal layer:
-
-.. math::
-
-    \theta_f &\leftarrow \theta_f - \mu (\partial L_y / \partial \theta_f
-        - \lambda \, \partial L_d / \partial \theta_f) \\
-    \theta_y &\leftarrow \theta_y - \mu \, \partial L_y / \partial \theta_y \\
-    \theta_d &\leftarrow \theta_d - \mu \, \partial L_d / \partial \theta_d
-
-(Ganin and Lempitsky, ICML 2015, equations 4-6; Ganin et al., JMLR 2016, Algorithm 1, with lambda
-fixed to 1 in the update of :math:`G_d`, as their section 5.2.2 does.) :math:`L_y` is the mean
-cross-entropy of the source rows, :math:`L_d` the sum of the domains' mean cross-entropies.
-
-skorch drives the epochs: history, callbacks, checkpoints, printing. The step itself neither waits
-for the device nor notifies callbacks that do not listen.
+skorch drives the epochs: history, callbacks, checkpoints, printing. The step itself, in `_steps`,
+neither waits for the device nor notifies callbacks that do not listen.
 """
 
 from __future__ import annotations
@@ -27,21 +13,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.dataset import Dataset
 from torch import Tensor
 from torch.nn import functional as F
 
-from skdann import _losses
 from skdann._batches import Batch, DomainBatches
 from skdann._callbacks import ProgressBar
 from skdann._inference import infer_blocks
-from skdann._losses import EpochSums, StepRecord
+from skdann._losses import EpochSums
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
+from skdann._seeds import spawn_generators
+from skdann._steps import AdversarialSteps
 from skdann._threads import suited_threads
 from skdann._validation import DomainData
-from skdann.nn import MemberBatchNorm, Rows, gradient_reversal
+from skdann.nn import MemberBatchNorm
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {"fused": True}),
@@ -49,28 +35,6 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "rmsprop": (torch.optim.RMSprop, {}),
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "fused": True}),
 }
-
-STREAMS = (
-    "feature_extractor",
-    "label_predictor",
-    "domain_classifier",
-    "source_dropout",
-    "target_dropout",
-    "domain_dropout",
-    "source_order",
-    "target_order",
-    "validation",
-    "user_modules",
-)
-
-
-def spawn_generators(seed: int) -> dict[str, torch.Generator]:
-    """One independent generator for each use of randomness, all from one seed."""
-    seeds = np.random.SeedSequence(seed).generate_state(len(STREAMS), np.uint64) >> 1
-    return {
-        name: torch.Generator().manual_seed(int(own))
-        for name, own in zip(STREAMS, seeds, strict=True)
-    }
 
 
 class FitData(NamedTuple):
@@ -92,7 +56,7 @@ class FitData(NamedTuple):
     class_weight: np.ndarray | None
 
 
-class DANNNet(NeuralNet):
+class DANNNet(AdversarialSteps):
     """skorch net of domain-adversarial training, owned by the estimators.
 
     Parameters
@@ -340,102 +304,6 @@ domain_label_smoothing, adversarial, domain_steps
                     "(skdann.make_pipeline(StandardScaler(), ...)), or lower lr or lambda_max."
                 )
 
-    # -- the step -------------------------------------------------------------------------------
-
-    def train_step(self, batch: Batch, *, lambda_: float = 0.0, **_: Any) -> dict[str, Any]:
-        """Take one step of the optimiser on one batch."""
-        if self.adversarial == "alternating" and self.is_adversarial_:
-            return self._alternating_step(batch, lambda_)
-        result: dict[str, Any] = {}
-
-        def closure() -> Tensor:
-            self.optimizer_.zero_grad(set_to_none=True)
-            loss, logits, record = self._losses(batch, lambda_)
-            loss.backward()
-            self._notify_gradients(batch)
-            result.update(loss=loss.detach(), y_pred=logits.detach(), record=record)
-            return loss
-
-        self.optimizer_.step(closure)
-        return result
-
-    def _losses(self, batch: Batch, lambda_: float) -> tuple[Tensor, Tensor, StepRecord]:
-        """Return the loss to differentiate, the class logits, and what to record.
-
-        Without adversary the label loss sees the source rows alone, so that a fit with lambda 0 is
-        the source-only fit, bit for bit. Statistics of each domain apart need all rows regardless.
-        """
-        if not self.n_targets:
-            features = self.module_.extract_features(batch.x, batch.rows)
-            label_loss, logits = self._label_loss(features, batch)
-            return label_loss, logits, StepRecord(label_loss.detach(), None, None)
-        if self.is_adversarial_ or self.keeps_domains_apart_:
-            features = self.module_.extract_features(batch.x, batch.rows)
-            label_loss, logits = self._label_loss(features, batch)
-            seen = gradient_reversal(self.module_.condition(features, batch.rows), lambda_)
-        else:
-            n_source = batch.rows.n_source
-            source = self.module_.extract_features(batch.x[..., :n_source, :], _source(batch.rows))
-            label_loss, logits = self._label_loss(source, batch)
-            seen = self._features_at_rest(batch)
-        domain_loss, is_hit = self._domain_loss(seen, batch)
-        loss = label_loss + self.domain_loss_weight * domain_loss
-        return loss, logits, StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
-
-    def _features_at_rest(self, batch: Batch) -> Tensor:
-        """What G_d sees of all rows, with G_f and G_y neither trained nor touched."""
-        self._set_training(False)
-        with torch.no_grad():
-            features = self.module_.extract_features(batch.x, batch.rows)
-            seen = self.module_.condition(features, batch.rows)
-        self._set_training(True)
-        return seen
-
-    def _label_loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss and class logits of the source rows."""
-        rows = batch.rows
-        if self.keeps_domains_apart_:  # G_y then gathers statistics of the target rows too
-            logits = self.module_.predict_labels(features, rows)[..., : rows.n_source, :]
-        else:
-            source = features[..., : rows.n_source, :]
-            logits = self.module_.predict_labels(source, _source(rows))
-        return _losses.label_loss(logits, batch, self.label_smoothing), logits
-
-    def _domain_loss(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss of G_d, and which rows it names rightly."""
-        logits = self.module_.classify_domains(seen, batch.rows)
-        return _losses.domain_loss(logits, batch, self.domain_label_smoothing)
-
-    def _alternating_step(self, batch: Batch, lambda_: float) -> dict[str, Any]:
-        """Take `domain_steps` steps of G_d on this batch, then one of G_f and G_y against it."""
-        features = self.module_.extract_features(batch.x, batch.rows)
-        seen = self.module_.condition(features, batch.rows)
-        for _ in range(self.domain_steps):
-            self.optimizer_.zero_grad(set_to_none=True)
-            domain_loss, is_hit = self._domain_loss(seen.detach(), batch)
-            (self.domain_loss_weight * domain_loss).backward()
-            self.optimizer_.step()
-        self.optimizer_.zero_grad(set_to_none=True)
-        label_loss, logits = self._label_loss(features, batch)
-        adversary, _ = self._domain_loss(gradient_reversal(seen, lambda_), batch)
-        loss = label_loss + self.domain_loss_weight * adversary
-        loss.backward()
-        for parameter in self.module_.domain_classifier.parameters():
-            parameter.grad = None
-        self._notify_gradients(batch)
-        self.optimizer_.step()
-        record = StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
-        return {"loss": loss.detach(), "y_pred": logits.detach(), "record": record}
-
-    def _notify_gradients(self, batch: Batch) -> None:
-        if self.is_gradient_heard_:
-            self.notify(
-                "on_grad_computed",
-                named_parameters=list(self.get_all_learnable_params()),
-                batch=(batch.x, batch.y),
-                training=True,
-            )
-
     # -- held-out rows --------------------------------------------------------------------------
 
     def _held_out(self, fit_data: FitData) -> tuple[Dataset | None, np.ndarray | None]:
@@ -470,12 +338,6 @@ domain_label_smoothing, adversarial, domain_steps
     def infer_blocks(self, X: Any, domain: np.ndarray | None, what: str) -> Iterator[np.ndarray]:
         """Yield features, class logits or domain logits of `X`, block by block."""
         return infer_blocks(self.module_, X, domain, what, n_domains=self.n_domains)
-
-
-def _source(rows: Rows) -> Rows:
-    """Describe the source rows of a batch alone."""
-    domain = rows.domain
-    return Rows(rows.n_source, None if domain is None else domain[..., : rows.n_source])
 
 
 def _softmax(logits: Tensor) -> Tensor:

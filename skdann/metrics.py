@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 
-from skdann._validation import PIPELINE_REMEDY, _match_columns, column_names
+from skdann._rows import PIPELINE_REMEDY, column_names, match_columns
 
 __all__ = [
     "domain_auc",
@@ -414,7 +414,7 @@ def _pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, _Array | N
 def _match_target(X_source: Any, target: Any) -> Any:
     """Bring a target frame's columns into the order of a source frame's."""
     if hasattr(X_source, "columns") and hasattr(target, "columns"):
-        return _match_columns(target, list(X_source.columns), "X_target")
+        return match_columns(target, list(X_source.columns), "X_target")
     return target
 
 

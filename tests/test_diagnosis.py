@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 
 from skdann import DANNClassifier
 from skdann import _diagnosis as module
-from skdann._diagnosis import RULES, Diagnosis, diagnose
+from skdann._diagnosis import diagnose
+from skdann._report import RULES, Diagnosis
 from skdann.datasets import make_covariate_shift, make_label_shift
 
 VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "features_apart", "adapted"]

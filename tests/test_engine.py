@@ -26,7 +26,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skdann import DANNClassifier, SourceOnlyWarning
 from skdann._batches import DomainBatches
-from skdann._engine import DANNNet, spawn_generators
+from skdann._engine import DANNNet
+from skdann._seeds import spawn_generators
 
 LR, LAMBDA = 0.5, 0.7
 

@@ -19,16 +19,21 @@ ROOT = Path(skdann.__file__).parent
 ORDER = [
     "_compat",
     "_schedules",
+    "_seeds",
     "_threads",
     "datasets",
+    "_rows",
+    "_labels",
     "_validation",
     "nn",
     "_batches",
     "_losses",
-    "_callbacks",
     "_inference",
+    "_steps",
+    "_callbacks",
     "_engine",
     "metrics",
+    "_report",
     "_diagnosis",
     "_persistence",
     "_classifier",
@@ -76,13 +81,13 @@ def test_private_names_of_others_come_through_compat_alone():
                     assert not any(name.startswith("_") for name in names), (file.name, names)
 
 
-def test_skorch_is_used_by_the_engine_and_its_callbacks_alone():
+def test_skorch_is_used_by_the_engine_alone():
     users = {
         file.name
         for file in ROOT.rglob("*.py")
         if re.search(r"^(from|import) skorch", file.read_text(), re.MULTILINE)
     }
-    assert users == {"_engine.py", "_callbacks.py"}
+    assert users == {"_engine.py", "_steps.py", "_callbacks.py"}
 
 
 @pytest.mark.parametrize("name", ["skdann", "skdann.nn", "skdann.datasets", "skdann.metrics"])

@@ -248,7 +248,7 @@ def build_dann_module(
     n_features, n_classes, n_domains, n_targets : int
         Columns of the input, classes, domains in all, targets among them.
     generators : sequence of dict
-        For each member its generators, by the names in `skdann._engine.STREAMS`.
+        For each member its generators, by the names in `skdann._seeds.STREAMS`.
     activation, dropout, normalization, conditioning
         As in :class:`skdann.DANNClassifier`.
 

@@ -1,0 +1,254 @@
+"""The report of `diagnose`: its figures, the sentences they give, and how it prints.
+
+`RULES` is a table of name, condition and sentence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from textwrap import fill
+from typing import Any, NamedTuple
+
+
+class ColumnShift(NamedTuple):
+    """How far a column moves: Kolmogorov-Smirnov statistic, and mean in standard deviations."""
+
+    name: str
+    ks: float
+    mean_shift: float
+
+
+class _Move(NamedTuple):
+    """A class and its share before and after."""
+
+    label: Any
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis:
+    """What :func:`diagnose` found; it prints as a report.
+
+    Attributes
+    ----------
+    n_source, n_target, n_features : int
+        Rows looked at, and columns.
+    input_auc, feature_auc : float
+        Domain AUC of the columns, and of the features: 0.5 alike, 1 apart.
+    reweighted_auc : float
+        That of the columns with source rows weighted to the target's estimated class shares: near
+        0.5 where label shift is all there is.
+    columns : tuple of ColumnShift
+        The columns that shift most, none if no shift is beyond chance.
+    source_shares, target_shares, predicted_shares : dict
+        Share of each class in the source, estimated in the target, and predicted in the target.
+    effective_sample_size : float
+        Of the importance weights of the source rows looked at.
+    feature_spread : float
+        Root mean variance of the target's features over their root mean square.
+    lambda_, domain_accuracy, label_loss, first_label_loss : float
+        Of the last epoch and the first; nan where not recorded.
+    """
+
+    n_source: int
+    n_target: int
+    n_features: int
+    input_auc: float
+    feature_auc: float
+    reweighted_auc: float
+    columns: tuple[ColumnShift, ...]
+    source_shares: dict[Any, float]
+    target_shares: dict[Any, float]
+    predicted_shares: dict[Any, float]
+    effective_sample_size: float
+    feature_spread: float
+    lambda_: float = math.nan
+    domain_accuracy: float = math.nan
+    label_loss: float = math.nan
+    first_label_loss: float = math.nan
+
+    @property
+    def findings(self) -> dict[str, str]:
+        """Sentences of the rules that hold, by the rules' names; the first is the verdict."""
+        return {name: text.format(d=self) for name, holds, text in RULES if holds(self)}
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether the columns hardly tell the domains apart, chance allowed for."""
+        # three deviations of the AUC of a fixed score; one out of fold varies nearly twice as much
+        n, m = self.n_source, self.n_target
+        return self.input_auc < 0.5 + max(0.05, 3 * ((n + m + 1) / (12 * n * m)) ** 0.5)
+
+    @property
+    def is_label_shift(self) -> bool:
+        """Whether class shares differ and explain most of what tells the domains apart."""
+        moved = sum(abs(self.target_shares[k] - self.source_shares[k]) for k in self.source_shares)
+        is_explained = self.reweighted_auc - 0.5 < 0.4 * (self.input_auc - 0.5)
+        return moved / 2 > 0.1 and is_explained and not self.is_alike
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether the domains differ otherwise, as adaptation supposes."""
+        return not (self.is_alike or self.is_label_shift or self.is_collapsed)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the features keep more than half of what told the columns' domains apart."""
+        return self.feature_auc - 0.5 > max(0.1, 0.5 * (self.input_auc - 0.5))
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether nearly all target rows get one class, far more than in the source."""
+        return self.major.after > 0.95 and self.major.before < 0.8
+
+    @property
+    def major(self) -> _Move:
+        """Class predicted most in the target: its share in the source and as predicted."""
+        label = max(self.predicted_shares, key=self.predicted_shares.__getitem__)
+        return _Move(label, self.source_shares[label], self.predicted_shares[label])
+
+    @property
+    def grown(self) -> _Move:
+        """Class that gains most in the target: its share in the source and as estimated."""
+        label = max(self.source_shares, key=lambda k: self.target_shares[k] - self.source_shares[k])
+        return _Move(label, self.source_shares[label], self.target_shares[label])
+
+    def _tables(self) -> list[list[tuple[str, ...]]]:
+        """Rows of each part of the report, the header first."""
+        shares = self.source_shares, self.target_shares, self.predicted_shares
+        losses = f"{self.first_label_loss:.2f} to {self.label_loss:.2f}"
+        training = [
+            ("lambda, at the end", f"{self.lambda_:.2g}"),
+            ("label loss, first to last", losses),
+            ("domain accuracy", f"{self.domain_accuracy:.2f}"),
+        ]
+        return [
+            [
+                ("Telling the domains apart", "AUC"),
+                ("columns", f"{self.input_auc:.2f}"),
+                ("columns, class shares matched", f"{self.reweighted_auc:.2f}"),
+                ("features", f"{self.feature_auc:.2f}"),
+            ],
+            [
+                ("Columns that shift most", "KS", "mean"),
+                *((c.name, f"{c.ks:.2f}", f"{c.mean_shift:+.2f} SD") for c in self.columns),
+                *([] if self.columns else [("none beyond chance",)]),
+            ],
+            [
+                ("Class shares", "source", "target, estimated", "target, predicted"),
+                *(
+                    (str(label), *(f"{of[label]:.0%}" for of in shares))
+                    for label in self.source_shares
+                ),
+            ],
+            [
+                ("Weighted to the target", "rows"),
+                ("source rows", f"{self.n_source:,}"),
+                ("worth, effectively", f"{self.effective_sample_size:,.0f}"),
+            ],
+            [("Training", "value"), *(row for row in training if "nan" not in row[1])],
+        ]
+
+    def _title(self) -> str:
+        return (
+            f"Diagnosis of {self.n_source:,} source rows and {self.n_target:,} target rows, "
+            f"{self.n_features:,} columns"
+        )
+
+    def __repr__(self) -> str:
+        tables = self._tables()
+        first = 4 + max(len(row[0]) for table in tables for row in table)
+        lines = [self._title(), ""]
+        lines += [fill(f"* {text}", 79, subsequent_indent="  ") for text in self.findings.values()]
+        for head, *rows in tables:
+            widths = [max(len(name), 12) + 2 for name in head[1:]]
+            lines.append("")
+            for name, *cells in (head, *(("  " + row[0], *row[1:]) for row in rows)):
+                aligned = (f"{c:>{w}}" for c, w in zip(cells, widths, strict=False))
+                lines.append(f"{name:{first}}{''.join(aligned)}".rstrip())
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        items = (f"<li>{escape(text)}</li>" for text in self.findings.values())
+        parts = [f"<p><strong>{escape(self._title())}</strong></p>", "<ul>", *items, "</ul>"]
+        for head, *rows in self._tables():
+            parts += ["<table>", f"<thead>{_html_row(head, 'th')}</thead>", "<tbody>"]
+            parts += [*(_html_row(row, "td") for row in rows), "</tbody>", "</table>"]
+        return "\n".join(["<div>", *parts, "</div>"])
+
+
+# Exactly one of the rules down to "adapted" holds: the verdict. The others are warnings beside it.
+RULES: tuple[tuple[str, Callable[[Diagnosis], bool], str], ...] = (
+    (
+        "collapse",
+        lambda d: d.is_collapsed,
+        "The predictions may have collapsed: {d.major.after:.0%} of the target rows get class "
+        "{d.major.label}, which has {d.major.before:.0%} of the source. Next: check that the "
+        "target is scaled like the source, lower lambda_max, and compare with lambda_max=0.",
+    ),
+    (
+        "alike",
+        lambda d: d.is_alike and not d.is_collapsed,
+        "Adaptation has little to gain: the domains are nearly alike (AUC {d.input_auc:.2f}). "
+        "Next: keep lambda_max=0.",
+    ),
+    (
+        "label_shift",
+        lambda d: d.is_label_shift and not d.is_collapsed,
+        "Adaptation can harm: label shift is likely. The share of class {d.grown.label} is "
+        "estimated as {d.grown.after:.0%} in the target against {d.grown.before:.0%} in the "
+        "source, and with the class shares matched the AUC falls from {d.input_auc:.2f} to "
+        "{d.reweighted_auc:.2f}. Next: compare with lambda_max=0, and avoid domain_batch.",
+    ),
+    (
+        "not_adapted",
+        lambda d: d.is_shifted and not d.lambda_ > 0,
+        "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), not by class shares "
+        "alone, and this network was trained without it. Next: try lambda_max > 0.",
+    ),
+    (
+        "features_apart",
+        lambda d: d.is_shifted and d.lambda_ > 0 and d.is_apart,
+        "Adaptation may help, but has done little yet: the features still tell the domains apart "
+        "(AUC {d.feature_auc:.2f}, the columns {d.input_auc:.2f}). Next: raise lambda_max or "
+        "max_epochs, and compare with lambda_max=0.",
+    ),
+    (
+        "adapted",
+        lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart,
+        "Adaptation may help, and took effect: the features tell the domains apart less than the "
+        "columns (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). That does not show that the "
+        "classes match. Next: compare with lambda_max=0.",
+    ),
+    (
+        "flat_features",
+        lambda d: d.feature_spread < 0.05,
+        "The features hardly differ from one target row to the next: they have collapsed. Next: "
+        "lower lambda_max or lr.",
+    ),
+    (
+        "label_loss_rose",
+        lambda d: d.label_loss > d.first_label_loss,
+        "The loss on the source labels rose in training ({d.first_label_loss:.2f} to "
+        "{d.label_loss:.2f}). Next: lower lambda_max or lr.",
+    ),
+    (
+        "no_overlap",
+        lambda d: d.effective_sample_size < max(0.02 * d.n_source, 10),
+        "The domains hardly overlap: weighted to the target, the source is worth "
+        "{d.effective_sample_size:.0f} rows. Next: do not choose by importance-weighted scores.",
+    ),
+    (
+        "few_rows",
+        lambda d: min(d.n_source, d.n_target) < 100,
+        "One domain has fewer than 100 rows: read all figures with care.",
+    ),
+)
+
+
+def _html_row(cells: tuple[str, ...], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
