@@ -490,18 +490,20 @@ class TestAtomicity:
             both[0].save(path)
             found = []
             random.seed(0)
-            for _ in range(25):
+            cut = []
+            while len(found) < 15 or not cut and len(found) < 200:  # until a write was cut short
                 child = os.fork()
                 if not child:
                     while True:
                         for clf in both[::-1]:
                             clf.save(path)
-                time.sleep(random.uniform(0.01, 0.1))
+                time.sleep(random.uniform(0.01, 0.2))
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 proba = DANNClassifier.load(path).predict_proba(X)
                 found.append([np.array_equal(proba, own) for own in probas].index(True))
-            print(set(found), len(glob.glob(sys.argv[1] + "/.model.*.tmp")))
+                cut = glob.glob(sys.argv[1] + "/.model.*.tmp")
+            print(len(cut))
             """
         run = subprocess.run(
             [sys.executable, "-c", script, str(tmp_path)],
@@ -511,9 +513,7 @@ class TestAtomicity:
             check=False,
         )
         assert run.returncode == 0, run.stderr
-        which, n_cut = run.stdout.rsplit(maxsplit=1)
-        assert which == "{0, 1}"
-        assert int(n_cut) > 0, "no kill fell into a write, so this showed nothing"
+        assert int(run.stdout) > 0, "no kill fell into a write, so this showed nothing"
 
 
 def changed(**entries):
