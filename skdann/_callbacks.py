@@ -8,6 +8,19 @@ from skorch.callbacks import Callback, EarlyStopping
 from tqdm.auto import tqdm
 
 
+def check_callbacks(callbacks: Any) -> None:
+    """Raise unless every item is a skorch callback, a class of one, or a pair of name and one."""
+    for item in callbacks or ():
+        is_pair = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+        callback = item[1] if is_pair else item
+        is_class = isinstance(callback, type) and issubclass(callback, Callback)
+        if not (isinstance(callback, Callback) or is_class):
+            raise TypeError(
+                f"callbacks holds {item!r}, which is no skorch callback; give instances or classes "
+                "of skorch.callbacks.Callback, or pairs of a name and one."
+            )
+
+
 class ProgressBar(Callback):
     """One bar over the epochs, in a terminal or a notebook."""
 

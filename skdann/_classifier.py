@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from scipy.special import expit, log_softmax, softmax
 from sklearn.base import (
     BaseEstimator,
@@ -20,11 +19,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skdann._callbacks import AdaptedEarlyStopping
+from skdann._callbacks import AdaptedEarlyStopping, check_callbacks
 from skdann._compat import Interval, StrOptions
 from skdann._diagnosis import diagnose
-from skdann._engine import OPTIMIZERS, DANNNet, FitData
+from skdann._engine import DANNNet, FitData
 from skdann._labels import class_weights
+from skdann._params import OPTIMIZERS, check_device, check_network, optimizer_of
 from skdann._persistence import load_estimator, save_estimator
 from skdann._report import Diagnosis
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
@@ -409,16 +409,9 @@ class DANNClassifier(
         """Check the hyper-parameters, before any data is looked at."""
         self._validate_params()
         for name in NETWORKS:
-            spec = getattr(self, name)
-            if is_sizes(spec) and not all(
-                isinstance(size, Integral) and not isinstance(size, bool) and int(size) > 0
-                for size in spec
-            ):
-                raise ValueError(
-                    f"{name}={spec!r} must hold positive integers, the sizes of hidden layers; or "
-                    "give a torch module."
-                )
-        _check_device(self.device)
+            check_network(name, getattr(self, name))
+        check_device(self.device)
+        check_callbacks(self.callbacks)
         check_schedule("lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES)
         check_schedule("lr_schedule", self.lr_schedule, LR_SCHEDULES)
 
@@ -432,12 +425,7 @@ class DANNClassifier(
 
     def _new_net(self, data: DomainData, seed: int, stops_early: bool) -> DANNNet:
         """Build the net for data of this shape."""
-        if isinstance(self.optimizer, str):
-            optimizer, options = OPTIMIZERS[self.optimizer]
-        else:
-            optimizer, options = self.optimizer, {}
-        if self.weight_decay or isinstance(self.optimizer, str):
-            options = {**options, "weight_decay": self.weight_decay}
+        optimizer, options = optimizer_of(self.optimizer, self.lr, self.weight_decay, self.device)
         networks = {name: getattr(self, name) for name in NETWORKS}
         module = {
             **networks,
@@ -546,8 +534,8 @@ class DANNClassifier(
         data = fit_data.data
         net.n_epochs_planned_ = n_epochs
         net.partial_fit(fit_data, None, epochs=n_epochs)
-        net.check_weights()
         net.module_.eval()
+        net.check_outcome(data)
         self.__dict__.pop("feature_names_in_", None)
         if data.feature_names is not None:
             self.feature_names_in_ = data.feature_names
@@ -572,7 +560,13 @@ class DANNClassifier(
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
         domain = self._domain_index(sample_domain, X.shape[0])
-        return np.concatenate(list(self.net_.infer_blocks(X, domain, what)))
+        output = np.concatenate(list(self.net_.infer_blocks(X, domain, what)))
+        if not np.isfinite(output.min()) or not np.isfinite(output.max()):
+            raise ValueError(
+                "X holds values so far from those of the fit that the network's output is not "
+                "finite; scale X like X_source, e.g. with skdann.make_pipeline."
+            )
+        return output
 
     def _domain_index(self, sample_domain: Any, n_rows: int) -> np.ndarray | None:
         if sample_domain is None:
@@ -827,18 +821,6 @@ class DANNClassifier(
 
 def _as_list(data: DomainData) -> list[str] | None:
     return None if data.feature_names is None else data.feature_names.tolist()
-
-
-def _check_device(device: str) -> None:
-    """Raise unless torch knows the device and it is there."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"device={device!r} is not there ({reason}); give a torch device of this machine, such "
-            "as 'cpu' or, with a GPU and a torch built for it, 'cuda'."
-        ) from error
 
 
 def _silent(*args: Any, **kwargs: Any) -> None:

@@ -29,12 +29,10 @@ from skdann._threads import suited_threads
 from skdann._validation import DomainData
 from skdann.nn import MemberBatchNorm
 
-OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "adam": (torch.optim.Adam, {"fused": True}),
-    "adamw": (torch.optim.AdamW, {"fused": True}),
-    "rmsprop": (torch.optim.RMSprop, {}),
-    "sgd": (torch.optim.SGD, {"momentum": 0.9, "fused": True}),
-}
+DIVERGED = (
+    "training diverged. Scale the columns (skdann.make_pipeline(StandardScaler(), ...)), or lower "
+    "lr, lambda_max, domain_loss_weight or weight_decay, and check modules of your own."
+)
 
 
 class FitData(NamedTuple):
@@ -276,10 +274,7 @@ domain_label_smoothing, adversarial, domain_steps
         loss = means["label_loss"] + self.domain_loss_weight * means.get("domain_loss", 0.0)
         epoch = len(self.history)
         if not math.isfinite(loss):
-            raise ValueError(
-                f"The loss became {loss} in epoch {epoch}: training diverged. Scale the columns "
-                "(skdann.make_pipeline(StandardScaler(), ...)), or lower lr or lambda_max."
-            )
+            raise ValueError(f"The loss became {loss} in epoch {epoch}: {DIVERGED}")
         self._record_with_best(f"{prefix}_loss", loss)
         for name, value in means.items():
             self.history.record(name, value)
@@ -293,15 +288,20 @@ domain_label_smoothing, adversarial, domain_steps
         self.history.record(name, value)
         self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
 
-    def check_weights(self) -> None:
-        """Raise if training left any weight or running statistic that is not finite."""
+    def check_outcome(self, data: DomainData) -> None:
+        """Raise unless weights, running statistics, and outputs for some rows are finite."""
         module = self.module_
         for name, value in [*module.named_parameters(), *module.named_buffers()]:
             if not bool(torch.isfinite(value).all()):
                 raise ValueError(
                     f"The weights {name} are no longer finite after epoch {len(self.history)}: "
-                    "training diverged. Scale the columns "
-                    "(skdann.make_pipeline(StandardScaler(), ...)), or lower lr or lambda_max."
+                    f"{DIVERGED}"
+                )
+        for rows in (slice(0, 32), slice(-32, None)):  # source, and target where there is one
+            (logits,) = self.infer_blocks(data.X[rows], data.domain[rows], "labels")
+            if not np.isfinite(logits).all():
+                raise ValueError(
+                    f"The outputs are not finite after epoch {len(self.history)}: {DIVERGED}"
                 )
 
     # -- held-out rows --------------------------------------------------------------------------

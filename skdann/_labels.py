@@ -6,12 +6,12 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdann._compat import check_sample_weight
-from skdann._rows import shape_of
+from skdann._rows import naming, shape_of
 
 
 def check_labels(
@@ -19,25 +19,22 @@ def check_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Class index of each source row kept, and the classes."""
     shape = shape_of(y_source)
-    if len(shape) > 1 and shape[1] != 1:
+    if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)) or sp.issparse(y_source):
         raise ValueError(
             f"y_source must be 1-D, one label a row of X_source, but has shape {shape}; the order "
             "of arguments is fit(X_source, y_source, X_target)."
         )
-    label = column_or_1d(y_source, warn=True)
+    with naming("y_source", "must be 1-D, one label a row of X_source"):
+        label = column_or_1d(y_source, warn=True)
     if len(label) != len(is_kept):
         raise ValueError(
             f"y_source has {len(label)} labels but X_source has {len(is_kept)} rows; label the "
             "source rows only, target rows need none."
         )
-    label = check_array(
-        _plain_labels(label[is_kept]),
-        ensure_2d=False,
-        dtype=None,
-        input_name="y_source",
-        estimator=estimator,
-    )
-    check_classification_targets(label)
+    label = _plain_labels(label[is_kept])
+    with naming("y_source", "must hold class labels: strings, whole numbers or booleans"):
+        label = check_array(label, ensure_2d=False, dtype=None, estimator=estimator)
+        check_classification_targets(label)
     found, index = np.unique(label, return_inverse=True)
     if classes is not None:
         found = np.unique(column_or_1d(classes))
@@ -79,8 +76,12 @@ def check_weight(sample_weight: Any, source: Any, row_domain: np.ndarray) -> np.
     if sample_weight is None:
         return None
     weight = np.zeros(source.shape[0])
-    if (np.asarray(sample_weight) != 0).any():  # all zeros have an error of their own below
-        weight = check_sample_weight(sample_weight, source, dtype=np.float64)
+    with naming("sample_weight", "must hold one finite number >= 0 a row of X_source"):
+        given = np.asarray(sample_weight)
+        if given.dtype.kind not in "biufO":
+            raise TypeError(f"it has dtype {given.dtype}")
+        if (given != 0).any():  # all zeros have an error of their own below
+            weight = check_sample_weight(sample_weight, source, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight holds negative values (least: {weight.min():g}); weights must be >= 0, "
@@ -91,7 +92,7 @@ def check_weight(sample_weight: Any, source: Any, row_domain: np.ndarray) -> np.
             "sample_weight is zero for every source row, which leaves nothing to train on; give "
             "some rows a positive weight."
         )
-    return weight
+    return weight / weight.max()
 
 
 def class_weights(
@@ -132,9 +133,7 @@ def class_weights(
     values = class_weight.values()
     if not all(isinstance(value, Real) and 0 <= float(value) < np.inf for value in values):
         raise ValueError(f"class_weight must be finite and >= 0 everywhere but is {class_weight}.")
-    labels = classes[present]
-    given = {**dict.fromkeys(labels.tolist(), 1.0), **class_weight}
-    found[present] = compute_class_weight(given, classes=labels, y=classes[y])
+    found[present] = [class_weight.get(label, 1.0) for label in classes[present].tolist()]
     if not found[present].any():
         raise ValueError(
             f"class_weight is 0 for every class of y_source ({class_weight}), which leaves "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,20 +25,32 @@ def column_names(X: Any) -> np.ndarray | None:
     return getattr(probe, "feature_names_in_", None)
 
 
+@contextlib.contextmanager
+def naming(name: str, expectation: str) -> Iterator[None]:
+    """Let an error of another library name the argument at fault, and what it must be."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        reason = " ".join(str(error).split())[:400]
+        raise kind(f"{name} {expectation}: {reason}") from error
+
+
 def check_matrix(X: Any, name: str, estimator: str) -> Any:
     """Check one domain's rows: real finite numbers, dense or CSR, dtype kept."""
-    try:
+    columns = list(getattr(X, "columns", ()))
+    if len(set(columns)) < len(columns):
+        repeated = sorted({column for column in columns if columns.count(column) > 1}, key=str)
+        raise ValueError(f"{name} has columns of one name: {repeated}; rename or drop them.")
+    expectation = (
+        "must hold finite real numbers, one row a sample (impute missing values and encode text "
+        "and dates, e.g. in skdann.make_pipeline)"
+    )
+    with naming(name, expectation):
         return check_array(
             X, accept_sparse="csr", dtype="numeric", input_name=name, estimator=estimator
         )
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        reason = str(error).splitlines()[0][:300]
-        raise kind(
-            f"{reason} ({name} must hold finite real numbers, one row a sample; impute missing "
-            "values and encode text and dates, e.g. in skdann.make_pipeline. Reshape your data "
-            "with .reshape(1, -1) if it is a single sample.)"
-        ) from error
 
 
 def shape_of(X: Any) -> tuple[int, ...]:
@@ -107,10 +120,12 @@ def match_columns(rows: Any, names: list[Any], name: str) -> Any:
 
 
 def check_target_size(n_rows: int, name: int) -> None:
+    """Raise if a target, of X_target or of sample_domain, is too small to learn from."""
     if n_rows < 2:
         raise ValueError(
-            f"Target domain {name} has {n_rows} row{'s' * (n_rows != 1)}; at least 2 are needed to "
-            "adapt to it. Leave it out to train without it."
+            f"X_target or sample_domain: target domain {name} has {n_rows} "
+            f"row{'s' * (n_rows != 1)}; at least 2 are needed to adapt to it. Leave it out to "
+            "train without it."
         )
 
 

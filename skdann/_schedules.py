@@ -38,7 +38,15 @@ def evaluate_schedule(
     name: str, schedule: str | Schedule, table: dict[str, Schedule], progress: float
 ) -> float:
     """Return the factor of a named or callable schedule, checked to lie in [0, 1]."""
-    factor = float(table[schedule](progress) if isinstance(schedule, str) else schedule(progress))
+    if isinstance(schedule, str):
+        return table[schedule](progress)
+    try:
+        factor = float(schedule(progress))
+    except Exception as error:
+        raise ValueError(
+            f"{name} failed at progress {progress:.3g} ({type(error).__name__}: {error}); give a "
+            "name, or a callable of one number in [0, 1] that returns a factor in [0, 1]."
+        ) from error
     if not 0.0 <= factor <= 1.0:
         raise ValueError(
             f"{name} gave {factor!r} at progress {progress:.3g}; a schedule maps progress in [0, "

@@ -179,10 +179,11 @@ def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.nda
     is_whole = domain.dtype.kind in "iu" or (
         domain.dtype.kind == "f" and np.isfinite(domain).all() and (domain == domain.round()).all()
     )
-    if not is_whole:
+    if not is_whole or (np.abs(domain.astype(np.float64)) >= 2.0**62).any():
         raise ValueError(
-            f"sample_domain must hold integers but has dtype {domain.dtype}; number the source "
-            "domains 0, 1, ... and mark target rows with a negative number."
+            f"sample_domain must hold integers of ordinary size but has dtype {domain.dtype} and "
+            f"values such as {domain[:3].tolist()}; number the source domains 0, 1, ... and mark "
+            "target rows with a negative number."
         )
     if len(domain) != n_rows:
         raise ValueError(

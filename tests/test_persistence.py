@@ -547,7 +547,7 @@ HOSTILE = {
     "param value": (param("lr", -1), "'lr' parameter"),
     "param kind": (param("lambda_schedule", {"call": "os.system"}), "KeyError: 'call'"),
     "nan": (param("lambda_max", {"float": "nan"}), "'lambda_max' parameter"),
-    "callbacks": (param("callbacks", ["os.system"]), "cannot be rebuilt"),
+    "callbacks": (param("callbacks", ["os.system"]), "not those of a fit"),
     "given": (changed(given=[]), "given is .*, not a dict"),
     "one class": (changed(classes=["<i8", [1]]), "classes_ must be 2 or more"),
     "equal classes": (changed(classes=["<i8", [1, 1]]), "classes_ must be 2 or more"),

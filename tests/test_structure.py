@@ -32,6 +32,7 @@ ORDER = [
     "_steps",
     "_callbacks",
     "_engine",
+    "_params",
     "metrics",
     "_report",
     "_diagnosis",
