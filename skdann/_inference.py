@@ -56,7 +56,7 @@ def infer_blocks(
         size = block.shape[0]
         dense = np.zeros((BLOCK_ROWS, X.shape[1]), dtype=np.float32)
         with np.errstate(over="ignore"):
-            dense[:size] = block.toarray() if sp.issparse(block) else block
+            dense[:size] = block.astype(np.float32).toarray() if sp.issparse(block) else block
         check_float32(dense, "X")
         rows = None
         if domain is not None:

@@ -692,7 +692,7 @@ class TestFuzz:
                     break
                 key = data.draw(st.sampled_from(keys))
                 if not isinstance(place[key], dict | list) or data.draw(st.integers(0, 3)) == 0:
-                    place[key] = data.draw(value)
+                    place[key] = copy.deepcopy(data.draw(value))  # it may be changed next
                     break
                 place = place[key]
         path = sound[2].with_name("forged")
