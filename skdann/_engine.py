@@ -233,7 +233,16 @@ domain_label_smoothing, adversarial, domain_steps
             if is_heard:
                 self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
             lambda_ = self._set_progress(progress)
-            step = step_fn(batch, lambda_=lambda_)
+            try:
+                step = step_fn(batch, lambda_=lambda_)
+            except Exception as error:
+                if not self.has_user_modules:
+                    raise
+                raise ValueError(
+                    f"A step on {batch.rows.n_source} source rows failed "
+                    f"({type(error).__name__}: {error}); check feature_extractor, label_predictor "
+                    "and domain_classifier, the modules of your own, or change batch_size."
+                ) from error
             sums.add(step["record"])
             if is_heard:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())

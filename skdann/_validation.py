@@ -176,10 +176,13 @@ def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.nda
             f"sample_domain must be 1-D, one integer a row of {rows_of}, but has shape {shape}."
         )
     domain = np.asarray(sample_domain)
-    is_whole = domain.dtype.kind in "iu" or (
-        domain.dtype.kind == "f" and np.isfinite(domain).all() and (domain == domain.round()).all()
+    kind = domain.dtype.kind
+    is_whole = (
+        kind == "i"
+        or (kind == "u" and (domain <= np.iinfo(np.int64).max).all())
+        or (kind == "f" and (np.abs(domain) < 2.0**53).all() and (domain == domain.round()).all())
     )
-    if not is_whole or (np.abs(domain.astype(np.float64)) >= 2.0**62).any():
+    if not is_whole:
         raise ValueError(
             f"sample_domain must hold integers of ordinary size but has dtype {domain.dtype} and "
             f"values such as {domain[:3].tolist()}; number the source domains 0, 1, ... and mark "
