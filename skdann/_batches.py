@@ -136,7 +136,8 @@ class DomainBatches:
         ]
 
     def _float(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).to(self.device)
+        with np.errstate(over="ignore"):  # an infinite weight ends in the error of a diverged fit
+            return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
     def _domain_weights(
         self, weight: np.ndarray, domain: np.ndarray, source_rows: np.ndarray, n_domains: int

@@ -558,7 +558,8 @@ class DANNClassifier(
     def _infer(self, X: Any, sample_domain: Any, what: str) -> np.ndarray:
         """Features, class logits or domain logits of checked rows."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
+            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
         domain = self._domain_index(sample_domain, X.shape[0])
         output = np.concatenate(list(self.net_.infer_blocks(X, domain, what)))
         if not np.isfinite(output.min()) or not np.isfinite(output.max()):

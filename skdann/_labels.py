@@ -131,8 +131,10 @@ def class_weights(
             f"{classes.tolist()}; use the labels of y_source as keys."
         )
     values = class_weight.values()
-    if not all(isinstance(value, Real) and 0 <= float(value) < np.inf for value in values):
-        raise ValueError(f"class_weight must be finite and >= 0 everywhere but is {class_weight}.")
+    if not all(isinstance(value, Real) and 0 <= float(value) <= 1e30 for value in values):
+        raise ValueError(
+            f"class_weight must be finite, >= 0 and <= 1e30 everywhere but is {class_weight}."
+        )
     found[present] = [class_weight.get(label, 1.0) for label in classes[present].tolist()]
     if not found[present].any():
         raise ValueError(

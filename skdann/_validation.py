@@ -24,6 +24,7 @@ from skdann._rows import (
     check_target_size,
     check_targets,
     column_names,
+    naming,
     shape_of,
     stack_float32,
     warn_if_unscaled,
@@ -119,7 +120,8 @@ def check_domains(
             "the source rows as y_source."
         )
     source = check_matrix(X_source, "X_source", estimator)
-    names = column_names(X_source)
+    with naming("X_source", "must have column names of one type"):
+        names = column_names(X_source)
     targets = check_targets(X_target, X_source, source, estimator)
     row_domain = _check_sample_domain(sample_domain, source.shape[0])
     weight = check_weight(sample_weight, source, row_domain)
