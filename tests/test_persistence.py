@@ -673,6 +673,8 @@ class TestFuzz:
                 loaded.predict_proba(sound[0]), sound[1].predict_proba(sound[0])
             )
 
+    # a forged file may name columns
+    @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
     @pytest.mark.parametrize("start", range(0, 300, 100))
     def test_forged_descriptions(self, sound, start):
         values = [None, True, 0, -1, 3, 10**9, 1.5, -math.inf, "", "cpu", "<U9", [], [1, "a"], {}]
