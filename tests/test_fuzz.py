@@ -223,7 +223,7 @@ def _wrong_rows(kind: str, rows: np.ndarray) -> Any:
         "number_names": lambda: pd.DataFrame(rows),
         "mixed_names": lambda: pd.DataFrame(rows, columns=mixed_names),
         "repeated_names": lambda: pd.DataFrame(rows, columns=["a"] * rows.shape[1]),
-        "matrix": lambda: np.asmatrix(rows),
+        "matrix": lambda: rows.view(np.matrix),
         "pandas_na": lambda: (
             pd.DataFrame(rows, columns=names).convert_dtypes().mask(rows > 0, pd.NA)
         ),
