@@ -27,6 +27,7 @@ from skdann._labels import class_weights
 from skdann._params import OPTIMIZERS, check_device, check_network, optimizer_of
 from skdann._persistence import load_estimator, save_estimator
 from skdann._report import Diagnosis
+from skdann._rows import check_is_number
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
 from skdann._seeds import spawn_generators
 from skdann._validation import DomainData, check_domain_vector, check_domains
@@ -560,6 +561,7 @@ class DANNClassifier(
         check_is_fitted(self)
         with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
             X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        check_is_number(X, "X")
         domain = self._domain_index(sample_domain, X.shape[0])
         output = np.concatenate(list(self.net_.infer_blocks(X, domain, what)))
         if not np.isfinite(output.min()) or not np.isfinite(output.max()):

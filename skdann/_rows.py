@@ -48,8 +48,19 @@ def check_matrix(X: Any, name: str, estimator: str) -> Any:
         "and dates, e.g. in skdann.make_pipeline)"
     )
     with naming(name, expectation):
-        return check_array(
+        checked = check_array(
             X, accept_sparse="csr", dtype="numeric", input_name=name, estimator=estimator
+        )
+    check_is_number(checked, name)
+    return checked
+
+
+def check_is_number(X: Any, name: str) -> None:
+    """Raise for dates and times, which scikit-learn lets pass."""
+    if X.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} must hold finite real numbers but has dtype {X.dtype}; encode dates and "
+            "times, e.g. as days since a day."
         )
 
 

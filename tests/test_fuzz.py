@@ -218,7 +218,7 @@ def _wrong_rows(kind: str, rows: np.ndarray) -> Any:
         "ragged": lambda: [[1.0, 2.0]] + [[1.0]] * (len(rows) - 1),
         "scalar": lambda: 3.0,
         "none_at_all": lambda: None,
-        "dates": lambda: rows.astype("int64").astype("M8[s]"),
+        "dates": lambda: np.clip(np.nan_to_num(rows), -1e9, 1e9).astype("int64").astype("M8[s]"),
         "dict": lambda: {"a": [1, 2]},
         "number_names": lambda: pd.DataFrame(rows),
         "mixed_names": lambda: pd.DataFrame(rows, columns=mixed_names),

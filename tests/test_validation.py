@@ -965,3 +965,13 @@ def test_without_target_there_are_no_domain_probabilities(make_clf: Any) -> None
         clf = make_clf().fit(XS, YS)
     with pytest.raises(ValueError, match=r"source alone.*X_target"):
         clf.predict_domain_proba(XT)
+
+
+def test_dates_are_refused_in_both_domains_and_in_predict() -> None:
+    X, y = np.random.RandomState(0).standard_normal((20, 2)), np.arange(20) % 2
+    dates = np.arange(40).reshape(20, 2).astype("M8[s]")
+    with pytest.raises(TypeError, match=r"X_source must hold .* datetime64.*; encode dates"):
+        DANNClassifier().fit(dates, y, dates)
+    clf = DANNClassifier(max_epochs=1).fit(X, y, X)
+    with pytest.raises(TypeError, match=r"X must hold .* datetime64"):
+        clf.predict(dates)
