@@ -168,7 +168,7 @@ def check_float32(values: np.ndarray, name: str) -> None:
 
 
 def warn_if_unscaled(source: Any, target: Sequence[Any]) -> None:
-    """Warn where the source looks standardised and a target evidently is not."""
+    """Warn where the source looks standardised and some target evidently is not."""
     if sp.issparse(source) or source.shape[0] < 2:
         return
     with np.errstate(over="ignore", invalid="ignore"):

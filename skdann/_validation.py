@@ -139,8 +139,8 @@ def check_domains(
             stacklevel=3,
         )
     kept = source if is_kept.all() else source[is_kept]
-    for parts in targets.values():
-        warn_if_unscaled(kept, parts)
+    if targets:
+        warn_if_unscaled(kept, [part for parts in targets.values() for part in parts])
     target_names = sorted(targets, reverse=True)
     source_names, source_index = np.unique(row_domain[is_kept], return_inverse=True)
     target_sizes = [sum(part.shape[0] for part in targets[name]) for name in target_names]
