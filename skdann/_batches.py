@@ -10,7 +10,7 @@ done per row, and little per step. Sparse rows become dense one step at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +35,8 @@ class Batch(NamedTuple):
     label_weight : Tensor of shape (n_source,)
         The label loss is the sum of the rows' losses times these.
     rows : Rows
-        Number of source rows, and the index of each row's domain.
+        Number of source rows, and the index of each row's domain (one for all members where they
+        agree).
     domain_weight : Tensor of shape (n_rows,)
         The same for the domain loss.
     """
@@ -55,15 +56,23 @@ class _Passes:
         self.left = rows[:0]
 
     def take(self, count: int) -> Tensor:
-        parts = [self.left]
-        n_ready = len(self.left)
-        while n_ready < count:
-            order = torch.randperm(len(self.rows), generator=self.generator)
-            parts.append(self.rows[order])
-            n_ready += len(self.rows)
-        ready = torch.cat(parts)
-        self.left = ready[count:]
-        return ready[:count]
+        """Return the next `count` row numbers."""
+        parts = []
+        while count > 0:
+            if not len(self.left):
+                self.left = torch.randperm(len(self.rows), generator=self.generator)
+            parts.append(self.rows[self.left[:count]])
+            self.left = self.left[count:]
+            count -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _streams(generator: torch.Generator) -> Iterator[torch.Generator]:
+    """Yield a generator for each target, so that targets do not wait for one another."""
+    yield generator
+    while True:
+        seed = int(torch.randint(2**62, (), generator=generator))
+        yield torch.Generator().manual_seed(seed)
 
 
 class DomainBatches:
@@ -79,7 +88,7 @@ class DomainBatches:
         Domain indices.
     n_domains, n_targets : int
         Domains in all, and targets among them: the last ones.
-    source_rows : ndarray of int
+    source_rows : ndarray of int of shape (n_train,) or (n_members, n_train)
         Numbers of the source rows to train on.
     sample_weight : ndarray of shape (n_source,) or None
         Weights of source rows in both losses.
@@ -109,29 +118,36 @@ class DomainBatches:
         device: str | torch.device = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.n_source, self.n_features, self.n_members = (
-            len(source_rows),
-            X.shape[1],
-            len(generators),
-        )
+        self.n_members, self.n_features = len(generators), X.shape[1]
+        self.n_domains, self.n_sources = n_domains, n_domains - n_targets
+        source_rows = np.atleast_2d(source_rows)
+        self.n_source = source_rows.shape[1]
         self.n_steps = -(-self.n_source // batch_size)
         self.max_size = -(-self.n_source // self.n_steps)
         self.X: Any = X if sp.issparse(X) else torch.from_numpy(X).to(self.device)
         self.y = torch.from_numpy(y).to(self.device)
-        self.domain = torch.from_numpy(domain).to(self.device)
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight
-        weight = weight / weight[source_rows].mean()
-        by_class = 1.0 if class_weight is None else class_weight[y]
-        self.source_rows = torch.from_numpy(source_rows)
-        self.label_weight = self._float(weight * by_class)
-        self.domain_weight = self._float(
-            self._domain_weights(weight, domain, source_rows, n_domains)
-        )
+        self.source_domain = torch.from_numpy(domain[: len(y)]).to(self.device)
+        self.source_rows = torch.from_numpy(source_rows).expand(self.n_members, -1)
+        self.label_weight, self.label_factor = None, None
+        self.domain_weight, self.domain_factor = None, None
+        if sample_weight is not None or class_weight is not None:
+            weight = np.ones(len(y)) if sample_weight is None else sample_weight
+            by_class = 1.0 if class_weight is None else class_weight[y]
+            means = weight[source_rows].mean(1)
+            self.label_weight = self._float(weight / means.mean() * by_class)
+            self.label_factor = self._float(means.mean() / means).expand(self.n_members)
+        if sample_weight is not None or self.n_sources > 1:
+            weight = np.ones(len(y)) if sample_weight is None else sample_weight / means.mean()
+            self.domain_weight = self._float(weight)
+            factors = self._domain_factors(weight, domain[: len(y)], source_rows)
+            self.domain_factor = self._float(factors).expand(self.n_members, -1)
         self.source_generators = [member["source_order"] for member in generators]
-        first_target = n_domains - n_targets
-        rows_of = [torch.from_numpy(np.flatnonzero(domain == d)) for d in range(n_domains)]
+        targets = [
+            torch.from_numpy(np.flatnonzero(domain == index))
+            for index in range(self.n_sources, n_domains)
+        ]
         self.targets = [
-            [_Passes(rows, member["target_order"]) for rows in rows_of[first_target:]]
+            [_Passes(*own) for own in zip(targets, _streams(member["target_order"]), strict=False)]
             for member in generators
         ]
 
@@ -139,69 +155,99 @@ class DomainBatches:
         with np.errstate(over="ignore"):  # an infinite weight ends in the error of a diverged fit
             return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
-    def _domain_weights(
-        self, weight: np.ndarray, domain: np.ndarray, source_rows: np.ndarray, n_domains: int
+    def _domain_factors(
+        self, weight: np.ndarray, domain: np.ndarray, source_rows: np.ndarray
     ) -> np.ndarray:
-        """Weights that make the domain loss 2 / n_domains times the sum of the domains' means.
+        """Factors (n_members, n_sources) that give every domain the same part of the loss.
 
-        For two domains this is the sum of the two means in equation 9 of Ganin et al. (JMLR 2016).
+        The domain loss is 2 / n_domains times the sum of the domains' means; for two domains that
+        is the sum of the two means in equation 9 of Ganin et al. (JMLR 2016).
         """
-        all_weights = np.ones(len(domain))
-        own = domain[: len(weight)]
-        mass = np.bincount(own[source_rows], weights=weight[source_rows], minlength=n_domains)
-        all_weights[: len(weight)] = weight * self.n_source / np.where(mass > 0, mass, 1.0)[own]
-        return all_weights * 2.0 / n_domains
+        mass = np.stack(
+            [
+                np.bincount(domain[own], weights=weight[own], minlength=self.n_sources)
+                for own in source_rows
+            ]
+        )
+        return self.n_source / np.where(mass > 0, mass, 1.0)
 
     def epoch(self) -> Iterator[Batch]:
         """Yield the steps of one epoch."""
-        n_long = self.n_source % self.n_steps
-        size = self.n_source // self.n_steps
         order = torch.stack(
             [
-                self.source_rows[torch.randperm(self.n_source, generator=generator)]
+                torch.randperm(self.n_source, generator=generator)
                 for generator in self.source_generators
             ]
         )
+        n_long, size = self.n_source % self.n_steps, self.n_source // self.n_steps
         n_first = n_long * (size + 1)
-        yield from self._uniform_steps(order[:, :n_first], n_long, size + 1)
-        yield from self._uniform_steps(order[:, n_first:], self.n_steps - n_long, size)
+        yield from self._uniform_steps(order[:, :n_first], size + 1)
+        yield from self._uniform_steps(order[:, n_first:], size)
 
-    def _uniform_steps(self, source: Tensor, n_steps: int, size: int) -> Iterator[Batch]:
-        """Yield `n_steps` steps of `size` source rows each, gathered block by block."""
-        if not n_steps:
-            return
-        n_targets = len(self.targets[0])
+    def _uniform_steps(self, order: Tensor, size: int) -> Iterator[Batch]:
+        """Yield the steps of `size` source rows each, gathered a block of steps at a time."""
+        n_steps = order.shape[1] // size
+        n_targets = self.n_domains - self.n_sources
         counts = [max(1, size // n_targets + (t < size % n_targets)) for t in range(n_targets)]
-        index = [source.view(self.n_members, n_steps, size)] + [
-            torch.stack([member[t].take(n_steps * count) for member in self.targets]).view(
-                self.n_members, n_steps, count
+        n_bytes = 4 * self.n_features * self.n_members * (size + sum(counts))
+        n_block = max(1, BLOCK_BYTES // max(1, n_bytes))
+        for first in range(0, n_steps, n_block):
+            n = min(n_block, n_steps - first)
+            own = order[:, first * size : (first + n) * size]
+            index = [self.source_rows.gather(1, own).view(self.n_members, n, size)] + [
+                torch.stack([member[t].take(n * count) for member in self.targets]).view(
+                    self.n_members, n, count
+                )
+                for t, count in enumerate(counts)
+            ]
+            block = torch.cat(index, 2).transpose(0, 1).to(self.device)
+            yield from self._gather(
+                block.squeeze(1) if self.n_members == 1 else block, size, counts
             )
-            for t, count in enumerate(counts)
-        ]
-        rows = torch.cat(index, 2).transpose(0, 1).to(self.device)
-        per_row = torch.cat([torch.full((count,), 1.0 / count) for count in [size, *counts]])
-        per_row = per_row.to(self.device)
-        n_bytes = 4 * self.n_features * rows[0].numel()
-        for block in rows.split(max(1, BLOCK_BYTES // max(1, n_bytes))):
-            if self.n_members == 1:
-                block = block.squeeze(1)
-            yield from self._gather(block, size, per_row)
 
-    def _gather(self, block: Tensor, size: int, per_row: Tensor) -> Iterator[Batch]:
+    def _gather(self, block: Tensor, size: int, counts: list[int]) -> Iterator[Batch]:
         """Yield the steps of one block; `block` holds row numbers (n_steps, ..., n_rows)."""
         source = block[..., :size]
+        per_row = torch.cat([torch.full((count,), 1.0 / count) for count in [size, *counts]])
+        per_row = per_row.to(self.device)
         fields = zip(
             self._rows(block),
             self.y[source],
-            self.label_weight[source] * per_row[:size],
-            self.domain[block],
-            self.domain_weight[block] * per_row,
+            self._label_weights(source, per_row),
+            self._domains(source, counts),
+            self._domain_weights(source, per_row),
             strict=True,
         )
         for x, y, label_weight, domain, domain_weight in fields:
             yield Batch(x, y, label_weight, Rows(size, domain), domain_weight)
 
-    def _rows(self, block: Tensor) -> Iterator[Tensor] | Tensor:
+    def _label_weights(self, source: Tensor, per_row: Tensor) -> Iterable[Tensor]:
+        per_row = per_row[: source.shape[-1]]
+        if self.label_weight is None:
+            return [per_row.expand(source.shape[1:])] * len(source)
+        factor = self.label_factor.view(*source.shape[1:-1], 1)
+        return self.label_weight[source] * factor * per_row
+
+    def _domains(self, source: Tensor, counts: list[int]) -> Iterable[Tensor]:
+        index = torch.arange(self.n_sources, self.n_domains)
+        target = index.repeat_interleave(torch.tensor(counts, dtype=torch.int64)).to(self.device)
+        if self.n_sources == 1:
+            return [torch.cat([target.new_zeros(source.shape[-1]), target])] * len(source)
+        of_source = self.source_domain[source]
+        return torch.cat([of_source, target.expand(*source.shape[:-1], len(target))], -1)
+
+    def _domain_weights(self, source: Tensor, per_row: Tensor) -> Iterable[Tensor]:
+        per_row = per_row * (2.0 / self.n_domains)
+        if self.domain_weight is None:
+            return [per_row.expand(*source.shape[1:-1], len(per_row))] * len(source)
+        domain = self.source_domain[source]
+        member = torch.arange(self.n_members, device=self.device).view(*source.shape[1:-1], 1)
+        own = self.domain_weight[source] * self.domain_factor[member, domain]
+        size = source.shape[-1]
+        target = per_row[size:].expand(*source.shape[:-1], len(per_row) - size)
+        return torch.cat([own * per_row[:size], target], -1)
+
+    def _rows(self, block: Tensor) -> Iterable[Tensor]:
         if not sp.issparse(self.X):
             flat: Tensor = self.X.index_select(0, block.flatten())
             return flat.view(*block.shape, self.n_features)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -67,6 +68,10 @@ class DANNClassifier(
     normalization : {None, "batch", "layer", "domain_batch"}, default=None
         Of the hidden layers of networks given by sizes. "domain_batch" keeps the statistics of each
         domain apart [2]_ (in G_f and G_y; in G_d it would hide what is to be found).
+    standardize : {None, "source", "domain"}, default=None
+        Scale the columns first: not at all, by mean and standard deviation of the source rows, or
+        of each domain by its own, which takes differences of location and scale out of the columns
+        at once. The statistics are those of the first fit.
     lambda_max : float, default=0.3
         The coefficient lambda at the end of its schedule: how hard the feature extractor works
         against the domain classifier. 0 trains on the source alone.
@@ -192,6 +197,7 @@ class DANNClassifier(
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "normalization": [None, StrOptions({"batch", "layer", "domain_batch"})],
+        "standardize": [None, StrOptions({"source", "domain"})],
         "lambda_max": [Interval(Real, 0, None, closed="left")],
         "lambda_schedule": [StrOptions(set(LAMBDA_SCHEDULES)), callable],
         "domain_loss_weight": [Interval(Real, 0, None, closed="left")],
@@ -226,6 +232,7 @@ class DANNClassifier(
         activation="relu",
         dropout=0.2,
         normalization=None,
+        standardize=None,
         lambda_max=0.3,
         lambda_schedule="dann",
         domain_loss_weight=1.0,
@@ -256,6 +263,7 @@ class DANNClassifier(
         self.activation = activation
         self.dropout = dropout
         self.normalization = normalization
+        self.standardize = standardize
         self.lambda_max = lambda_max
         self.lambda_schedule = lambda_schedule
         self.domain_loss_weight = domain_loss_weight
@@ -328,13 +336,14 @@ class DANNClassifier(
             estimator=type(self).__name__,
         )
         is_continued = self.warm_start and hasattr(self, "net_")
-        seed = self.net_.seed if is_continued else self._seed()
+        seed = self.net_.seeds[0] if is_continued else self._seed()
         fit_data = self._fit_data(data, seed if self.early_stopping else None)
         if is_continued:
             net = self._continued_net(data, "warm_start=True", self.early_stopping)
             net.n_epochs_done_ = 0
         else:
-            net = self._new_net(data, seed, self.early_stopping)
+            net = self._new_net(data, (seed,), self.early_stopping)
+            net.measure_columns(fit_data)
         return self._train(net, fit_data, self.max_epochs)
 
     def partial_fit(
@@ -401,7 +410,8 @@ class DANNClassifier(
         )
         fit_data = self._fit_data(data, None)
         if is_first:
-            net = self._new_net(data, self._seed(), stops_early=False)
+            net = self._new_net(data, (self._seed(),), stops_early=False)
+            net.measure_columns(fit_data)
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
         return self._train(net, fit_data, 1)
@@ -424,8 +434,14 @@ class DANNClassifier(
             return int(self.random_state)
         return int(self.random_state.randint(2**31 - 1))
 
-    def _new_net(self, data: DomainData, seed: int, stops_early: bool) -> DANNNet:
-        """Build the net for data of this shape."""
+    def _new_net(
+        self,
+        data: DomainData,
+        seeds: tuple[int, ...],
+        stops_early: bool,
+        members: Sequence[DANNClassifier] = (),
+    ) -> DANNNet:
+        """Build the net for data of this shape; `members` have a lambda and a scaling each."""
         optimizer, options = optimizer_of(self.optimizer, self.lr, self.weight_decay, self.device)
         networks = {name: getattr(self, name) for name in NETWORKS}
         module = {
@@ -438,16 +454,20 @@ class DANNClassifier(
             "dropout": self.dropout,
             "normalization": self.normalization,
             "conditioning": self.conditioning,
+            "standardize": tuple(member.standardize for member in members or (self,)),
         }
+        training = self._training_params(stops_early)
+        if members:
+            training["lambda_max"] = tuple(float(member.lambda_max) for member in members)
         net = DANNNet(
             functools.partial(build_dann_module, **module),
-            seed=seed,
+            seeds=seeds,
             n_domains=len(data.domains),
             n_targets=data.n_targets,
             has_user_modules=not all(is_sizes(spec) for spec in networks.values()),
             optimizer=optimizer,
             **{f"optimizer__{name}": value for name, value in options.items()},
-            **self._training_params(stops_early),
+            **training,
         )
         return net.initialize()
 
@@ -532,9 +552,12 @@ class DANNClassifier(
 
     def _train(self, net: DANNNet, fit_data: FitData, n_epochs: int):
         """Train the net, and take over its results once all went well."""
-        data = fit_data.data
         net.n_epochs_planned_ = n_epochs
         net.partial_fit(fit_data, None, epochs=n_epochs)
+        return self._take_over(net, fit_data.data)
+
+    def _take_over(self, net: DANNNet, data: DomainData):
+        """Become fitted with a trained net, if its outcome is sound."""
         net.module_.eval()
         net.check_outcome(data)
         self.__dict__.pop("feature_names_in_", None)

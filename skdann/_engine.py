@@ -7,6 +7,7 @@ neither waits for the device nor notifies callbacks that do not listen.
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -42,8 +43,10 @@ class FitData(NamedTuple):
     ----------
     data : DomainData
         The checked rows.
-    train, valid : ndarray of int
-        Numbers of the source rows to train on, and of those held out.
+    train : ndarray of int of shape (n_train,) or (n_members, n_train)
+        Numbers of the source rows to train on.
+    valid : ndarray of int of shape (n_valid,)
+        Numbers of those held out for early stopping.
     class_weight : ndarray of shape (n_classes,) or None
         Weights of the classes in the label loss.
     """
@@ -61,10 +64,12 @@ class DANNNet(AdversarialSteps):
     ----------
     module : callable
         Builds the :class:`skdann.nn.DANNModule`.
-    seed : int
-        From which all randomness comes.
-    lambda_max, lambda_schedule, lr_schedule, domain_loss_weight, label_smoothing, \
-domain_label_smoothing, adversarial, domain_steps
+    seeds : tuple of int
+        From which all randomness comes, one a member.
+    lambda_max : float or tuple of float
+        The coefficient that lambda ends at, of all members or of each.
+    lambda_schedule, lr_schedule, domain_loss_weight, label_smoothing, domain_label_smoothing, \
+adversarial, domain_steps
         As in :class:`skdann.DANNClassifier`.
     has_user_modules : bool
         Whether torch's global generator must be seeded for modules that draw from it.
@@ -78,10 +83,10 @@ domain_label_smoothing, adversarial, domain_steps
         self,
         module: Callable[..., torch.nn.Module],
         *,
-        seed: int,
+        seeds: tuple[int, ...],
         n_domains: int,
         n_targets: int,
-        lambda_max: float = 1.0,
+        lambda_max: float | tuple[float, ...] = 1.0,
         lambda_schedule: Any = "dann",
         lr_schedule: Any = "constant",
         domain_loss_weight: float = 1.0,
@@ -99,7 +104,7 @@ domain_label_smoothing, adversarial, domain_steps
             predict_nonlinearity=_softmax,
             **kwargs,
         )
-        self.seed = seed
+        self.seeds = seeds
         self.n_domains, self.n_targets = n_domains, n_targets
         self.lambda_max, self.lambda_schedule = lambda_max, lambda_schedule
         self.lr_schedule = lr_schedule
@@ -121,12 +126,23 @@ domain_label_smoothing, adversarial, domain_steps
 
     def initialize_module(self) -> DANNNet:
         """Build the networks, each from a generator of its own."""
-        self.generators_ = [spawn_generators(self.seed)]
+        self.generators_ = [spawn_generators(seed) for seed in self.seeds]
         with self._user_generators():
             kwargs = self.get_params_for("module")
             self.module_ = self.module(generators=self.generators_, **kwargs)
         self.n_epochs_done_ = 0
+        self.member_history_: list[dict[str, np.ndarray]] = []
         return self
+
+    def measure_columns(self, fit_data: FitData) -> None:
+        """Take the statistics by which the columns are standardised from the rows to train on."""
+        standardizer = getattr(self.module_, "standardizer", None)
+        if standardizer is None:
+            return
+        data, n_source = fit_data.data, fit_data.data.n_source
+        for member, own in enumerate(np.atleast_2d(fit_data.train)):
+            rows = np.concatenate([own, np.arange(n_source, len(data.domain))])
+            standardizer.measure(member, data.X[rows], data.domain[rows])
 
     @contextlib.contextmanager
     def _user_generators(self) -> Iterator[None]:
@@ -146,12 +162,19 @@ domain_label_smoothing, adversarial, domain_steps
 
     # -- schedules ------------------------------------------------------------------------------
 
-    def lambda_at(self, progress: float) -> float:
-        """Return the coefficient lambda at progress p."""
+    def lambda_at(self, progress: float) -> Any:
+        """Return the coefficient lambda at progress p: a float, or a tensor (n_members, 1, 1)."""
         factor = evaluate_schedule(
             "lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES, progress
         )
-        return self.lambda_max * factor
+        if self.n_members == 1:
+            return float(np.max(self.lambda_max)) * factor
+        return factor * torch.tensor(self.lambda_max, device=self.device).view(-1, 1, 1)
+
+    @property
+    def n_members(self) -> int:
+        """Number of independent copies of the networks."""
+        return len(self.seeds)
 
     def lr_at(self, progress: float) -> float:
         """Return the learning rate at progress p."""
@@ -162,7 +185,7 @@ domain_label_smoothing, adversarial, domain_steps
     def fit_loop(self, X: FitData, y: None = None, epochs: int | None = None, **_: Any) -> DANNNet:
         """Train for `epochs` epochs; an interrupt drops the epoch it breaks off from history."""
         batches = self._batches(X)
-        self.is_adversarial_ = self.n_targets > 0 and self.lambda_max > 0
+        self.is_adversarial_ = self.n_targets > 0 and bool(np.max(self.lambda_max) > 0)
         self.keeps_domains_apart_ = self.n_domains > 1 and any(
             isinstance(layer, MemberBatchNorm) and layer.n_domains > 1
             for layer in self.module_.modules()
@@ -245,11 +268,11 @@ domain_label_smoothing, adversarial, domain_steps
                 ) from error
             sums.add(step["record"])
             if is_heard:
-                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+                self.history.record_batch(f"{prefix}_loss", step["loss"].mean().item())
                 self._notify_batch_end(batch.x, batch.y, step["loss"], step["y_pred"], training)
         if not is_heard:  # skorch's Checkpoint reads the last batch of an epoch
             self.history.new_batch()
-            self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+            self.history.record_batch(f"{prefix}_loss", step["loss"].mean().item())
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
 
     def _has_listener(self, *names: str) -> bool:
@@ -277,18 +300,23 @@ domain_label_smoothing, adversarial, domain_steps
                 group["lr"] = self.lr_at(progress)
         return self.lambda_at(progress) if self.is_adversarial_ else 0.0
 
-    def _record_epoch(
-        self, prefix: str, means: dict[str, float], lambda_: float, n_steps: int
-    ) -> None:
+    def _record_epoch(self, prefix: str, means: dict[str, Any], lambda_: Any, n_steps: int) -> None:
+        """Record the epoch: means over the members, and in `member_history_` those of each."""
         loss = means["label_loss"] + self.domain_loss_weight * means.get("domain_loss", 0.0)
         epoch = len(self.history)
-        if not math.isfinite(loss):
-            raise ValueError(f"The loss became {loss} in epoch {epoch}: {DIVERGED}")
-        self._record_with_best(f"{prefix}_loss", loss)
+        if not np.isfinite(loss).any():
+            raise ValueError(f"The loss became {np.mean(loss)} in epoch {epoch}: {DIVERGED}")
+        lr = self.optimizer_.param_groups[0]["lr"]
+        own = {f"{prefix}_loss": loss, **means, "lambda": np.asarray(lambda_, dtype=float)}
+        self.member_history_.append(
+            {name: np.broadcast_to(np.ravel(value), self.n_members) for name, value in own.items()}
+            | {"lr": np.full(self.n_members, lr)}
+        )
+        self._record_with_best(f"{prefix}_loss", float(np.nanmean(loss)))
         for name, value in means.items():
-            self.history.record(name, value)
-        self.history.record("lambda", lambda_)
-        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+            self.history.record(name, float(np.nanmean(value)))
+        self.history.record("lambda", float(np.max(own["lambda"])))
+        self.history.record("lr", lr)
         self.history.record(f"{prefix}_batch_count", n_steps)
 
     def _record_with_best(self, name: str, value: float) -> None:
@@ -312,6 +340,37 @@ domain_label_smoothing, adversarial, domain_steps
                 raise ValueError(
                     f"The outputs are not finite after epoch {len(self.history)}: {DIVERGED}"
                 )
+
+    def give_member(self, member: int, net: DANNNet) -> DANNNet:
+        """Copy one member's networks, optimiser, generators and history into a net of its own."""
+
+        def own(value: Any) -> Any:
+            is_stacked = isinstance(value, Tensor) and value.dim() > 0
+            return value[member : member + 1].clone() if is_stacked else copy.copy(value)
+
+        stacked = self.module_.state_dict()
+        net.module_.load_state_dict({name: own(stacked[name]) for name in net.module_.state_dict()})
+        state = self.optimizer_.state_dict()["state"]
+        groups = net.optimizer_.state_dict()["param_groups"]
+        slots = {
+            index: {name: own(value) for name, value in slot.items()}
+            for index, slot in state.items()
+        }
+        net.optimizer_.load_state_dict({"state": slots, "param_groups": groups})
+        for name, generator in net.generators_[0].items():
+            generator.set_state(self.generators_[member][name].get_state())
+        net.n_epochs_done_ = self.n_epochs_done_
+        for row, figures in zip(self.history, self.member_history_, strict=True):
+            figures_ = {name: float(value[member]) for name, value in figures.items()}
+            net.history.append(
+                {
+                    "batches": [],
+                    "epoch": row["epoch"],
+                    **figures_,
+                    "dur": row["dur"] / self.n_members,
+                }
+            )
+        return net
 
     # -- held-out rows --------------------------------------------------------------------------
 

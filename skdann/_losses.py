@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +14,7 @@ FLUSH_STEPS = 256
 
 
 def label_loss(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
-    """Mean weighted cross-entropy of the source rows, summed over members.
+    """Mean weighted cross-entropy of the source rows.
 
     Parameters
     ----------
@@ -29,12 +27,19 @@ def label_loss(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
 
     Returns
     -------
-    Tensor of shape ()
+    Tensor of shape () or (n_members,)
     """
     losses = F.cross_entropy(
         logits.flatten(0, -2), batch.y.flatten(), reduction="none", label_smoothing=smoothing
     )
-    return torch.dot(losses, batch.label_weight.flatten())
+    return _weighted_sum(losses, batch.label_weight)
+
+
+def _weighted_sum(losses: Tensor, weight: Tensor) -> Tensor:
+    """Sum of losses (n_rows,) times weights over the rows, for each member where there are several."""
+    if weight.dim() == 1:
+        return torch.dot(losses, weight)
+    return (losses.view(weight.shape) * weight).sum(-1)
 
 
 def domain_loss(logits: Tensor, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:
@@ -51,10 +56,12 @@ def domain_loss(logits: Tensor, batch: Batch, smoothing: float) -> tuple[Tensor,
 
     Returns
     -------
-    loss : Tensor of shape ()
-    is_hit : Tensor of shape (n_members * n_rows,), bool
+    loss : Tensor of shape () or (n_members,)
+    is_hit : Tensor of shape (n_rows,) or (n_members, n_rows), bool
     """
-    logits, domain = logits.flatten(0, -2), batch.rows.domain.flatten()  # type: ignore[union-attr]
+    shape = logits.shape[:-1]
+    logits = logits.flatten(0, -2)
+    domain = batch.rows.domain.expand(shape).flatten()  # type: ignore[union-attr]
     if logits.shape[-1] == 1:
         logit = logits.squeeze(-1)
         wanted = domain.to(logit.dtype) * (1.0 - smoothing) + smoothing / 2.0
@@ -63,7 +70,7 @@ def domain_loss(logits: Tensor, batch: Batch, smoothing: float) -> tuple[Tensor,
     else:
         losses = F.cross_entropy(logits, domain, reduction="none", label_smoothing=smoothing)
         is_hit = logits.detach().argmax(-1) == domain
-    return torch.dot(losses, batch.domain_weight.flatten()), is_hit
+    return _weighted_sum(losses, batch.domain_weight), is_hit.view(shape)
 
 
 class StepRecord(NamedTuple):
@@ -79,31 +86,34 @@ class EpochSums:
 
     def __init__(self) -> None:
         self.pending: list[StepRecord] = []
-        self.sums = np.zeros(3)
+        self.sums: list[Any] = [0.0, 0.0, 0.0]
         self.n_steps = 0
         self.n_rows = 0
 
     def add(self, record: StepRecord) -> None:
+        """Take the figures of one step."""
         self.pending.append(record)
         if len(self.pending) == FLUSH_STEPS:
             self._flush()
 
     def _flush(self) -> None:
-        columns: Sequence[Any] = list(zip(*self.pending, strict=True))
-        self.sums[0] += float(torch.stack(columns[0]).sum())
-        if columns[1][0] is not None:
-            self.sums[1] += float(torch.stack(columns[1]).sum())
-            hits = torch.cat(columns[2])
-            self.sums[2] += float(hits.sum())
-            self.n_rows += len(hits)
+        label, domain, is_hit = zip(*self.pending, strict=True)
+        columns = [torch.stack(label).sum(0)]
+        if domain[0] is not None:
+            hits = torch.cat(is_hit, -1)
+            columns += [torch.stack(domain).sum(0), hits.sum(-1)]
+            self.n_rows += hits.shape[-1]
+        for index, column in enumerate(columns):
+            self.sums[index] = self.sums[index] + column.cpu().double().numpy()
         self.n_steps += len(self.pending)
         self.pending.clear()
 
-    def means(self) -> dict[str, float]:
+    def means(self) -> dict[str, Any]:
+        """Return the means: floats, or arrays (n_members,)."""
         if self.pending:
             self._flush()
         means = {"label_loss": self.sums[0] / self.n_steps}
         if self.n_rows:
             means["domain_loss"] = self.sums[1] / self.n_steps
             means["domain_accuracy"] = self.sums[2] / self.n_rows
-        return {name: float(value) for name, value in means.items()}
+        return {name: value if value.ndim else float(value) for name, value in means.items()}

@@ -92,7 +92,7 @@ def unpack_estimator(cls: Any, content: bytes, given: dict[str, Any], path: Any)
         )
         _check_size(estimator, shape, tensors)
     with _reading(path, "its networks cannot be rebuilt", OTHER_PARAMS):
-        net = estimator._new_net(shape, description["seed"], estimator.early_stopping)
+        net = estimator._new_net(shape, (description["seed"],), estimator.early_stopping)
         _fill(net, tensors)
         net.n_epochs_done_ = description["n_epochs_done"]
         net.history.extend({**row, "batches": []} for row in fitted["history_"])
@@ -187,7 +187,7 @@ def _describe(estimator: Any) -> dict[str, Any]:
         "feature_names_in": None if names is None else _encode(names.tolist()),
         "history": [_encode_values(row)[0] for row in estimator.history_],
         "n_epochs_done": estimator.net_.n_epochs_done_,
-        "seed": estimator.net_.seed,
+        "seed": estimator.net_.seeds[0],
     }
 
 
@@ -306,6 +306,8 @@ def _check_size(estimator: Any, shape: SimpleNamespace, tensors: dict[str, Tenso
         n_statistics = 0
         seen = width * n_classes if estimator.conditioning == "cdan" else width
         needed += least_weights(classifier, seen, n_domains - 1)
+    if estimator.standardize is not None:
+        needed += 2 * (n_domains + 1) * n_features
     held = sum(tensor.numel() for tensor in tensors.values())
     if needed > held:
         raise ValueError(f"{needed} weights are asked for, {held} numbers are held")

@@ -29,7 +29,7 @@ from skdann.nn import Rows, gradient_reversal
 class AdversarialSteps(NeuralNet):
     """The part of the net that takes steps; `DANNNet` adds the loop around it."""
 
-    def train_step(self, batch: Batch, *, lambda_: float = 0.0, **_: Any) -> dict[str, Any]:
+    def train_step(self, batch: Batch, *, lambda_: Any = 0.0, **_: Any) -> dict[str, Any]:
         """Take one step of the optimiser on one batch."""
         if self.adversarial == "alternating" and self.is_adversarial_:
             return self._alternating_step(batch, lambda_)
@@ -38,15 +38,15 @@ class AdversarialSteps(NeuralNet):
         def closure() -> Tensor:
             self.optimizer_.zero_grad(set_to_none=True)
             loss, logits, record = self._losses(batch, lambda_)
-            loss.backward()
+            loss.sum().backward()
             self._notify_gradients(batch)
             result.update(loss=loss.detach(), y_pred=logits.detach(), record=record)
-            return loss
+            return loss.sum()
 
         self.optimizer_.step(closure)
         return result
 
-    def _losses(self, batch: Batch, lambda_: float) -> tuple[Tensor, Tensor, StepRecord]:
+    def _losses(self, batch: Batch, lambda_: Any) -> tuple[Tensor, Tensor, StepRecord]:
         """Return the loss to differentiate, the class logits, and what to record.
 
         Without adversary the label loss sees the source rows alone, so that a fit with lambda 0 is
@@ -93,20 +93,20 @@ class AdversarialSteps(NeuralNet):
         logits = self.module_.classify_domains(seen, batch.rows)
         return _losses.domain_loss(logits, batch, self.domain_label_smoothing)
 
-    def _alternating_step(self, batch: Batch, lambda_: float) -> dict[str, Any]:
+    def _alternating_step(self, batch: Batch, lambda_: Any) -> dict[str, Any]:
         """Take `domain_steps` steps of G_d on this batch, then one of G_f and G_y against it."""
         features = self.module_.extract_features(batch.x, batch.rows)
         seen = self.module_.condition(features, batch.rows)
         for _ in range(self.domain_steps):
             self.optimizer_.zero_grad(set_to_none=True)
             domain_loss, is_hit = self._domain_loss(seen.detach(), batch)
-            (self.domain_loss_weight * domain_loss).backward()
+            (self.domain_loss_weight * domain_loss).sum().backward()
             self.optimizer_.step()
         self.optimizer_.zero_grad(set_to_none=True)
         label_loss, logits = self._label_loss(features, batch)
         adversary, _ = self._domain_loss(gradient_reversal(seen, lambda_), batch)
         loss = label_loss + self.domain_loss_weight * adversary
-        loss.backward()
+        loss.sum().backward()
         for parameter in self.module_.domain_classifier.parameters():
             parameter.grad = None
         self._notify_gradients(batch)

@@ -19,9 +19,11 @@ from skdann.nn._members import (
 )
 from skdann.nn._module import DANNModule
 from skdann.nn._reversal import GradientReversal, gradient_reversal
+from skdann.nn._standardizer import DomainStandardizer
 
 __all__ = [
     "DANNModule",
+    "DomainStandardizer",
     "GradientReversal",
     "MemberBatchNorm",
     "MemberDropout",

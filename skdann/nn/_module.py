@@ -18,6 +18,7 @@ from skdann.nn._members import (
     Rows,
     RowsSequential,
 )
+from skdann.nn._standardizer import DomainStandardizer
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -44,6 +45,8 @@ class DANNModule(nn.Module):
     conditioning : None or "cdan", default=None
         What G_d sees: the features, or their outer product with the class probabilities (Long et
         al., 2018).
+    standardizer : DomainStandardizer or None, default=None
+        Scales the columns before G_f.
 
     Shape
     -----
@@ -62,8 +65,11 @@ class DANNModule(nn.Module):
         domain_classifier: nn.Module | None,
         *,
         conditioning: str | None = None,
+        standardizer: DomainStandardizer | None = None,
     ) -> None:
         super().__init__()
+        if standardizer is not None:
+            self.standardizer = standardizer
         self.feature_extractor = feature_extractor
         self.label_predictor = label_predictor
         self.domain_classifier = domain_classifier
@@ -75,6 +81,8 @@ class DANNModule(nn.Module):
 
     def extract_features(self, x: Tensor, rows: Rows | None = None) -> Tensor:
         """Output of G_f."""
+        if hasattr(self, "standardizer"):
+            x = self.standardizer(x, rows)
         return _call(self.feature_extractor, x, rows)
 
     def predict_labels(self, features: Tensor, rows: Rows | None = None) -> Tensor:
@@ -238,6 +246,7 @@ def build_dann_module(
     dropout: float = 0.0,
     normalization: str | None = None,
     conditioning: str | None = None,
+    standardize: Sequence[str | None] = (None,),
 ) -> DANNModule:
     """Build the three networks from sizes or from the user's modules.
 
@@ -251,6 +260,8 @@ def build_dann_module(
         For each member its generators, by the names in `skdann._seeds.STREAMS`.
     activation, dropout, normalization, conditioning
         As in :class:`skdann.DANNClassifier`.
+    standardize : sequence of {None, "source", "domain"}, default=(None,)
+        The same, one a member.
 
     Returns
     -------
@@ -285,4 +296,9 @@ def build_dann_module(
         # statistics of each domain apart would hide from G_d what it has to find
         norm = None if normalization == "domain_batch" else normalization
         classifier, _ = network("domain_classifier", domain_classifier, n_seen, allowed, norm)
-    return DANNModule(extractor, predictor, classifier, conditioning=conditioning)
+    standardizer = None
+    if any(standardize):
+        standardizer = DomainStandardizer(standardize, n_features, n_domains, n_targets)
+    return DANNModule(
+        extractor, predictor, classifier, conditioning=conditioning, standardizer=standardizer
+    )

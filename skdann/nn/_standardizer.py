@@ -1,0 +1,100 @@
+"""Scaling of the input columns by fixed statistics, of the source or of each domain apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils.sparsefuncs import mean_variance_axis
+from torch import Tensor, nn
+
+from skdann.nn._members import Rows
+
+
+class DomainStandardizer(nn.Module):
+    """Standardise the columns by the statistics of the source, or of each domain by its own.
+
+    Nothing here is trained: :meth:`measure` takes the statistics from the rows of a fit.
+
+    Parameters
+    ----------
+    standardize : sequence of {None, "source", "domain"}
+        One a member: None leaves the columns as they are.
+    n_features : int
+        Columns of the input.
+    n_domains, n_targets : int
+        Domains in all, and targets among them: the last ones. A row of "any target" (index
+        ``n_domains``, or no `rows` at all) is scaled by the statistics of all target rows.
+
+    Shape
+    -----
+    Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+    """
+
+    needs_rows = True
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, standardize: Sequence[str | None], n_features: int, n_domains: int, n_targets: int
+    ) -> None:
+        super().__init__()
+        self.standardize, self.n_domains, self.n_targets = list(standardize), n_domains, n_targets
+        shape = (len(standardize), n_domains + 1, n_features)
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("scale", torch.ones(shape))
+
+    def measure(self, member: int, X: Any, domain: np.ndarray) -> None:
+        """Take the statistics of one member from the rows it trains on.
+
+        Parameters
+        ----------
+        member : int
+            Which.
+        X : ndarray or CSR of shape (n_rows, n_features)
+            Rows.
+        domain : ndarray of shape (n_rows,)
+            Their domains.
+        """
+        kind, n_sources = self.standardize[member], self.n_domains - self.n_targets
+        if kind is None:
+            return
+        is_target = domain >= n_sources
+        groups = [domain == index for index in range(self.n_domains)]
+        groups.append(is_target if self.n_targets else ~is_target)
+        if kind == "source":
+            groups = [~is_target] * len(groups)
+        for index, group in enumerate(groups):
+            mean, std = _mean_and_deviation(X[group])
+            self.mean[member, index] = torch.from_numpy(mean)
+            self.scale[member, index] = torch.from_numpy(1.0 / np.where(std > 0, std, 1.0))
+
+    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        """Scale each row by the statistics of its domain."""
+        if rows is None or rows.domain is None:
+            mean, scale = self.mean[:, -1:], self.scale[:, -1:]
+        elif rows.domain.dim() == 1:
+            mean, scale = self.mean[:, rows.domain], self.scale[:, rows.domain]
+        else:
+            member = torch.arange(len(self.standardize), device=x.device).unsqueeze(1)
+            mean, scale = self.mean[member, rows.domain], self.scale[member, rows.domain]
+        if x.dim() == 2:
+            mean, scale = mean.squeeze(0), scale.squeeze(0)
+        return (x - mean) * scale
+
+    def extra_repr(self) -> str:
+        """Show by what the columns are scaled."""
+        kinds = self.standardize
+        return f"by={kinds[0]!r}" if len(kinds) == 1 else f"by={kinds}"
+
+
+def _mean_and_deviation(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column, summed in float64."""
+    if sp.issparse(X):
+        mean, variance = mean_variance_axis(sp.csr_matrix(X, dtype=np.float64), axis=0)
+    else:
+        mean, variance = X.mean(0, dtype=np.float64), X.var(0, dtype=np.float64)
+    return mean, np.sqrt(variance)
