@@ -1,9 +1,19 @@
 """Domain-adversarial adaptation for tables, as a scikit-learn estimator."""
 
-from skdann import datasets, metrics, nn
+from skdann import datasets, metrics, model_selection, nn
 from skdann._classifier import DANNClassifier
+from skdann._cv import DANNClassifierCV
 from skdann._pipeline import make_pipeline
 from skdann._validation import SourceOnlyWarning
 
-__all__ = ["DANNClassifier", "SourceOnlyWarning", "datasets", "make_pipeline", "metrics", "nn"]
+__all__ = [
+    "DANNClassifier",
+    "DANNClassifierCV",
+    "SourceOnlyWarning",
+    "datasets",
+    "make_pipeline",
+    "metrics",
+    "model_selection",
+    "nn",
+]
 __version__ = "0.1.0"

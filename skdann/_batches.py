@@ -128,8 +128,10 @@ class DomainBatches:
         self.y = torch.from_numpy(y).to(self.device)
         self.source_domain = torch.from_numpy(domain[: len(y)]).to(self.device)
         self.source_rows = torch.from_numpy(source_rows).expand(self.n_members, -1)
-        self.label_weight, self.label_factor = None, None
-        self.domain_weight, self.domain_factor = None, None
+        self.label_weight: Tensor | None = None
+        self.label_factor: Tensor | None = None
+        self.domain_weight: Tensor | None = None
+        self.domain_factor: Tensor | None = None
         if sample_weight is not None or class_weight is not None:
             weight = np.ones(len(y)) if sample_weight is None else sample_weight
             by_class = 1.0 if class_weight is None else class_weight[y]
@@ -223,7 +225,7 @@ class DomainBatches:
 
     def _label_weights(self, source: Tensor, per_row: Tensor) -> Iterable[Tensor]:
         per_row = per_row[: source.shape[-1]]
-        if self.label_weight is None:
+        if self.label_weight is None or self.label_factor is None:
             return [per_row.expand(source.shape[1:])] * len(source)
         factor = self.label_factor.view(*source.shape[1:-1], 1)
         return self.label_weight[source] * factor * per_row
@@ -238,7 +240,7 @@ class DomainBatches:
 
     def _domain_weights(self, source: Tensor, per_row: Tensor) -> Iterable[Tensor]:
         per_row = per_row * (2.0 / self.n_domains)
-        if self.domain_weight is None:
+        if self.domain_weight is None or self.domain_factor is None:
             return [per_row.expand(*source.shape[1:-1], len(per_row))] * len(source)
         domain = self.source_domain[source]
         member = torch.arange(self.n_members, device=self.device).view(*source.shape[1:-1], 1)

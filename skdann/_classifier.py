@@ -69,9 +69,10 @@ class DANNClassifier(
         Of the hidden layers of networks given by sizes. "domain_batch" keeps the statistics of each
         domain apart [2]_ (in G_f and G_y; in G_d it would hide what is to be found).
     standardize : {None, "source", "domain"}, default=None
-        Scale the columns first: not at all, by mean and standard deviation of the source rows, or
-        of each domain by its own, which takes differences of location and scale out of the columns
-        at once. The statistics are those of the first fit.
+        Scale the columns first. "source" gives the source rows mean 0 and deviation 1, and scales
+        the others alike; "domain" brings every domain to the mean and deviation of the source
+        rows, which takes shifts of location and scale out of the columns at once. The statistics
+        are those of the first call of `fit` or `partial_fit`.
     lambda_max : float, default=0.3
         The coefficient lambda at the end of its schedule: how hard the feature extractor works
         against the domain classifier. 0 trains on the source alone.
@@ -618,7 +619,7 @@ class DANNClassifier(
             Rows of the target domain.
         sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
             Domain of each row, as in `domains_`; None means target. It matters only with
-            ``normalization="domain_batch"``.
+            ``normalization="domain_batch"`` or ``standardize="domain"``.
 
         Returns
         -------

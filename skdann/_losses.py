@@ -36,7 +36,7 @@ def label_loss(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
 
 
 def _weighted_sum(losses: Tensor, weight: Tensor) -> Tensor:
-    """Sum of losses (n_rows,) times weights over the rows, for each member where there are several."""
+    """Sum of losses times weights over the rows, of each member where there are several."""
     if weight.dim() == 1:
         return torch.dot(losses, weight)
     return (losses.view(weight.shape) * weight).sum(-1)

@@ -307,7 +307,7 @@ def _check_size(estimator: Any, shape: SimpleNamespace, tensors: dict[str, Tenso
         seen = width * n_classes if estimator.conditioning == "cdan" else width
         needed += least_weights(classifier, seen, n_domains - 1)
     if estimator.standardize is not None:
-        needed += 2 * (n_domains + 1) * n_features
+        needed += 3 * (n_domains + 1) * n_features
     held = sum(tensor.numel() for tensor in tensors.values())
     if needed > held:
         raise ValueError(f"{needed} weights are asked for, {held} numbers are held")

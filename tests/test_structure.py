@@ -34,10 +34,14 @@ ORDER = [
     "_engine",
     "_params",
     "metrics",
+    "model_selection",
     "_report",
     "_diagnosis",
     "_persistence",
     "_classifier",
+    "_path",
+    "_choice",
+    "_cv",
     "_pipeline",
 ]
 

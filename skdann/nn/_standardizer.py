@@ -1,4 +1,4 @@
-"""Scaling of the input columns by fixed statistics, of the source or of each domain apart."""
+"""Scaling of the input columns by fixed statistics, of the source or of each domain."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from skdann.nn._members import Rows
 
 
 class DomainStandardizer(nn.Module):
-    """Standardise the columns by the statistics of the source, or of each domain by its own.
+    """Scale the columns, of all rows alike or of each domain apart.
 
-    Nothing here is trained: :meth:`measure` takes the statistics from the rows of a fit.
+    By "source", the source rows get mean 0 and deviation 1. By "domain", the rows of each domain
+    get the mean and the deviation that the source rows have together: a single source stays as it
+    is, and the target is brought to it. Nothing here is trained: :meth:`measure` takes the
+    statistics from the rows of a fit.
 
     Parameters
     ----------
@@ -37,6 +40,7 @@ class DomainStandardizer(nn.Module):
     needs_rows = True
     mean: Tensor
     scale: Tensor
+    shift: Tensor
 
     def __init__(
         self, standardize: Sequence[str | None], n_features: int, n_domains: int, n_targets: int
@@ -46,6 +50,7 @@ class DomainStandardizer(nn.Module):
         shape = (len(standardize), n_domains + 1, n_features)
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("scale", torch.ones(shape))
+        self.register_buffer("shift", torch.zeros(shape))
 
     def measure(self, member: int, X: Any, domain: np.ndarray) -> None:
         """Take the statistics of one member from the rows it trains on.
@@ -63,27 +68,33 @@ class DomainStandardizer(nn.Module):
         if kind is None:
             return
         is_target = domain >= n_sources
+        mean, std = _mean_and_deviation(X[~is_target])
+        if kind == "source":
+            self._set(member, slice(None), mean, 1.0 / np.where(std > 0, std, 1.0), 0.0)
+            return
         groups = [domain == index for index in range(self.n_domains)]
         groups.append(is_target if self.n_targets else ~is_target)
-        if kind == "source":
-            groups = [~is_target] * len(groups)
         for index, group in enumerate(groups):
-            mean, std = _mean_and_deviation(X[group])
-            self.mean[member, index] = torch.from_numpy(mean)
-            self.scale[member, index] = torch.from_numpy(1.0 / np.where(std > 0, std, 1.0))
+            own_mean, own_std = _mean_and_deviation(X[group])
+            scale = np.where(own_std > 0, std / np.where(own_std > 0, own_std, 1.0), 1.0)
+            self._set(member, index, own_mean, scale, mean)
+
+    def _set(self, member: int, index: Any, mean: Any, scale: Any, shift: Any) -> None:
+        for table, values in ((self.mean, mean), (self.scale, scale), (self.shift, shift)):
+            table[member, index] = torch.as_tensor(values, dtype=table.dtype)
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
         """Scale each row by the statistics of its domain."""
+        tables = (self.mean, self.scale, self.shift)
         if rows is None or rows.domain is None:
-            mean, scale = self.mean[:, -1:], self.scale[:, -1:]
+            own = [table[:, -1:] for table in tables]
         elif rows.domain.dim() == 1:
-            mean, scale = self.mean[:, rows.domain], self.scale[:, rows.domain]
+            own = [table[:, rows.domain] for table in tables]
         else:
             member = torch.arange(len(self.standardize), device=x.device).unsqueeze(1)
-            mean, scale = self.mean[member, rows.domain], self.scale[member, rows.domain]
-        if x.dim() == 2:
-            mean, scale = mean.squeeze(0), scale.squeeze(0)
-        return (x - mean) * scale
+            own = [table[member, rows.domain] for table in tables]
+        mean, scale, shift = (table.squeeze(0) if x.dim() == 2 else table for table in own)
+        return (x - mean) * scale + shift
 
     def extra_repr(self) -> str:
         """Show by what the columns are scaled."""

@@ -1,0 +1,195 @@
+"""The default rule by which `DANNClassifierCV` chooses, from predictions and rows alone.
+
+The score of a candidate is the sum of two figures, both at most 1, on which no target label has a
+say:
+
+- information maximisation: how sure the predictions for the target are, and how evenly they use the
+  classes, as a share of the logarithm of the number of classes;
+- reverse validation: a logistic regression learns the predictions for the target rows, brought to
+  the source's mean and deviation, and is scored by balanced accuracy on the labelled source rows.
+
+Each is fooled alone, by candidates that are sure of themselves and by such as predict nothing new.
+Adapting must exceed the source-only twin by `MARGIN`, and the domains must still differ, by
+`LEAST_AUC`, once the classes of the source are weighted to the shares they have in the target:
+where label shift is all there is, alignment does harm. Rule and constants were found on simulated
+shifts and on those tables of `benchmarks/tables.py` that are kept for choosing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.special import entr
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils import resample
+
+from skdann.metrics import estimate_target_priors
+
+MARGIN = 0.05
+LEAST_AUC = 0.6
+MOST_ROWS = 4000
+MOST_DEVIATIONS = 20.0
+
+
+class Evidence(NamedTuple):
+    """What is known of the candidates; the first is the source-only twin.
+
+    Attributes
+    ----------
+    X_source, X_target : ndarray or CSR of shape (n_source, n_features), (n_target, n_features)
+        Rows.
+    y : ndarray of shape (n_source,)
+        Class indices.
+    proba_target : list of ndarray of shape (n_target, n_classes), or None
+        Each candidate's predictions; None for one that failed.
+    rows_held_out : ndarray of int
+        Numbers of source rows.
+    proba_held_out : ndarray of shape (n_held_out, n_classes)
+        The twin's predictions for them, by members that have not seen them.
+    """
+
+    X_source: Any
+    X_target: Any
+    y: np.ndarray
+    proba_target: list[np.ndarray | None]
+    rows_held_out: np.ndarray
+    proba_held_out: np.ndarray
+
+
+class Choice(NamedTuple):
+    """What serves.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_candidates,)
+        Part of each candidate in the predictions.
+    evidence : list of dict
+        Figures of each candidate.
+    found : str
+        Why.
+    """
+
+    weights: np.ndarray
+    evidence: list[dict[str, float]]
+    found: str
+
+
+def choose(evidence: Evidence, seed: int) -> Choice:
+    """Choose a candidate; `seed` draws the rows that are looked at where there are many."""
+    source = _draw(len(evidence.y), seed)
+    target = _draw(evidence.X_target.shape[0], seed)
+    X_source, X_target, y = evidence.X_source[source], evidence.X_target[target], evidence.y[source]
+    own_source, own_target = _scale_each(X_source), _scale_each(X_target)
+    rows = []
+    for proba in evidence.proba_target:
+        certain = reverse = -np.inf
+        if proba is not None:
+            certain = information(proba)
+            reverse = reverse_accuracy(own_source, y, own_target, proba[target].argmax(axis=1))
+        rows.append({"score": certain + reverse, "information": certain, "reverse": reverse})
+    scores = np.array([row["score"] for row in rows])
+    best = int(scores.argmax())
+    gain = scores[best] - scores[0]
+    auc = matched_auc(
+        _scale_by(X_source, X_source),
+        y,
+        _scale_by(X_target, X_source),
+        _class_weights(evidence),
+        seed,
+    )
+    if auc < LEAST_AUC:
+        best = 0
+        found = (
+            f"the domains differ in their class shares, and hardly else (domain AUC {auc:.2f} once "
+            "these are matched)"
+        )
+    elif gain <= MARGIN:
+        best = 0
+        found = f"the best score exceeds the twin's by {gain:.3f}, no more than {MARGIN}"
+    else:
+        found = f"its score {scores[best]:.3f} exceeds the twin's by {gain:.3f}, more than {MARGIN}"
+    return Choice(np.eye(len(rows))[best], rows, found)
+
+
+def information(proba: np.ndarray) -> float:
+    """Mutual information of rows and predicted classes, as a share of its largest value."""
+    certain = entr(proba.mean(axis=0)).sum() - entr(proba).sum(axis=1).mean()
+    return float(certain / np.log(proba.shape[1]))
+
+
+def reverse_accuracy(X_source: Any, y: np.ndarray, X_target: Any, label: np.ndarray) -> float:
+    """Balanced accuracy on the source of a linear classifier that learnt labels of the target."""
+    if len(np.unique(label)) < 2:
+        return 1.0 / len(np.unique(y))
+    predicted = LogisticRegression(max_iter=1000).fit(X_target, label).predict(X_source)
+    hits = [(predicted[y == index] == index).mean() for index in np.unique(y)]
+    return float(np.mean(hits))
+
+
+def matched_auc(
+    X_source: Any, y: np.ndarray, X_target: Any, class_weight: np.ndarray, seed: int
+) -> float:
+    """Linear domain AUC, out of fold, with the classes of the source weighted."""
+    is_sparse = sp.issparse(X_source)
+    X = sp.vstack([X_source, X_target], "csr") if is_sparse else np.vstack([X_source, X_target])
+    is_target = np.repeat([0, 1], [X_source.shape[0], X_target.shape[0]])
+    weight = np.ones(len(is_target))
+    weight[is_target == 0] = class_weight[y]
+    mass = weight[is_target == 0].sum()
+    if not mass > 0:
+        return 1.0
+    weight[is_target == 0] *= (is_target == 1).sum() / mass
+    n_folds = min(5, *np.bincount(is_target))
+    if n_folds < 2:
+        return 1.0
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    score = np.empty(len(is_target))
+    for train, test in folds.split(X, is_target):
+        model = LogisticRegression(max_iter=1000)
+        model.fit(X[train], is_target[train], sample_weight=weight[train])
+        score[test] = model.decision_function(X[test])
+    return float(roc_auc_score(is_target, score, sample_weight=weight))
+
+
+def _class_weights(evidence: Evidence) -> np.ndarray:
+    """Ratio of each class's share in the target, by black-box shift estimation, to the source's."""
+    n_classes = evidence.proba_held_out.shape[1]
+    shares = np.bincount(evidence.y, minlength=n_classes) / len(evidence.y)
+    label = evidence.y[evidence.rows_held_out]
+    known = np.unique(label)
+    found = shares.copy()
+    if len(known) == n_classes and evidence.proba_target[0] is not None:
+        found = estimate_target_priors(
+            evidence.proba_held_out,
+            label,
+            evidence.proba_target[0],
+            method="bbse",
+            classes=np.arange(n_classes),
+        )
+    return np.divide(found, shares, out=np.zeros(n_classes), where=shares > 0)
+
+
+def _draw(n_rows: int, seed: int) -> Any:
+    """Numbers of at most `MOST_ROWS` rows."""
+    if n_rows <= MOST_ROWS:
+        return slice(None)
+    return np.sort(
+        resample(np.arange(n_rows), replace=False, n_samples=MOST_ROWS, random_state=seed)
+    )
+
+
+def _scale_each(X: Any) -> Any:
+    """Bring dense rows to mean 0 and deviation 1 by themselves; sparse rows stay as they are."""
+    return _scale_by(X, X)
+
+
+def _scale_by(X: Any, X_reference: Any) -> Any:
+    if sp.issparse(X):
+        return X
+    mean, std = X_reference.mean(0, dtype=np.float64), X_reference.std(0, dtype=np.float64)
+    scaled = (X - mean) / np.where(std > 0, std, 1.0)
+    return scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)

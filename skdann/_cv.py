@@ -1,0 +1,421 @@
+"""`DANNClassifierCV`: a path of lambdas, chosen from without a target label."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skdann._choice import Choice, Evidence, choose
+from skdann._classifier import DANNClassifier
+from skdann._compat import Interval
+from skdann._path import Candidate, Fold, make_folds, train_path
+from skdann._report import Diagnosis
+from skdann._validation import DomainData, check_domains
+
+N_FOLDS = 5
+
+
+class DANNClassifierCV(ClassifierMixin, BaseEstimator):
+    r"""Domain-adversarial classifier that chooses how much to adapt, without target labels.
+
+    What LassoCV is to Lasso: a path of lambdas is trained, with each scaling and several seeds, as
+    members of one network; held-out source rows and the predictions for the target decide which
+    candidate serves, and whether adapting serves at all. Lambda 0, the source-only twin, is always
+    among the candidates, and stays where the evidence for another is weak.
+
+    Parameters
+    ----------
+    estimator : DANNClassifier or None, default=None
+        Everything but lambda, scaling and seed; None takes ``DANNClassifier()``.
+    lambdas : sequence of float, default=(0.1, 0.3, 1.0)
+        Candidates for ``lambda_max``; 0 is added where it is missing.
+    standardize : sequence of {None, "source", "domain"}, default=(None, "domain")
+        Candidates for the scaling of the columns, each with every lambda; the first is that of the
+        source-only twin. Sparse input takes the first alone.
+    n_seeds : int, default=3
+        Members of each candidate. Each holds out another fifth of the source rows, on which it is
+        judged; the members' probabilities are averaged.
+    scoring : callable or None, default=None
+        None chooses by the rule under Notes. A scorer of :mod:`skdann.model_selection`, or any
+        ``scorer(estimator, X, y)``, is called for each member with its held-out source rows; the
+        candidate with the highest mean serves.
+    margin : float, default=0.0
+        With `scoring`: by how much the score of a candidate must exceed the twin's to be taken.
+    random_state : int, RandomState instance or None, default=None
+        From which the seeds and the folds are drawn.
+    verbose : int, default=0
+        1 shows a progress bar for each network trained.
+
+    Attributes
+    ----------
+    adapted_ : bool
+        Whether a candidate other than the source-only twin serves.
+    lambda_ : float
+        Its ``lambda_max``; of several, the one with the greatest weight.
+    standardize_ : {None, "source", "domain"}
+        Its scaling.
+    reason_ : str
+        Why, in one line.
+    scores_ : list of dict
+        One entry a candidate: "lambda_max", "standardize", "score", "weight" (its part in the
+        predictions) and the evidence; for a DataFrame.
+    candidates_ : list of list of DANNClassifier
+        The fitted members of every candidate, in the order of `scores_`.
+    members_ : list of DANNClassifier
+        The members that predict.
+    weights_ : ndarray of shape (n_members,)
+        Their weights, which sum to one.
+    classes_, domains_, n_features_in_, feature_names_in_
+        As in :class:`DANNClassifier`.
+
+    See Also
+    --------
+    DANNClassifier : One lambda.
+    skdann.model_selection : Scorers that need no target labels.
+
+    Notes
+    -----
+    By default the score of a candidate is the information its predictions for the target carry
+    [2]_, as a share of the most there can be, plus the balanced accuracy of reverse validation [1]_
+    by a logistic regression that learns those predictions and is tried on the source. The best
+    candidate serves if it exceeds the twin by 0.05, and if the domains still differ (linear domain
+    AUC of 0.6 or more) once the classes of the source are weighted to the target's estimated
+    shares. No rule is safe on every table: see the figures in the guide.
+
+    A member equals, to rounding, the :class:`DANNClassifier` with its parameters fitted on the
+    rows of its fold. Modules of your own, callbacks and early stopping work too, but then members
+    train one by one.
+
+    References
+    ----------
+    .. [1] Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17(59), 2016.
+    .. [2] Musgrave, Belongie, Lim, "Three New Validators and a Large-Scale Benchmark Ranking for
+       Unsupervised Domain Adaptation", arXiv:2208.07360, 2022.
+
+    Examples
+    --------
+    >>> from skdann import DANNClassifier, DANNClassifierCV
+    >>> from skdann.datasets import make_inter_twinning_moons
+    >>> X_source, y_source, X_target, _ = make_inter_twinning_moons(random_state=0)
+    >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=5), n_seeds=2, random_state=0)
+    >>> clf.fit(X_source, y_source, X_target).predict(X_target).shape
+    (300,)
+    >>> len(clf.scores_)
+    8
+    """
+
+    __metadata_request__fit: ClassVar = {"X_source": UNUSED, "y_source": UNUSED, "X_target": True}
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimator": [DANNClassifier, None],
+        "lambdas": ["array-like"],
+        "standardize": [tuple, list],
+        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "scoring": [None, callable],
+        "margin": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        lambdas=(0.1, 0.3, 1.0),
+        standardize=(None, "domain"),
+        n_seeds=3,
+        scoring=None,
+        margin=0.0,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.lambdas = lambdas
+        self.standardize = standardize
+        self.n_seeds = n_seeds
+        self.scoring = scoring
+        self.margin = margin
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
+        """Train every candidate and choose, on labelled source and unlabelled target rows.
+
+        Parameters
+        ----------
+        X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the source domain.
+        y_source : array-like of shape (n_samples,)
+            Their labels.
+        X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
+            Unlabelled rows of the target domain. Without any, the source-only twin is trained.
+        sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
+            As in :meth:`DANNClassifier.fit`.
+
+        Returns
+        -------
+        DANNClassifierCV
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or an input is off, before any training; ValueError if the source-only
+            twin diverges. The estimator then stays as it was.
+        """
+        self._validate_params()
+        base = DANNClassifier() if self.estimator is None else clone(self.estimator)
+        base.set_params(verbose=self.verbose or base.verbose, warm_start=False)
+        base._check_params()
+        scalings, lambdas = self._checked_path()
+        data = check_domains(
+            X_source,
+            y_source,
+            X_target,
+            sample_weight=sample_weight,
+            sample_domain=sample_domain,
+            estimator=type(self).__name__,
+        )
+        if data.n_source < 2:
+            raise ValueError(
+                f"X_source has {data.n_source} row; {type(self).__name__} holds rows out to judge "
+                "its candidates and needs 2 or more."
+            )
+        is_sparse = not isinstance(data.X, np.ndarray)
+        settings = [
+            (lambda_max, scaling)
+            for scaling in (scalings[:1] if is_sparse else scalings)
+            for lambda_max in lambdas
+        ]
+        settings = settings if data.n_targets else settings[:1]
+        seeds, fold_seed = self._seeds()
+        folds = make_folds(data, self.n_seeds, N_FOLDS, fold_seed)
+        nameless = dataclasses.replace(data, feature_names=None)
+        candidates = train_path(base, nameless, folds, settings, seeds)
+        if candidates[0].error:
+            raise ValueError(f"The source-only twin failed: {candidates[0].error}")
+        if len(candidates) == 1:
+            choice = Choice(np.ones(1), [{"score": 0.0}], "there are no target rows to adapt to")
+        elif self.scoring is None:
+            choice = choose(_evidence(candidates, folds, data), fold_seed)
+        else:
+            choice = self._choose_by_scoring(candidates, folds, data)
+        return self._take_over(candidates, choice, data)
+
+    def _checked_path(self) -> tuple[list[Any], list[float]]:
+        """Scalings, and lambdas with 0 first."""
+        try:
+            lambdas = [float(value) for value in self.lambdas]
+        except (TypeError, ValueError):
+            lambdas = [np.nan]
+        if not all(np.isfinite(value) and value >= 0 for value in lambdas):
+            raise ValueError(
+                f"lambdas={self.lambdas!r} must hold finite numbers of 0 or more, the candidates "
+                "for lambda_max."
+            )
+        scalings = list(dict.fromkeys(self.standardize))
+        if not scalings or not set(scalings) <= {None, "source", "domain"}:
+            raise ValueError(
+                f"standardize={self.standardize!r} must hold one or more of None, 'source' and "
+                "'domain'."
+            )
+        return scalings, sorted({0.0, *lambdas})
+
+    def _seeds(self) -> tuple[list[int], int]:
+        """One seed a member, the same for every candidate, and one of the folds."""
+        if self.random_state is None:
+            entropy = None
+        elif isinstance(self.random_state, Integral):
+            entropy = int(self.random_state)
+        else:
+            entropy = int(self.random_state.randint(2**31 - 1))
+        *seeds, fold_seed = np.random.SeedSequence(entropy).generate_state(self.n_seeds + 1)
+        return [int(seed) for seed in seeds], int(fold_seed)
+
+    def _choose_by_scoring(
+        self, candidates: list[Candidate], folds: list[Fold], data: DomainData
+    ) -> Choice:
+        """Take the candidate with the highest mean score, if it exceeds the twin's by `margin`."""
+        takes_target = "X_target" in inspect.signature(self.scoring).parameters
+        takes_target &= getattr(self.scoring, "X_target", 0) is None
+        more = {"X_target": (data.X[data.n_source :],)} if takes_target else {}
+        scores = np.array(
+            [
+                -np.inf
+                if candidate.error
+                else np.mean(
+                    [
+                        self.scoring(
+                            member, data.X[fold.valid], data.classes[data.y[fold.valid]], **more
+                        )
+                        for member, fold in zip(candidate.members, folds, strict=True)
+                    ]
+                )
+                for candidate in candidates
+            ]
+        )
+        scores = np.where(np.isnan(scores), -np.inf, scores)
+        best = int(scores.argmax())
+        gain = scores[best] - scores[0]
+        if not gain > self.margin:
+            best, found = 0, f"no candidate exceeds the twin's score by more than {self.margin:g}"
+        else:
+            found = f"its score exceeds the twin's by {gain:.3g}"
+        return Choice(
+            np.eye(len(candidates))[best], [{"score": float(score)} for score in scores], found
+        )
+
+    def _take_over(self, candidates: list[Candidate], choice: Choice, data: DomainData):
+        """Take over the results once all went well."""
+        self.__dict__.pop("feature_names_in_", None)
+        if data.feature_names is not None:
+            self.feature_names_in_ = data.feature_names
+        self.n_features_in_ = data.n_features
+        self.classes_, self.domains_ = data.classes, data.domains
+        self.candidates_ = [candidate.members for candidate in candidates]
+        self.scores_ = [
+            {
+                "lambda_max": candidate.lambda_max,
+                "standardize": candidate.standardize,
+                **row,
+                "weight": float(weight),
+                **({"error": candidate.error} if candidate.error else {}),
+            }
+            for candidate, row, weight in zip(
+                candidates, choice.evidence, choice.weights, strict=True
+            )
+        ]
+        serving = np.flatnonzero(choice.weights > 0)
+        self.members_ = [member for index in serving for member in self.candidates_[index]]
+        self.weights_ = np.repeat(choice.weights[serving] / self.n_seeds, self.n_seeds)
+        best = candidates[int(choice.weights.argmax())]
+        self.adapted_ = bool(choice.weights[0] < 1.0)
+        self.lambda_, self.standardize_ = best.lambda_max, best.standardize
+        if self.adapted_:
+            scaling = f", standardize={best.standardize!r}" if best.standardize else ""
+            self.reason_ = f"adapted with lambda {self.lambda_:g}{scaling}: {choice.found}"
+        else:
+            self.reason_ = f"not adapted: {choice.found}"
+        return self
+
+    def predict_proba(self, X, *, sample_domain=None):
+        """Predict class probabilities: the weighted mean of the serving members'.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`DANNClassifier.predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        return sum(
+            weight * member.predict_proba(X, sample_domain=sample_domain)
+            for member, weight in zip(self.members_, self.weights_, strict=True)
+        )
+
+    def predict(self, X, *, sample_domain=None):
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`DANNClassifier.predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        best = self.predict_proba(X, sample_domain=sample_domain).argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_log_proba(self, X, *, sample_domain=None):
+        """Predict logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`DANNClassifier.predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of `classes_`.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X, sample_domain=sample_domain))
+
+    def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
+        """Report on the first of the serving members, as :meth:`DANNClassifier.diagnose` does.
+
+        Parameters
+        ----------
+        X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
+            Rows of the source.
+        X_target : array-like of shape (n_target, n_features), or tuple of these
+            Unlabelled rows of the target.
+        y_source : array-like of shape (n_source,) or None, default=None
+            Labels of the source rows.
+
+        Returns
+        -------
+        Diagnosis
+            It prints as a report.
+        """
+        check_is_fitted(self)
+        member = self.members_[int(self.weights_.argmax())]
+        return member.diagnose(X_source, X_target, y_source=y_source)
+
+
+def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) -> Evidence:
+    """What the candidates say of the target rows, and the twin of held-out source rows."""
+    X_source, X_target = data.X[: data.n_source], data.X[data.n_source :]
+    domain = data.domains[data.domain]
+    twin = candidates[0].members
+    return Evidence(
+        X_source,
+        X_target,
+        data.y,
+        [
+            None
+            if candidate.error
+            else np.mean(
+                [
+                    member.predict_proba(X_target, sample_domain=domain[data.n_source :])
+                    for member in candidate.members
+                ],
+                axis=0,
+            )
+            for candidate in candidates
+        ],
+        np.concatenate([fold.valid for fold in folds]),
+        np.concatenate(
+            [
+                member.predict_proba(X_source[fold.valid], sample_domain=domain[fold.valid])
+                for member, fold in zip(twin, folds, strict=True)
+            ]
+        ),
+    )

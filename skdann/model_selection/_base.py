@@ -1,0 +1,182 @@
+"""What all scorers share: the call, the target rows, and what an estimator makes of rows."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
+from sklearn.utils.metadata_routing import UNUSED
+
+from skdann._rows import PIPELINE_REMEDY, match_columns, naming, shape_of
+
+_Array = NDArray[Any]
+
+
+class TargetScorer(BaseEstimator):
+    """Base of the scorers: hyper-parameters, metadata request, and the target rows.
+
+    Parameters
+    ----------
+    X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
+        Rows to judge on.
+    """
+
+    # asked for by default, as DANNClassifier does in fit
+    __metadata_request__score: ClassVar = {"estimator": UNUSED, "X_target": True}
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+
+    def __init__(self, X_target=None):
+        self.X_target = X_target
+
+    def __call__(self, estimator, X, y=None, X_target=None):
+        """Score a fitted classifier; higher is better.
+
+        Parameters
+        ----------
+        estimator : fitted classifier with ``predict_proba``
+            The candidate.
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Held-out rows of the source.
+        y : array-like of shape (n_samples,) or None, default=None
+            Their labels. A label that the estimator has not seen counts as probability 0. Not used
+            by scorers that look at the target alone.
+        X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
+            Rows of the target, used if the scorer was built without; several targets are pooled.
+
+        Returns
+        -------
+        float
+            The score.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a hyper-parameter or an input is off, or there are no target rows.
+        """
+        return float(self._score(estimator, X, y, self._prepare(X, X_target)))
+
+    score = __call__  # scikit-learn finds metadata requests by the names of methods
+
+    def __repr__(self, N_CHAR_MAX=700):
+        """Name what differs from the defaults, the target by its shape."""
+        default = inspect.signature(type(self).__init__).parameters
+        shown = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name != "X_target" and repr(value) != repr(default[name].default)
+        }
+        texts = [f"{name}={value!r}" for name, value in shown.items()]
+        if self.X_target is not None:
+            texts.insert(0, f"X_target={_describe(self.X_target)}")
+        return f"{type(self).__name__}({', '.join(texts)})"
+
+    def _prepare(self, X: Any, X_target: Any) -> Any:
+        """Check the hyper-parameters and return the target rows, in the container they came in."""
+        self._validate_params()
+        rows = X_target if self.X_target is None else self.X_target
+        return pool_targets(rows, X, type(self).__name__)
+
+    @abstractmethod
+    def _score(self, estimator: Any, X: Any, y: Any, X_target: Any) -> float:
+        """Score on checked target rows."""
+
+
+def _describe(X_target: Any) -> str:
+    parts = X_target if isinstance(X_target, tuple) else (X_target,)
+    shapes = [" x ".join(str(size) for size in shape_of(rows)) for rows in parts]
+    return f"<{', '.join(shapes)}>"
+
+
+def pool_targets(X_target: Any, X: Any, scorer: str) -> Any:
+    """Check target rows against source rows, and stack several targets."""
+    if X_target is None:
+        raise ValueError(
+            f"{scorer} has no target rows; build it with them, {scorer}(X_target), or enable "
+            "metadata routing and pass X_target=(X_target,) to the search's fit."
+        )
+    parts = X_target if isinstance(X_target, tuple) else (X_target,)
+    if not parts:
+        raise ValueError(f"X_target of {scorer} is an empty tuple; give one array a target domain.")
+    names = ["X_target"] if len(parts) == 1 else [f"X_target[{i}]" for i in range(len(parts))]
+    return _stack_rows([_check_target(*pair, X) for pair in zip(names, parts, strict=True)])
+
+
+def _check_target(name: str, rows: Any, X: Any) -> Any:
+    """Check that one target's rows are like X's, and bring a frame's columns into X's order."""
+    shape, expected = shape_of(rows), shape_of(X)
+    if len(shape) != len(expected):
+        raise ValueError(
+            f"{name} has shape {shape} but X has shape {expected}; pass rows of the same columns, "
+            "and several targets as a tuple of arrays."
+        )
+    if hasattr(rows, "columns") != hasattr(X, "columns"):
+        kinds = ["a data frame" if hasattr(each, "columns") else "an array" for each in (rows, X)]
+        raise ValueError(
+            f"{name} is {kinds[0]} but X is {kinds[1]}; give both domains in one kind of container."
+        )
+    if hasattr(X, "columns"):
+        rows = match_columns(rows, list(X.columns), name)
+    if shape[1:] != expected[1:]:
+        raise ValueError(
+            f"{name} has {shape[1]} columns but X has {expected[1]}; give both domains the same "
+            f"columns, or {PIPELINE_REMEDY}."
+        )
+    if shape[0] == 0:
+        raise ValueError(f"{name} has no rows; pass at least one row of the target.")
+    return rows
+
+
+def _stack_rows(parts: list[Any]) -> Any:
+    """Stack rows of several targets, frames as frames."""
+    if len(parts) == 1:
+        return parts[0]
+    if any(sp.issparse(part) for part in parts):
+        return sp.vstack(parts, format="csr")
+    if hasattr(parts[0], "columns"):
+        library = importlib.import_module(type(parts[0]).__module__.split(".")[0])
+        return library.concat(parts)
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def class_probabilities(estimator: Any, rows: Any, scorer: str) -> _Array:
+    """Predict finite probabilities, one column a class."""
+    if not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            f"{scorer} needs class probabilities but {type(estimator).__name__} has no "
+            "predict_proba; wrap it, e.g. in sklearn.calibration.CalibratedClassifierCV."
+        )
+    return check_array(
+        estimator.predict_proba(rows), dtype=np.float64, input_name="output of predict_proba"
+    )
+
+
+def enter_last_step(estimator: Any, rows: Any) -> tuple[Any, Any]:
+    """Return the last step of a pipeline, and the rows as that step sees them."""
+    if not isinstance(estimator, Pipeline):
+        return estimator, rows
+    if len(estimator) > 1:
+        rows = estimator[:-1].transform(rows)
+    return enter_last_step(estimator[-1], rows)
+
+
+def represent(estimator: Any, rows: Any, space: str) -> Any:
+    """Return rows as the classifier proper sees them, or as the features it makes of them."""
+    last, rows = enter_last_step(estimator, rows)
+    return last.transform(rows) if space == "features" and hasattr(last, "transform") else rows
+
+
+def as_numbers(rows: Any, name: str) -> Any:
+    """Return rows as an array or CSR of numbers or NaN."""
+    with naming(name, "must hold numbers (encode text in a Pipeline with the classifier)"):
+        return check_array(
+            rows, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan"
+        )

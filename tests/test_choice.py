@@ -1,0 +1,130 @@
+"""The default rule: its figures against arithmetic by hand, and its three ways to end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.linear_model import LogisticRegression
+
+from skdann import _choice
+from skdann._choice import LEAST_AUC, Evidence, choose, information, matched_auc, reverse_accuracy
+
+
+def onehot(label, sure=0.9):
+    return np.where(np.arange(2) == np.asarray(label)[:, None], sure, 1.0 - sure)
+
+
+def make_evidence(shift=3.0, target_share=0.5, n=400, seed=0, factor=1.0):
+    """Two classes apart in the first column; `shift` moves the others of the target."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    y_target = (np.arange(n) < target_share * n).astype(int)
+    X, X_target = rng.normal(size=(n, 4)), rng.normal(size=(n, 4))
+    X[:, 0] += 3.0 * y
+    X_target[:, 0] += 3.0 * y_target
+    X_target[:, 1:] += shift
+    twin = onehot(y_target)
+    held_out = np.arange(n // 2)
+    return Evidence(X, X_target, y, [twin], held_out, onehot(y[held_out])), y_target
+
+
+def test_information_by_hand():
+    proba = np.array([[0.8, 0.2], [0.4, 0.6]])
+    mean = proba.mean(0)
+    expected = -(mean * np.log2(mean)).sum() + (proba * np.log2(proba)).sum(1).mean()
+    assert information(proba) == pytest.approx(expected)
+    assert information(onehot([0, 1, 0, 1], 1.0)) == pytest.approx(1.0)
+    assert information(np.full((5, 3), 1 / 3)) == pytest.approx(0.0, abs=1e-12)
+    assert information(onehot([1, 1, 1], 1.0)) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_reverse_accuracy_is_that_of_a_classifier_trained_back():
+    evidence, y_target = make_evidence(shift=0.0)
+    X, y, X_target = evidence.X_source, evidence.y, evidence.X_target
+    model = LogisticRegression(max_iter=1000).fit(X_target, y_target)
+    hits = [np.mean(model.predict(X[y == label]) == label) for label in (0, 1)]
+    assert reverse_accuracy(X, y, X_target, y_target) == pytest.approx(np.mean(hits))
+    assert reverse_accuracy(X, y, X_target, 1 - y_target) < 0.2
+    assert reverse_accuracy(X, y, X_target, np.zeros_like(y_target)) == 0.5
+
+
+def test_matched_auc_sees_through_label_shift():
+    evidence, _ = make_evidence(shift=0.0, target_share=0.9, n=2000)
+    weights = np.array([0.1, 0.9]) / 0.5
+    unmatched = matched_auc(evidence.X_source, evidence.y, evidence.X_target, np.ones(2), 0)
+    matched = matched_auc(evidence.X_source, evidence.y, evidence.X_target, weights, 0)
+    assert unmatched > 0.6
+    assert matched == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_better_candidate_serves_where_it_is_clearly_better():
+    evidence, y_target = make_evidence()
+    poor, good = onehot(np.arange(400) % 2, 0.6), onehot(y_target)
+    chosen = choose(evidence._replace(proba_target=[poor, None, good]), 0)
+    assert chosen.weights.tolist() == [0.0, 0.0, 1.0]
+    assert chosen.evidence[1]["score"] == -np.inf
+    gain = chosen.evidence[2]["score"] - chosen.evidence[0]["score"]
+    assert gain > _choice.MARGIN
+    assert f"{gain:.3f}" in chosen.found
+    for row in (chosen.evidence[0], chosen.evidence[2]):
+        assert row["score"] == pytest.approx(row["information"] + row["reverse"])
+
+
+def test_a_gain_below_the_margin_leaves_the_twin():
+    evidence, y_target = make_evidence()
+    chosen = choose(evidence._replace(proba_target=[onehot(y_target), onehot(y_target, 0.905)]), 0)
+    assert 0 < chosen.evidence[1]["score"] - chosen.evidence[0]["score"] <= _choice.MARGIN
+    assert chosen.weights.tolist() == [1.0, 0.0]
+    assert "twin" in chosen.found
+
+
+def test_mere_label_shift_leaves_the_twin():
+    evidence, y_target = make_evidence(shift=0.0, target_share=0.9)
+    candidates = [onehot(y_target, 0.8), onehot(y_target, 0.99)]
+    shifted = evidence._replace(
+        proba_target=candidates, proba_held_out=onehot(evidence.y[evidence.rows_held_out], 0.8)
+    )
+    chosen = choose(shifted, 0)
+    assert chosen.weights.tolist() == [1.0, 0.0]
+    assert "class shares" in chosen.found
+    moved = shifted._replace(X_target=shifted.X_target + 2.0)
+    assert choose(moved, 0).weights.tolist() == [0.0, 1.0]
+    assert LEAST_AUC == 0.6
+
+
+def test_units_of_columns_do_not_matter_and_inputs_stay(monkeypatch):
+    evidence, y_target = make_evidence()
+    candidates = [onehot(np.arange(400) % 2, 0.6), onehot(y_target)]
+    evidence = evidence._replace(proba_target=candidates)
+    before = evidence.X_target.copy()
+    plain = choose(evidence, 0)
+    factor = np.array([1e4, 1e-4, 1.0, 50.0])
+    scaled = choose(
+        evidence._replace(X_source=evidence.X_source * factor, X_target=evidence.X_target * factor),
+        0,
+    )
+    assert [row["score"] for row in plain.evidence] == pytest.approx(
+        [row["score"] for row in scaled.evidence]
+    )
+    assert np.array_equal(before, evidence.X_target)
+    monkeypatch.setattr(_choice, "MOST_ROWS", 150)
+    fewer = choose(evidence, 0)
+    assert fewer.weights.tolist() == plain.weights.tolist()
+    assert fewer.evidence[1]["reverse"] != plain.evidence[1]["reverse"]
+
+
+def test_sparse_rows_and_constant_columns_are_taken():
+    evidence, y_target = make_evidence()
+    X, X_target = evidence.X_source.copy(), evidence.X_target.copy()
+    X[:, 3] = X_target[:, 3] = 7.0
+    candidates = [onehot(np.arange(400) % 2, 0.6), onehot(y_target)]
+    dense = choose(evidence._replace(X_source=X, X_target=X_target, proba_target=candidates), 0)
+    sparse = choose(
+        evidence._replace(
+            X_source=sp.csr_array(X), X_target=sp.csr_array(X_target), proba_target=candidates
+        ),
+        0,
+    )
+    assert dense.weights.tolist() == sparse.weights.tolist() == [0.0, 1.0]
+    assert all(np.isfinite(row["score"]) for row in [*dense.evidence, *sparse.evidence])

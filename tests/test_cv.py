@@ -1,0 +1,263 @@
+"""`DANNClassifierCV`: chooses without target labels, and behaves as an estimator."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skdann._cv
+from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
+from skdann._choice import Choice
+from skdann.model_selection import ImportanceWeightedScorer, InformationMaximizationScorer
+
+
+@pytest.fixture
+def make_cv(make_clf):
+    def make(*, small=None, **params):
+        defaults = {"lambdas": (0.3,), "n_seeds": 2, "random_state": 0}
+        return DANNClassifierCV(make_clf(**(small or {})), **{**defaults, **params})
+
+    return make
+
+
+@pytest.fixture
+def shifted():
+    """Rows whose target is moved and stretched, so that scaling it by itself is all it needs."""
+    rng = np.random.default_rng(0)
+    X, X_target = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
+    y, y_target = (X[:, 0] > 0).astype(int), (X_target[:, 0] > 0).astype(int)
+    return X, y, 4.0 * X_target + 6.0, y_target
+
+
+def test_it_adapts_where_adapting_helps(make_cv, shifted):
+    X, y, X_target, y_target = shifted
+    clf = make_cv(small={"max_epochs": 15}).fit(X, y, X_target)
+    twin = np.mean([m.predict_proba(X_target) for m in clf.candidates_[0]], axis=0)
+    assert clf.adapted_
+    assert clf.standardize_ == "domain"
+    assert clf.reason_.startswith("adapted with lambda")
+    assert np.mean(twin.argmax(1) == y_target) < 0.7
+    assert clf.score(X_target, y_target) > 0.85
+
+
+def test_it_leaves_equal_domains_alone(make_cv):
+    rng = np.random.default_rng(0)
+    X, X_target = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
+    clf = make_cv(small={"max_epochs": 15}).fit(X, (X[:, 0] > 0).astype(int), X_target)
+    assert not clf.adapted_
+    assert (clf.lambda_, clf.standardize_) == (0.0, None)
+    assert clf.members_ == clf.candidates_[0]
+    assert clf.reason_.startswith("not adapted: ")
+    assert "\n" not in clf.reason_
+
+
+def test_attributes_and_predictions_hold_together(make_cv, domains):
+    clf = make_cv(lambdas=(1.0, 0.3, 0.0, 0.3)).fit(
+        domains.X_source, domains.y_source, domains.X_target
+    )
+    table = pd.DataFrame(clf.scores_)
+    assert table["lambda_max"].tolist() == [0.0, 0.3, 1.0] * 2
+    assert [row["standardize"] for row in clf.scores_] == [None] * 3 + ["domain"] * 3
+    assert table["weight"].sum() == 1.0
+    assert [len(members) for members in clf.candidates_] == [2] * 6
+    for row, members in zip(clf.scores_, clf.candidates_, strict=True):
+        assert {(m.lambda_max, m.standardize) for m in members} == {
+            (row["lambda_max"], row["standardize"])
+        }
+    proba = clf.predict_proba(domains.X_target)
+    members = [member.predict_proba(domains.X_target) for member in clf.members_]
+    assert_allclose(proba, np.mean(members, axis=0))
+    assert_array_equal(clf.predict(domains.X_target), clf.classes_[proba.argmax(1)])
+    assert_allclose(clf.predict_log_proba(domains.X_target), np.log(proba))
+    assert "columns" in str(clf.diagnose(domains.X_source, domains.X_target))
+
+
+def test_weights_of_several_candidates_count(make_cv, domains, monkeypatch):
+    weights = np.array([0.25, 0.0, 0.75, 0.0])
+    choice = Choice(weights, [{"score": 0.0}] * 4, "told so")
+    monkeypatch.setattr(skdann._cv, "choose", lambda evidence, seed: choice)
+    clf = make_cv().fit(domains.X_source, domains.y_source, domains.X_target)
+    each = [
+        np.mean([member.predict_proba(domains.X_target) for member in members], axis=0)
+        for members in clf.candidates_
+    ]
+    assert_allclose(clf.predict_proba(domains.X_target), 0.25 * each[0] + 0.75 * each[2])
+    assert (clf.adapted_, clf.lambda_, clf.standardize_) == (True, 0.0, "domain")
+
+
+def test_evidence_of_held_out_rows_comes_from_members_that_have_not_seen_them(
+    make_cv, domains, monkeypatch
+):
+    seen = {}
+
+    def spy(evidence, seed):
+        seen["evidence"] = evidence
+        return Choice(np.eye(4)[0], [{"score": 0.0}] * 4, "spied")
+
+    monkeypatch.setattr(skdann._cv, "choose", spy)
+    clf = make_cv().fit(domains.X_source, domains.y_source, domains.X_target)
+    evidence = seen["evidence"]
+    assert_allclose(evidence.X_source, domains.X_source, rtol=1e-6)
+    assert_allclose(evidence.X_target, domains.X_target, rtol=1e-6)
+    n = len(evidence.rows_held_out) // 2
+    for index, member in enumerate(clf.candidates_[0]):
+        rows = evidence.rows_held_out[index * n : (index + 1) * n]
+        trained = np.setdiff1d(np.arange(40), rows)
+        again = clone(member).fit(
+            domains.X_source[trained], domains.y_source[trained], domains.X_target
+        )
+        assert_allclose(
+            again.predict_proba(domains.X_source[rows]),
+            evidence.proba_held_out[index * n : (index + 1) * n],
+            atol=1e-5,
+        )
+
+
+def test_equal_seeds_give_equal_bits_and_nothing_global_changes(make_cv, domains):
+    np.random.seed(5)
+    before = np.random.get_state()[1].copy()
+    first, second, other = (
+        make_cv(random_state=seed)
+        .fit(domains.X_source, domains.y_source, domains.X_target)
+        .candidates_[1][0]
+        .predict_proba(domains.X_target)
+        for seed in (0, 0, 1)
+    )
+    assert_array_equal(first, second)
+    assert not np.allclose(first, other)
+    assert_array_equal(np.random.get_state()[1], before)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_scoring_decides(make_cv, domains, sign):
+    def scoring(estimator, X, y):
+        assert len(X) == len(y) == 8  # a fifth of the source
+        return sign * estimator.lambda_max
+
+    clf = make_cv(scoring=scoring, lambdas=(0.1, 1.0)).fit(
+        domains.X_source, domains.y_source, domains.X_target
+    )
+    assert clf.lambda_ == (1.0 if sign > 0 else 0.0)
+    assert [row["score"] for row in clf.scores_] == [0.0, sign * 0.1, sign * 1.0] * 2
+    assert clf.set_params(margin=2.0).fit(*domains[:3]).lambda_ == 0.0
+
+
+@pytest.mark.parametrize("scorer", [ImportanceWeightedScorer, InformationMaximizationScorer])
+def test_scorers_of_the_package_serve_with_and_without_their_target(make_cv, domains, scorer):
+    with_rows = scorer(domains.X_target.astype(np.float32))
+    own, routed = (
+        [row["score"] for row in make_cv(scoring=scoring).fit(*domains[:3]).scores_]
+        for scoring in (with_rows, scorer())
+    )
+    assert own == pytest.approx(routed)
+    assert len(set(own)) > 1
+
+
+def test_it_fits_pipelines_and_searches(make_cv, domains):
+    pipe = make_pipeline(StandardScaler(), make_cv())
+    pipe.fit(domains.X_source, domains.y_source, X_target=domains.X_target)
+    assert pipe.predict(domains.X_target).shape == (40,)
+    search = GridSearchCV(pipe, {"dannclassifiercv__estimator__dropout": [0.0, 0.2]}, cv=2)
+    search.fit(domains.X_source, domains.y_source, X_target=(domains.X_target,))
+    assert len(search.best_estimator_[-1].scores_) == 4
+    again = pickle.loads(pickle.dumps(search.best_estimator_))
+    assert_array_equal(again.predict(domains.X_target), search.predict(domains.X_target))
+
+
+def test_containers(make_cv, domains):
+    columns = list("abcd")
+    frame, target = (pd.DataFrame(X, columns=columns) for X in (domains.X_source, domains.X_target))
+    labels = np.array(["no", "yes"])[domains.y_source]
+    clf = make_cv().fit(frame, labels, target[columns[::-1]])
+    assert clf.feature_names_in_.tolist() == columns
+    assert set(clf.predict(target)) <= {"no", "yes"}
+    plain = make_cv().fit(domains.X_source, labels, domains.X_target)
+    assert_array_equal(clf.predict_proba(target), plain.predict_proba(domains.X_target))
+    sparse = make_cv().fit(sp.csr_array(domains.X_source), labels, sp.csr_array(domains.X_target))
+    assert [row["standardize"] for row in sparse.scores_] == [None, None]
+    assert not hasattr(plain, "feature_names_in_")
+
+
+def test_several_targets(make_cv, domains):
+    clf = make_cv().fit(
+        domains.X_source, domains.y_source, (domains.X_target, domains.X_target + 3.0)
+    )
+    assert clf.domains_.tolist() == [0, -1, -2]
+    assert clf.predict_proba(domains.X_target + 3.0, sample_domain=-2).shape == (40, 2)
+
+
+def test_without_target_rows_there_is_the_twin_alone(make_cv, domains):
+    with pytest.warns(SourceOnlyWarning, match="DANNClassifierCV got no target"):
+        clf = make_cv().fit(domains.X_source, domains.y_source)
+    assert not clf.adapted_
+    assert len(clf.scores_) == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"lambdas": (-1.0,)}, "lambdas"),
+        ({"lambdas": ("a",)}, "lambdas"),
+        ({"lambdas": (np.inf,)}, "lambdas"),
+        ({"standardize": ()}, "standardize"),
+        ({"standardize": ("rows",)}, "standardize"),
+        ({"n_seeds": 0}, "n_seeds"),
+        ({"scoring": "accuracy"}, "scoring"),
+        ({"estimator": StandardScaler()}, "estimator"),
+        ({"estimator": DANNClassifier(lr=-1.0)}, "lr"),
+        ({"margin": -0.1}, "margin"),
+    ],
+)
+def test_bad_parameters_are_named_before_training(make_cv, domains, no_training, params, message):
+    with pytest.raises(ValueError, match=message):
+        make_cv().set_params(**params).fit(*domains[:3])
+
+
+def test_a_failed_fit_leaves_the_estimator_as_it_was(make_cv, domains):
+    clf = make_cv().fit(*domains[:3])
+    before = clf.predict_proba(domains.X_target)
+    with pytest.raises(ValueError, match="diverged"):
+        clf.set_params(estimator__lr=1e30, estimator__optimizer="sgd").fit(*domains[:3])
+    assert_array_equal(clf.predict_proba(domains.X_target), before)
+    with pytest.raises(NotFittedError):
+        clone(clf).predict(domains.X_target)
+
+
+def test_the_callers_estimator_is_not_touched(make_cv, domains):
+    clf = make_cv()
+    before = repr(clf.estimator.get_params())
+    clf.fit(*domains[:3])
+    assert repr(clf.estimator.get_params()) == before
+    assert not hasattr(clf.estimator, "net_")
+
+
+EXPECTED = {
+    "check_fit_score_takes_y": "the second argument of fit is y_source",
+    "check_sample_weight_equivalence_on_dense_data": "mini-batches and folds",
+    "check_sample_weight_equivalence_on_sparse_data": "mini-batches and folds",
+}
+
+
+@parametrize_with_checks(
+    [
+        DANNClassifierCV(
+            DANNClassifier(feature_extractor=(32,), max_epochs=30, lr=0.01),
+            n_seeds=2,
+            lambdas=(0.1,),
+        )
+    ],
+    expected_failed_checks=lambda estimator: EXPECTED,
+)
+@pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")
+def test_check_estimator(estimator, check):
+    check(estimator)
