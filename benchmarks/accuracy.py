@@ -1,0 +1,344 @@
+"""Accuracy on real two-domain tables: skdann beside what a user would take instead.
+
+Each system learns from the labelled source rows and unlabelled target rows, and is scored on target
+rows that it has not seen. A seed draws the rows, at most `--max-rows` a domain, and whatever is
+random in a system, so that all systems are compared on the same rows. Target labels serve the score
+alone, but for the *ceiling*: the best candidate of DANNClassifierCV by target labels.
+
+    python benchmarks/accuracy.py run --systems lr skada        # keys or groups, see `list`
+    python benchmarks/accuracy.py run --half reporting --seeds 5
+    python benchmarks/accuracy.py run --amazon --systems ours lr
+    python benchmarks/accuracy.py report --half reporting --tasks
+
+`run` adds one JSON line a task, seed and system to the result file, and skips what is there: it may
+be stopped and started again, and run in several processes with different tasks. The folder of
+tables is described in benchmarks/tables.py; tables of your own in that form will do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+import tables
+from joblib import Parallel, delayed
+from machine import Stopwatch, facts
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.metrics import accuracy_score, recall_score
+from systems import SYSTEMS, TWIN, Rows, is_installed
+
+RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
+METRICS = ("balanced_accuracy", "accuracy", "log_loss")
+SMALLEST_PROBABILITY = 1e-7  # float32 and float64 probabilities are to be comparable
+AMAZON = "amazon_reviews"
+CEILING, CV_TWIN = "ceiling", "cv_twin"
+DERIVED = {
+    CEILING: "CEILING: best candidate of DANNClassifierCV by target labels",
+    CV_TWIN: "source-only twin within DANNClassifierCV",
+}
+
+
+class Job(NamedTuple):
+    """One task and one seed."""
+
+    folder: str
+    set: str
+    source: str
+    target: str
+    seed: int
+    max_rows: int
+
+    @property
+    def task(self) -> str:
+        """Name of the task in the result file."""
+        return f"{self.set}: {self.source} -> {self.target}"
+
+
+# ---- run
+
+
+@cache
+def load_rows(job: Job) -> tuple[Rows, np.ndarray]:
+    """What the systems see, and the labels that they are scored by (-1: not a source class)."""
+    folder = Path(job.folder)
+    if job.set == AMAZON:
+        X_source, y, X_target, X_test, y_test = tables.load_amazon(folder, job.source, job.target)
+        tfidf = TfidfTransformer(sublinear_tf=True).fit(tables.sp.vstack([X_source, X_target]))
+        X_source, X_target, X_test = map(tfidf.transform, (X_source, X_target, X_test))
+    else:
+        task = tables.load_task(
+            folder, job.set, job.source, job.target, max_rows=job.max_rows, seed=job.seed
+        )
+        X_source, y, X_target = task.X_source, task.y_source, task.X_target
+        X_test, y_test = task.X_test, task.y_test
+    classes, y = np.unique(y, return_inverse=True)
+    place = np.searchsorted(classes, y_test).clip(max=len(classes) - 1)
+    y_test = np.where(classes[place] == y_test, place, -1)
+    return Rows(X_source, y, X_target, X_test, len(classes)), y_test
+
+
+def score(y_test: np.ndarray, proba: np.ndarray) -> dict[str, float]:
+    """All metrics; a class that the target lacks does not count in balanced accuracy."""
+    predicted = proba.argmax(axis=1)
+    recall = recall_score(
+        y_test, predicted, labels=np.unique(y_test), average="macro", zero_division=0
+    )
+    known = y_test >= 0
+    true = np.where(known, proba[np.arange(len(proba)), y_test], 0.0)
+    log_loss = -np.log(true.clip(SMALLEST_PROBABILITY, 1)).mean()
+    values = (recall, accuracy_score(y_test, predicted), log_loss)
+    return {name: round(float(v), 5) for name, v in zip(METRICS, values, strict=True)}
+
+
+def measure(job: Job, key: str) -> dict[str, Any]:
+    """The result line of one system; a failure is a line too."""
+    rows, y_test = load_rows(job)
+    if not SYSTEMS[key].takes_sparse and tables.sp.issparse(rows.X_source):
+        dense = (X.toarray() for X in (rows.X_source, rows.X_target, rows.X_test))
+        rows = Rows(next(dense), rows.y_source, next(dense), next(dense), rows.n_classes)
+    line = {"task": job.task, "seed": job.seed, "max_rows": job.max_rows, "system": key}
+    with Stopwatch() as watch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = SYSTEMS[key].answer(rows, job.seed)
+            if not np.isfinite(found.proba).all():
+                raise ValueError("probabilities are not finite")
+        except Exception as error:  # a peer that fails on a task is part of the result
+            return {**line, "error": f"{type(error).__name__}: {error}"[:200]}
+    line |= {**score(y_test, found.proba), "seconds": round(watch.cpu, 3)}
+    if found.candidates:
+        line["candidates"] = {
+            name: score(y_test, proba) for name, proba in found.candidates.items()
+        }
+    return line | ({"note": found.note} if found.note else {})
+
+
+def run_job(job: Job, keys: list[str], output: Path) -> list[dict[str, Any]]:
+    """Measure the systems that are missing for one task and seed; append each when done."""
+    lines = []
+    for key in keys:
+        lines.append(measure(job, key))
+        with output.open("a") as file:  # one short write a line, so processes may share the file
+            file.write(json.dumps(lines[-1]) + "\n")
+    load_rows.cache_clear()
+    return lines
+
+
+def missing(jobs: list[Job], keys: list[str], output: Path) -> Iterator[tuple[Job, list[str]]]:
+    """Jobs with the systems that the result file lacks."""
+    done = {(line["task"], line["seed"], line["max_rows"], line["system"]) for line in read(output)}
+    for job in jobs:
+        wanted = [key for key in keys if (job.task, job.seed, job.max_rows, key) not in done]
+        if wanted:
+            yield job, wanted
+
+
+def choose_systems(names: list[str]) -> list[str]:
+    """Keys of the systems or groups named, of which the packages are installed."""
+    known = {*SYSTEMS, *(s.group for s in SYSTEMS.values())}
+    if unknown := set(names) - known:
+        raise SystemExit(f"no system or group {sorted(unknown)}; there are {sorted(known)}")
+    found = [s for s in SYSTEMS.values() if {s.key, s.group} & set(names)]
+    for system in found:
+        if not is_installed(system.group):
+            print(f"skipped, not installed: {system.title}")
+    return [system.key for system in found if is_installed(system.group)]
+
+
+def list_jobs(args: argparse.Namespace) -> list[Job]:
+    """Seeds in the outer loop, so that a run cut short has all tasks."""
+    folder = tables.data_folder(args.data)
+    tasks = tables.list_tasks(folder, HALVES[args.half])
+    if args.amazon:
+        every = pd.read_csv(folder / "tasks.csv", dtype={"source": str, "target": str})
+        tasks = every[every["set"] == AMAZON]
+    return [
+        Job(str(folder), row.set, row.source, row.target, seed, args.max_rows)
+        for seed in range(args.seeds)
+        for row in tasks.itertuples()
+        if not args.sets or row.set in args.sets
+    ]
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure what is missing."""
+    keys = choose_systems(args.systems)
+    args.results.parent.mkdir(parents=True, exist_ok=True)
+    todo = list(missing(list_jobs(args), keys, args.results))
+    n_lines = sum(len(wanted) for _, wanted in todo)
+    print(f"{n_lines} results to measure into {args.results}", flush=True)
+    if not todo:
+        return
+    with args.results.open("a") as file:
+        file.write(json.dumps({"machine": facts()}) + "\n")
+    calls = (delayed(run_job)(job, wanted, args.results) for job, wanted in todo)
+    n_done = 0
+    for lines in Parallel(n_jobs=args.jobs, return_as="generator_unordered")(calls):
+        n_done += len(lines)
+        cells = [f"{line['system']} {line.get('balanced_accuracy', 'failed')}" for line in lines]
+        name = f"{lines[0]['task']} seed {lines[0]['seed']}"
+        print(f"[{n_done}/{n_lines}] {name}: {', '.join(cells)}", flush=True)
+
+
+# ---- report
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Result lines of a file; the last of equal ones counts."""
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    lines = [line for line in lines if "task" in line]
+    return list({(x["task"], x["seed"], x["max_rows"], x["system"]): x for x in lines}.values())
+
+
+def with_candidates(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add the twin of DANNClassifierCV, and the ceiling.
+
+    The ceiling is, on each task, the candidate that is best over all seeds by target labels.
+    """
+    by_task: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        if line.get("candidates"):
+            by_task.setdefault(line["task"], []).append(line)
+    added = []
+    for own in by_task.values():
+        names = set.intersection(*(set(line["candidates"]) for line in own))
+        best = max(
+            sorted(names),
+            key=lambda name: np.mean([x["candidates"][name]["balanced_accuracy"] for x in own]),
+        )
+        for system, name in ((CEILING, best), (CV_TWIN, TWIN)):
+            added += [{**line, **line["candidates"][name], "system": system} for line in own]
+    return lines + added
+
+
+def summarise(frame: pd.DataFrame, against: str) -> pd.DataFrame:
+    """One row a system: means over tasks, and the comparison with the baseline on the same tasks.
+
+    A win or a loss is a task whose mean over seeds differs by more than one point.
+    """
+    by_task = frame.groupby(["system", "task"])[[*METRICS, "seconds"]].mean()
+    accuracy = by_task["balanced_accuracy"].unstack("system")
+    gain = accuracy.sub(accuracy[against], axis=0)
+    table = by_task.groupby("system").mean()
+    table.insert(0, "tasks", by_task.groupby("system").size())
+    table["gain"], table["worst"], table["best"] = gain.mean(), gain.min(), gain.max()
+    table["won"], table["lost"] = (gain > 0.01).sum(), (gain < -0.01).sum()
+    table["worst task"] = gain.idxmin()
+    return table.sort_values("balanced_accuracy", ascending=False)
+
+
+def title(key: str) -> str:
+    """Name of a system in a table."""
+    return SYSTEMS[key].title if key in SYSTEMS else DERIVED.get(key, key)
+
+
+def print_summary(table: pd.DataFrame, n_failed: pd.Series, against: str) -> None:
+    """Print the means as a markdown table."""
+    print(f"\nGain, won and lost are in balanced accuracy against: {title(against)}.\n")
+    print("| system | tasks | bal. acc. | acc. | log loss | gain | won | lost | worst | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for key, row in table.iterrows():
+        failed = f", {n_failed[key]} fits failed" if n_failed.get(key, 0) else ""
+        worst = "" if key == against else f"{row['worst']:+.3f} ({row['worst task']})"
+        print(
+            f"| {title(key)}{failed} | {row['tasks']} | {row['balanced_accuracy']:.4f} "
+            f"| {row['accuracy']:.4f} | {row['log_loss']:.3f} | {row['gain']:+.4f} | {row['won']} "
+            f"| {row['lost']} | {worst} | {row['seconds']:.2f} |"
+        )
+
+
+def print_tasks(frame: pd.DataFrame, order: list[str]) -> None:
+    """Print balanced accuracy of every task as a markdown table."""
+    found = frame.groupby(["task", "system"])["balanced_accuracy"].mean().unstack("system")[order]
+    print("\n| task | " + " | ".join(order) + " |\n|---|" + "---|" * len(order))
+    for task, row in found.iterrows():
+        cells = ["" if np.isnan(value) else f"{value:.3f}" for value in row]
+        print(f"| {task} | " + " | ".join(cells) + " |")
+
+
+def report(args: argparse.Namespace) -> None:
+    """Print markdown tables from the result files."""
+    lines = with_candidates([line for path in args.files for line in read(path)])
+    frame = pd.DataFrame(lines)
+    sets = frame["task"].str.split(": ").str[0]
+    wanted = sets.eq(AMAZON) if args.amazon else sets.ne(AMAZON)
+    if HALVES[args.half]:
+        wanted &= sets.isin(HALVES[args.half])
+    if args.max_rows:
+        wanted &= frame["max_rows"].eq(args.max_rows)
+    if args.systems:
+        wanted &= frame["system"].isin(args.systems)
+    frame = frame[wanted]
+    if "error" not in frame:
+        frame = frame.assign(error=None)
+    n_failed = frame[frame["error"].notna()].groupby("system").size()
+    frame = frame[frame["error"].isna()]
+    names = list(frame["system"].unique())
+    if not names:
+        raise SystemExit("no results to report; see `run`")
+    against = next(key for key in (args.against, "lr", names[0]) if key in names)
+    n_seeds = frame.groupby(["task", "system"]).size()
+    table = summarise(frame, against)
+    seeds = (
+        f"{n_seeds.min()}"
+        if n_seeds.min() == n_seeds.max()
+        else (f"{n_seeds.min()} to {n_seeds.max()}")
+    )
+    rows = ", ".join(f"{n:,}" for n in sorted(frame["max_rows"].unique()))
+    print(
+        f"{frame['task'].nunique()} tasks ({'amazon' if args.amazon else args.half}), {seeds} "
+        f"seeds, at most {rows} rows a domain; processor seconds of one fit and predict."
+    )
+    print_summary(table, n_failed, against)
+    if args.tasks:
+        print_tasks(frame, list(table.index))
+
+
+HALVES = {"choosing": tables.CHOOSING, "reporting": tables.REPORTING, "all": None}
+
+
+def main() -> None:
+    """Run, report, or list the systems."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    runs = commands.add_parser("run", help="measure what is missing in the result file")
+    runs.add_argument("--systems", nargs="+", default=["ours", "sklearn", "skada"])
+    runs.add_argument("--seeds", type=int, default=5)
+    runs.add_argument("--max-rows", type=int, default=4000, help="most rows a domain")
+    runs.add_argument("--sets", nargs="+", help="only these data sets")
+    runs.add_argument("--data", help="folder of the tables")
+    runs.add_argument("--results", type=Path, default=RESULTS)
+    runs.add_argument("--jobs", type=int, default=1, help="processes, one thread each")
+    reports = commands.add_parser("report", help="print tables from result files")
+    reports.add_argument("--files", nargs="+", type=Path, default=[RESULTS])
+    reports.add_argument("--against", default="twin", help="system to compare with")
+    reports.add_argument("--systems", nargs="+")
+    reports.add_argument("--max-rows", type=int, default=4000)
+    reports.add_argument("--tasks", action="store_true", help="every task too")
+    for command in (runs, reports):
+        command.add_argument("--half", choices=list(HALVES), default="all")
+        command.add_argument("--amazon", action="store_true", help="the twelve Amazon tasks")
+    commands.add_parser("list", help="names of the systems")
+    args = parser.parse_args()
+    if args.command == "list":
+        for system in SYSTEMS.values():
+            state = "" if is_installed(system.group) else " (not installed)"
+            print(f"{system.group:8} {system.key:20} {system.title}{state}")
+    else:
+        {"run": run, "report": report}[args.command](args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""GridSearchCV over two processes against one, and how many threads the workers take.
+
+The search is run with n_jobs=1 and n_jobs=2 in alternation, the workers being warm: a worker
+imports torch once, which is timed apart. Each fit records how many threads torch may use while it
+trains, and the wall and processor time of its training: processor time beyond wall time means more
+than one thread at work, wall time beyond processor time means waiting.
+
+    python benchmarks/parallel.py                   # joblib's own backend, about two minutes
+    python benchmarks/parallel.py --backend dask    # a dask cluster of two processes (distributed)
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from machine import Stopwatch, describe, facts, load
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
+
+from skdann import DANNClassifier, make_pipeline
+
+RESULTS = Path(__file__).parent / "results" / "parallel.json"
+BOUND = 1.7
+
+
+class Recorder(Callback):
+    """What a fit had and took, kept on the callback itself."""
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start the clocks."""
+        self.wall_, self.cpu_ = -time.perf_counter(), -time.process_time()
+        self.threads_ = 0
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Note how many threads torch may use."""
+        self.threads_ = max(self.threads_, torch.get_num_threads())
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Stop the clocks."""
+        self.wall_ += time.perf_counter()
+        self.cpu_ += time.process_time()
+
+
+def recorded(name: str) -> Any:
+    """Give a scorer of what the recorder kept."""
+
+    def scorer(estimator: Any, X: Any, y: Any) -> float:
+        callbacks = dict(estimator[-1].net_.callbacks_)
+        found = next(one for one in callbacks.values() if type(one).__name__ == "Recorder")
+        return float(getattr(found, name))
+
+    return scorer
+
+
+def accuracy(estimator: Any, X: Any, y: Any) -> float:
+    """Source accuracy, which is not what this script is about."""
+    return float(estimator.score(X, y))
+
+
+def process(estimator: Any, X: Any, y: Any) -> float:
+    """Number of the process."""
+    return float(os.getpid())
+
+
+def search(n_rows: int, n_epochs: int, n_jobs: int) -> dict[str, Any]:
+    """One search of four lambdas and three folds."""
+    X, y, X_target, _ = make_data(n_rows)
+    scoring = {"accuracy": accuracy, "process": process}
+    scoring |= {name: recorded(f"{name}_") for name in ("threads", "wall", "cpu")}
+    clf = DANNClassifier(max_epochs=n_epochs, random_state=0, callbacks=[Recorder()])
+    grid = GridSearchCV(
+        make_pipeline(StandardScaler(), clf),
+        {"dannclassifier__lambda_max": [0.03, 0.1, 0.3, 1.0]},
+        scoring=scoring,
+        refit=False,
+        cv=3,
+        n_jobs=n_jobs,
+        error_score="raise",
+    )
+    with Stopwatch() as watch:
+        grid.fit(X, y, X_target=(X_target,))
+    found = {
+        name: np.concatenate([grid.cv_results_[f"split{k}_test_{name}"] for k in range(3)])
+        for name in scoring
+    }
+    return {
+        "wall_s": watch.wall,
+        "fits_wall_s": float(found["wall"].sum()),
+        "fits_cpu_s": float(found["cpu"].sum()),
+        "most_threads": int(found["threads"].max()),
+        "n_processes": len(set(found["process"])),
+        "accuracies": found["accuracy"].tolist(),
+    }
+
+
+def make_data(n_rows: int) -> tuple[np.ndarray, ...]:
+    """Two shifted domains of 50 columns."""
+    rng = np.random.default_rng(0)
+    X, X_target = rng.standard_normal((2, n_rows, 50))
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    return X, y, X_target + 0.5, None
+
+
+@contextlib.contextmanager
+def backend(name: str) -> Iterator[None]:
+    """Joblib's own processes, or a dask cluster of two processes on the loopback."""
+    if name == "loky":
+        yield
+        return
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+    )
+    with cluster, Client(cluster), joblib.parallel_config(backend="dask"):
+        yield
+
+
+def show(runs: dict[int, list[dict[str, Any]]]) -> None:
+    """Print the table and the speed-up."""
+    print("\n| n_jobs | wall s | processes | torch threads | processor / wall within fits |")
+    print("|---|---|---|---|---|")
+    for n_jobs, own in runs.items():
+        wall = [run["wall_s"] for run in own]
+        busy = np.median([run["fits_cpu_s"] / run["fits_wall_s"] for run in own])
+        print(
+            f"| {n_jobs} | {np.median(wall):.2f} [{min(wall):.2f}-{max(wall):.2f}] "
+            f"| {max(run['n_processes'] for run in own)} "
+            f"| {max(run['most_threads'] for run in own)} | {busy:.2f} |"
+        )
+    ratio = np.median([run["wall_s"] for run in runs[1]]) / np.median(
+        [run["wall_s"] for run in runs[2]]
+    )
+    same = {tuple(run["accuracies"]) for own in runs.values() for run in own}
+    print(f"\nspeed-up {ratio:.2f} (bound {BOUND}); all runs scored equally: {len(same) == 1}")
+
+
+def main() -> None:
+    """Measure, print, and keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backend", nargs="+", choices=["loky", "dask"], default=["loky"])
+    parser.add_argument("--rows", type=int, default=6000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=RESULTS, help="file to keep the figures in")
+    args = parser.parse_args()
+    machine, results = facts(), {}
+    print(describe(machine))
+    print(f"4 lambdas x 3 folds, {args.rows:,} + {args.rows:,} rows x 50, {args.epochs} epochs")
+    for name in args.backend:
+        runs: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+        with backend(name):
+            with Stopwatch() as cold:
+                search(300, 1, 2)
+            print(f"\n**{name}**: the first, small search takes {cold.wall:.1f} s, workers' start")
+            for _ in range(args.repeats):
+                with joblib.parallel_config(backend="loky"):
+                    runs[1].append(search(args.rows, args.epochs, 1))
+                runs[2].append(search(args.rows, args.epochs, 2))
+        show(runs)
+        results[name] = runs
+    kept = {"machine": machine | {"load_at_end": load()}, "results": results}
+    args.json.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Large tables: time against rows, memory of a million rows, data larger than memory.
+
+    python benchmarks/scale.py                 # all parts, about six minutes
+    python benchmarks/scale.py --parts linear --rows 10000 100000 1000000
+    python benchmarks/scale.py --parts million chunks mapped
+
+`linear`: a fit of a few epochs at each size, in alternation; its time a row and epoch should be the
+same within 10 %. `million`: 1,000,000 + 1,000,000 rows x 50, time and peak memory. `chunks`:
+`partial_fit` over the row groups of a parquet file, at two sizes; the peak should be the same.
+`mapped`: memory-mapped arrays, which need not be copied. All but `linear` run in processes of their
+own, and report by how much these grew at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from machine import Stopwatch, describe, facts
+from peaks import MB, PeakGrowth, in_child, make_domains, measured_fit, warm_up
+
+RESULTS = Path(__file__).parent / "results" / "scale.json"
+N_FEATURES = 50
+BOUND = 0.10
+
+
+# ---- linear in rows
+
+
+def linear(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time a row and epoch at each size."""
+    from skdann import DANNClassifier
+
+    rows = make_domains(max(args.rows), N_FEATURES, "float32")
+    micros: dict[int, list[float]] = {n: [] for n in args.rows}
+    warm_up(batch_size=args.batch)
+    for _ in range(args.repeats):
+        for n_rows in args.rows:
+            clf = DANNClassifier(max_epochs=args.epochs, batch_size=args.batch, random_state=0)
+            with Stopwatch() as watch:
+                clf.fit(*(part[:n_rows] for part in rows))
+            micros[n_rows].append(1e6 * watch.cpu / (n_rows * args.epochs))
+    medians = {n: float(np.median(own)) for n, own in micros.items()}
+    middle = (min(medians.values()) + max(medians.values())) / 2
+    print(f"\nbatch {args.batch}, fits of {args.epochs} epochs, set-up included\n")
+    print("| rows of each domain | processor, µs a source row and epoch | off the middle |")
+    print("|---|---|---|")
+    for n_rows, own in micros.items():
+        print(
+            f"| {n_rows:,} | {medians[n_rows]:.2f} [{min(own):.2f}-{max(own):.2f}] "
+            f"| {medians[n_rows] / middle - 1:+.1%} |"
+        )
+    worst = max(medians.values()) / min(medians.values()) - 1
+    print(f"\nthe slowest size takes {worst:.1%} more than the fastest (bound {BOUND:.0%})")
+    return [{"part": "linear", "batch": args.batch, "epochs": args.epochs, "micros": micros}]
+
+
+# ---- a million rows
+
+
+def fit_million(n_rows: int, epochs: int, batch: int) -> dict[str, float]:
+    """Fit in this process."""
+    from skdann import DANNClassifier
+
+    rows = make_domains(n_rows, N_FEATURES, "float32")
+    warm_up(batch_size=batch)
+    clf = DANNClassifier(max_epochs=epochs, batch_size=batch, random_state=0)
+    return measured_fit(clf, *rows)
+
+
+def million(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time and peak of a million rows of each domain."""
+    n_rows, epochs, batch = args.million_rows, 1, 1024
+    found = in_child(fit_million, n_rows, epochs, batch)
+    data = 2 * n_rows * N_FEATURES * 4 / MB
+    print(
+        f"\nmillion: {n_rows:,} + {n_rows:,} x {N_FEATURES}, batch {batch}, {epochs} epoch: "
+        f"{found['wall_s']:.1f} s ({found['cpu_s']:.1f} s of processor); the rows take "
+        f"{data:.0f} MB, peak growth beyond them {found['growth_mb']:.0f} MB"
+    )
+    return [{"part": "million", "rows": n_rows, "epochs": epochs, "batch": batch} | found]
+
+
+# ---- larger than memory: parquet, chunk by chunk
+
+
+def write_parquet(folder: Path, n_rows: int, chunk: int) -> None:
+    """Write source.parquet (with a column y) and target.parquet, a row group a chunk."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(0)
+    names = [f"x{column}" for column in range(N_FEATURES)]
+    for domain in ("source", "target"):
+        writer = None
+        for _ in range(0, n_rows, chunk):
+            X = rng.standard_normal((chunk, N_FEATURES), dtype=np.float32)
+            X += 0.5 * (domain == "target")
+            columns = dict(zip(names, X.T, strict=True))
+            if domain == "source":
+                columns["y"] = (X[:, 0] + X[:, 1] > 0).astype(np.int64)
+            table = pa.table(columns)
+            writer = writer or pq.ParquetWriter(folder / f"{domain}.parquet", table.schema)
+            writer.write_table(table, row_group_size=chunk)
+        writer.close()
+
+
+def fit_chunks(folder: Path) -> dict[str, float]:
+    """One pass of `partial_fit` over both files, a row group of each at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from skdann import DANNClassifier
+
+    pa.set_memory_pool(pa.system_memory_pool())  # gives memory back at once
+    source, target = (pq.ParquetFile(folder / f"{name}.parquet") for name in ("source", "target"))
+    warm_up(batch_size=1024)
+    clf = DANNClassifier(batch_size=1024, max_epochs=source.num_row_groups, random_state=0)
+    n_rows = 0
+    with PeakGrowth() as peak, Stopwatch() as watch:
+        for group in range(source.num_row_groups):
+            frame = source.read_row_group(group).to_pandas()
+            y = frame.pop("y")
+            X_target = target.read_row_group(group).to_pandas()
+            clf.partial_fit(frame, y, X_target, classes=[0, 1])
+            n_rows += len(frame)
+    size = sum((folder / f"{name}.parquet").stat().st_size for name in ("source", "target"))
+    return {
+        "rows": n_rows,
+        "files_mb": size / MB,
+        "growth_mb": peak.total / MB,
+        "cpu_s": watch.cpu,
+        "domain_accuracy": clf.history_[-1]["domain_accuracy"],
+    }
+
+
+def chunks(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Peak memory of `partial_fit` over files of different sizes."""
+    lines = []
+    print(
+        f"\n| partial_fit over parquet, {args.chunk:,} rows a chunk | files, MB | peak growth, MB |"
+    )
+    print("|---|---|---|")
+    for n_rows in args.chunk_rows:
+        with tempfile.TemporaryDirectory() as folder:
+            in_child(write_parquet, Path(folder), n_rows, args.chunk)
+            found = in_child(fit_chunks, Path(folder))
+        lines.append({"part": "chunks", "chunk": args.chunk} | found)
+        print(
+            f"| {found['rows']:,} + {found['rows']:,} x {N_FEATURES} | {found['files_mb']:.0f} "
+            f"| {found['growth_mb']:.0f} |",
+            flush=True,
+        )
+    return lines
+
+
+# ---- memory-mapped arrays
+
+
+def fit_mapped(folder: Path) -> dict[str, float]:
+    """Fit arrays that stay on disk."""
+    from skdann import DANNClassifier
+
+    warm_up(batch_size=1024)
+    rows = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("X", "y", "X_target")]
+    clf = DANNClassifier(batch_size=1024, max_epochs=1, random_state=0)
+    found = measured_fit(clf, *rows, watch_anonymous=True)
+    return found | {"rows_mb": sum(part.nbytes for part in rows) / MB}
+
+
+def mapped(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Growth without the pages of the mapped files, which the system may drop at any time."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = make_domains(args.mapped_rows, N_FEATURES, "float32")
+        for name, part in zip(("X", "y", "X_target"), rows, strict=True):
+            np.save(Path(folder) / f"{name}.npy", part)
+        found = in_child(fit_mapped, Path(folder))
+    print(
+        f"\nmapped: {args.mapped_rows:,} + {args.mapped_rows:,} x {N_FEATURES} float32 in .npy "
+        f"files of {found['rows_mb']:.0f} MB: peak growth without the mapped pages "
+        f"{found['anonymous_mb']:.0f} MB (a copy would be {found['rows_mb']:.0f} MB or more), with "
+        f"them {found['growth_mb']:.0f} MB"
+    )
+    return [{"part": "mapped", "rows": args.mapped_rows} | found]
+
+
+PARTS = {"linear": linear, "million": million, "chunks": chunks, "mapped": mapped}
+
+
+def main() -> None:
+    """Print each part and keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    sizes = [10_000, 30_000, 100_000, 300_000, 1_000_000]
+    parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="of linear")
+    parser.add_argument("--batch", type=int, default=256, help="of linear")
+    parser.add_argument("--epochs", type=int, default=2, help="of linear")
+    parser.add_argument("--repeats", type=int, default=5, help="of linear")
+    parser.add_argument("--million-rows", type=int, default=1_000_000)
+    parser.add_argument("--chunk", type=int, default=50_000)
+    parser.add_argument("--chunk-rows", type=int, nargs="+", default=[200_000, 1_000_000])
+    parser.add_argument("--mapped-rows", type=int, default=400_000)
+    parser.add_argument("--json", type=Path, default=RESULTS, help="file to keep the figures in")
+    args = parser.parse_args()
+    machine = facts()
+    print(describe(machine))
+    lines = [line for part in args.parts for line in PARTS[part](args)]
+    args.json.write_text(json.dumps({"machine": machine, "results": lines}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
