@@ -344,7 +344,8 @@ class Loop(NamedTuple):
 
 
 BASELINE = "hand"
-BOTH, MANY = (False, True), 100_000
+BOTH = (False, True)
+MANY = 100_000  # rows beyond which slow loops are left out
 LOOPS = {
     "products": Loop("the matrix products alone (the floor)", matrix_products),
     "mlp": Loop("MLPClassifier, source rows only", mlp),

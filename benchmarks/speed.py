@@ -3,10 +3,10 @@
 All systems run in one process on one thread, in alternation; the loops stand in
 benchmarks/loops.py. A repeat times two fits, a long one and a short one; the difference, divided by
 the difference in steps, is the time of a step, so that set-up is not in it. Set-up (checks, copies,
-compiling) is what the short fit takes beyond its steps, and has a column of its own. Where one
-epoch has steps enough, one fit of one epoch is timed, set-up included, and the column is empty.
+compiling) is what the short fit takes beyond its steps, and has a column of its own. Beyond 100,000
+rows one fit of one epoch is timed, set-up included, and the column is empty.
 The first round is a warm-up. Printed are median and range of the repeats, and the ratio to the
-hand-written loop, repeat by repeat.
+hand-written loop, repeat by repeat; peers that are not installed are named and left out.
 
     python benchmarks/speed.py                              # the table
     python benchmarks/speed.py --rows 1000000 --batch 256 1024 --repeats 5
@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from loops import BASELINE, LOOPS, Data, Loop, count_steps, make_data
+from loops import BASELINE, LOOPS, MANY, Data, Loop, count_steps, make_data
 from machine import Stopwatch, describe, facts, load
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
@@ -34,7 +34,8 @@ SHORT = 0.1  # of the long fit's epochs
 
 def time_once(loop: Loop, data: Data, batch: int, n_steps: int, dropout: float) -> dict[str, float]:
     """Milliseconds a step of processor and wall time, and of set-up (processor) where known."""
-    long = max(1, round(n_steps * loop.share / count_steps(len(data.X), batch, 1)))
+    fewest = 1 if len(data.X) > MANY else 2
+    long = max(fewest, round(n_steps * loop.share / count_steps(len(data.X), batch, 1)))
     short = max(1, round(long * SHORT))
     with Stopwatch() as watch:
         steps = loop.run(data, batch, long, dropout)
