@@ -224,13 +224,14 @@ def with_candidates(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def summarise(frame: pd.DataFrame, against: str) -> pd.DataFrame:
-    """One row a system: means over tasks, and the comparison with the baseline on the same tasks.
+    """One row a system: means over tasks, and gains over the baseline, seed by seed.
 
-    A win or a loss is a task whose mean over seeds differs by more than one point.
+    A win or a loss is a task whose mean gain is above or below one point. A system that failed on
+    some rows is compared with the baseline on the others.
     """
     by_task = frame.groupby(["system", "task"])[[*METRICS, "seconds"]].mean()
-    accuracy = by_task["balanced_accuracy"].unstack("system")
-    gain = accuracy.sub(accuracy[against], axis=0)
+    scores = frame.pivot(index=["task", "seed"], columns="system", values="balanced_accuracy")
+    gain = scores.sub(scores[against], axis=0).groupby("task").mean()
     table = by_task.groupby("system").mean()
     table.insert(0, "tasks", by_task.groupby("system").size())
     table["gain"], table["worst"], table["best"] = gain.mean(), gain.min(), gain.max()

@@ -34,7 +34,7 @@ SHORT = 0.1  # of the long fit's epochs
 
 def time_once(loop: Loop, data: Data, batch: int, n_steps: int, dropout: float) -> dict[str, float]:
     """Milliseconds a step of processor and wall time, and of set-up (processor) where known."""
-    fewest = 1 if len(data.X) > MANY else 2
+    fewest = 1 if len(data.X) > MANY else 4
     long = max(fewest, round(n_steps * loop.share / count_steps(len(data.X), batch, 1)))
     short = max(1, round(long * SHORT))
     with Stopwatch() as watch:
