@@ -20,9 +20,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skdann._batches import Batch, DomainBatches
+from skdann._by_hand import ByHand
 from skdann._callbacks import ProgressBar
 from skdann._inference import infer_blocks
-from skdann._losses import EpochSums
+from skdann._losses import EpochSums, Outputs
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
 from skdann._seeds import spawn_generators
 from skdann._steps import AdversarialSteps
@@ -242,7 +243,7 @@ adversarial, domain_steps
         iterator: Iterator[Batch],
         training: bool,
         prefix: str,
-        step_fn: Callable[..., dict[str, Any]],
+        step_fn: Callable[..., Outputs],
         *,
         n_steps: int,
     ) -> None:
@@ -250,14 +251,20 @@ adversarial, domain_steps
         self._set_training(True)
         is_heard = self._has_listener("on_batch_begin", "on_batch_end")
         self.is_gradient_heard_ = self._has_listener("on_grad_computed")
-        sums = EpochSums()
+        by_hand = ByHand.of(
+            self.module_,
+            label_smoothing=self.label_smoothing,
+            domain_label_smoothing=self.domain_label_smoothing,
+            domain_loss_weight=self.domain_loss_weight,
+        )
+        sums = EpochSums(self.label_smoothing, self.domain_label_smoothing)
         for index, batch in enumerate(iterator):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
             if is_heard:
                 self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
             lambda_ = self._set_progress(progress)
             try:
-                step = step_fn(batch, lambda_=lambda_)
+                outputs = step_fn(batch, lambda_=lambda_, by_hand=by_hand)
             except Exception as error:
                 if not self.has_user_modules:
                     raise
@@ -266,13 +273,15 @@ adversarial, domain_steps
                     f"({type(error).__name__}: {error}); check feature_extractor, label_predictor "
                     "and domain_classifier, the modules of your own, or change batch_size."
                 ) from error
-            sums.add(step["record"])
+            sums.add(outputs)
             if is_heard:
-                self.history.record_batch(f"{prefix}_loss", step["loss"].mean().item())
-                self._notify_batch_end(batch.x, batch.y, step["loss"], step["y_pred"], training)
+                loss, logits = self._loss_of(outputs), outputs.logits
+                logits = logits.squeeze(0) if self.n_members == 1 else logits
+                self.history.record_batch(f"{prefix}_loss", loss.item())
+                self._notify_batch_end(batch.x, batch.y, loss, logits, training)
         if not is_heard:  # skorch's Checkpoint reads the last batch of an epoch
             self.history.new_batch()
-            self.history.record_batch(f"{prefix}_loss", step["loss"].mean().item())
+            self.history.record_batch(f"{prefix}_loss", self._loss_of(outputs).item())
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
 
     def _has_listener(self, *names: str) -> bool:

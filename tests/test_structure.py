@@ -28,6 +28,7 @@ ORDER = [
     "nn",
     "_batches",
     "_losses",
+    "_by_hand",
     "_inference",
     "_steps",
     "_callbacks",
