@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,8 +44,14 @@ class _Linear:
     def __init__(self, layer: MemberLinear) -> None:
         self.weight, self.bias = layer.weight, layer.bias
 
-    def forward(self, x: Tensor, rows: Rows) -> Tensor:
+    def forward(self, x: Any, rows: Rows) -> Tensor:
         self.x = x
+        return self.rest(x)
+
+    def rest(self, x: Any) -> Tensor:
+        if isinstance(x, list):
+            own = [part @ weight.numpy() for part, weight in zip(x, self.weight, strict=True)]
+            return torch.from_numpy(np.stack(own)).add_(self.bias)
         return torch.baddbmm(self.bias, x, self.weight)
 
     def backward(self, grad: Tensor) -> Tensor:
@@ -52,7 +59,11 @@ class _Linear:
 
     def write_gradients(self, grad: Tensor) -> None:
         weight, bias = self.weight, self.bias
-        weight.grad = torch.bmm(self.x.mT, grad, out=weight.grad)
+        if isinstance(self.x, list):
+            own = [part.T @ g.numpy() for part, g in zip(self.x, grad, strict=True)]
+            weight.grad = torch.from_numpy(own[0][None] if len(own) == 1 else np.stack(own))
+        else:
+            weight.grad = torch.bmm(self.x.mT, grad, out=weight.grad)
         bias.grad = torch.sum(grad, 1, keepdim=True, out=bias.grad)
 
 
@@ -60,10 +71,10 @@ class _Activation:
     """An activation."""
 
     def __init__(self, layer: nn.Module) -> None:
-        self.layer, self.slope = layer, SLOPES[type(layer)]
+        self.rest, self.slope = layer.forward, SLOPES[type(layer)]
 
     def forward(self, x: Tensor, rows: Rows) -> Tensor:
-        self.x, self.y = x, self.layer(x)
+        self.x, self.y = x, self.rest(x)
         return self.y
 
     def backward(self, grad: Tensor) -> Tensor:
@@ -80,22 +91,27 @@ class _Dropout:
         self.mask = self.layer.draw_mask(x, rows)
         return x * self.mask
 
+    def rest(self, x: Tensor) -> Tensor:
+        return x
+
     def backward(self, grad: Tensor) -> Tensor:
         return grad * self.mask
 
 
 class _Chain:
-    """Layers in a row: forward keeps what backward needs."""
+    """Layers in a row: forward keeps what backward needs, rest is what they say untrained."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = layers
-        self.n_plain = next(
-            (index for index, layer in enumerate(layers) if isinstance(layer, _Linear)), len(layers)
-        )
 
-    def forward(self, x: Tensor, rows: Rows) -> Tensor:
+    def forward(self, x: Any, rows: Rows) -> Tensor:
         for layer in self.layers:
             x = layer.forward(x, rows)
+        return x
+
+    def rest(self, x: Any) -> Tensor:
+        for layer in self.layers:
+            x = layer.rest(x)
         return x
 
     def backward(self, grad: Tensor, *, needs_input: bool = True) -> Tensor:
@@ -104,9 +120,8 @@ class _Chain:
             layer = self.layers[index]
             if isinstance(layer, _Linear):
                 layer.write_gradients(grad)
-                if index == self.n_plain and not needs_input:
-                    break
-            grad = layer.backward(grad)
+            if index or needs_input:
+                grad = layer.backward(grad)
         return grad
 
 
@@ -179,28 +194,36 @@ class ByHand:
             return None
         return cls(extractor, predictor, classifier, module, **weights)
 
+    @property
+    def takes_sparse(self) -> bool:
+        """Whether rows may stay sparse: nothing but the first layer's products sees them."""
+        layers = self.extractor.layers
+        is_plain = bool(layers) and not hasattr(self.module, "standardizer")
+        return is_plain and layers[0].weight.device.type == "cpu"
+
     @torch.no_grad()
     def write_gradients(
-        self, batch: Batch, lambda_: float | Tensor, seen: Tensor | None
+        self, batch: Batch, lambda_: float | Tensor, *, is_adversarial: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Write the gradients of one batch; return the logits of classes and of domains.
 
-        With `seen`, what G_d is to see at rest, or without a G_d, G_f sees the source rows alone.
+        Without adversary G_f sees the source rows alone, and G_d, where there is one, what G_f says
+        at rest.
         """
-        rows, source, x = batch.rows, batch.rows.of_source(), batch.x
-        is_adversarial = self.classifier is not None and seen is None
+        rows, source = batch.rows, batch.rows.of_source()
         if is_adversarial:
-            features = self._extract(x, rows)
+            features = self.extractor.forward(self._input(batch.x, rows), rows)
         else:
-            features = self._extract(x[..., : rows.n_source, :], source)
+            features = self.extractor.forward(self._input(batch.x, source), source)
         logits = self.predictor.forward(features[:, : rows.n_source], source)
         grad = self.predictor.backward(
             label_gradient(logits, batch.y, batch.label_weight, self.label_smoothing)
         )
         domain_logits = None
         if self.classifier is not None:
-            seen = features if seen is None else _with_members(seen)
-            domain_logits = self.classifier.forward(seen, rows)
+            if not is_adversarial:
+                features = self.extractor.rest(self._input(batch.x, rows))
+            domain_logits = self.classifier.forward(features, rows)
             domain_grad = domain_gradient(
                 domain_logits,
                 rows.domain,  # type: ignore[arg-type]
@@ -216,11 +239,12 @@ class ByHand:
         self.extractor.backward(grad, needs_input=False)
         return logits, domain_logits
 
-    def _extract(self, x: Tensor, rows: Rows) -> Tensor:
+    def _input(self, x: Any, rows: Rows) -> Any:
+        """Return what G_f sees of these rows, with a member dimension."""
+        n_rows = rows.domain.shape[-1]  # type: ignore[union-attr]
+        if isinstance(x, list):
+            return [own[:n_rows] for own in x]
+        x = x[..., :n_rows, :]
         if hasattr(self.module, "standardizer"):
             x = self.module.standardizer(x, rows)
-        return self.extractor.forward(_with_members(x), rows)
-
-
-def _with_members(x: Tensor) -> Tensor:
-    return x.unsqueeze(0) if x.dim() == 2 else x
+        return x.unsqueeze(0) if x.dim() == 2 else x

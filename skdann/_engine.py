@@ -19,7 +19,7 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.nn import functional as F
 
-from skdann._batches import Batch, DomainBatches
+from skdann._batches import DomainBatches
 from skdann._by_hand import ByHand
 from skdann._callbacks import ProgressBar
 from skdann._inference import infer_blocks
@@ -199,9 +199,7 @@ adversarial, domain_steps
             with self._user_generators(), suited_threads(n_products):
                 for _epoch in range(self.max_epochs if epochs is None else epochs):
                     self.notify("on_epoch_begin", **on_epoch)
-                    self.run_single_epoch(
-                        batches.epoch(), True, "train", self.train_step, n_steps=batches.n_steps
-                    )
+                    self.run_single_epoch(batches, True, "train", self.train_step)
                     self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
                     n_whole += 1
@@ -240,25 +238,21 @@ adversarial, domain_steps
 
     def run_single_epoch(
         self,
-        iterator: Iterator[Batch],
+        iterator: DomainBatches,
         training: bool,
         prefix: str,
         step_fn: Callable[..., Outputs],
-        *,
-        n_steps: int,
     ) -> None:
         """Train on every batch and record the epoch's means."""
         self._set_training(True)
         is_heard = self._has_listener("on_batch_begin", "on_batch_end")
         self.is_gradient_heard_ = self._has_listener("on_grad_computed")
-        by_hand = ByHand.of(
-            self.module_,
-            label_smoothing=self.label_smoothing,
-            domain_label_smoothing=self.domain_label_smoothing,
-            domain_loss_weight=self.domain_loss_weight,
-        )
+        by_hand = self._by_hand()
+        n_steps = iterator.n_steps
+        stays_sparse = by_hand is not None and by_hand.takes_sparse and iterator.is_thin
+        stays_sparse = stays_sparse and not (is_heard or self.is_gradient_heard_)
         sums = EpochSums(self.label_smoothing, self.domain_label_smoothing)
-        for index, batch in enumerate(iterator):
+        for index, batch in enumerate(iterator.epoch(stays_sparse=stays_sparse)):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
             if is_heard:
                 self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
@@ -283,6 +277,17 @@ adversarial, domain_steps
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", self._loss_of(outputs).item())
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
+
+    def _by_hand(self) -> ByHand | None:
+        """Rules for the gradients of these networks, if all of their layers have one."""
+        if self.adversarial == "alternating" and self.is_adversarial_:
+            return None
+        return ByHand.of(
+            self.module_,
+            label_smoothing=self.label_smoothing,
+            domain_label_smoothing=self.domain_label_smoothing,
+            domain_loss_weight=self.domain_loss_weight,
+        )
 
     def _has_listener(self, *names: str) -> bool:
         return any(

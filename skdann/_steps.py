@@ -38,11 +38,12 @@ class AdversarialSteps(NeuralNet):
         result: list[Outputs] = []
 
         def closure() -> Tensor | None:
-            loss, outputs = (
-                self._differentiate(batch, lambda_)
-                if by_hand is None
-                else (None, self._differentiate_by_hand(by_hand, batch, lambda_))
-            )
+            loss = None
+            if by_hand is None:
+                loss, outputs = self._differentiate(batch, lambda_)
+            else:
+                told = by_hand.write_gradients(batch, lambda_, is_adversarial=self.is_adversarial_)
+                outputs = Outputs.of(batch, *told)
             self._notify_gradients(batch)
             result.append(outputs)
             return loss
@@ -75,11 +76,6 @@ class AdversarialSteps(NeuralNet):
         total = loss.sum()
         total.backward()
         return total.detach(), Outputs.of(batch, logits, domain_logits)
-
-    def _differentiate_by_hand(self, by_hand: ByHand, batch: Batch, lambda_: Any) -> Outputs:
-        needs_rest = self.n_targets > 0 and not self.is_adversarial_
-        seen = self._features_at_rest(batch) if needs_rest else None
-        return Outputs.of(batch, *by_hand.write_gradients(batch, lambda_, seen))
 
     def _features_at_rest(self, batch: Batch) -> Tensor:
         """What G_d sees of all rows, with G_f and G_y neither trained nor touched."""

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from skorch.callbacks import Callback, Freezer
 
 import skdann._engine
-from skdann import DANNClassifier
+from skdann import DANNClassifier, DANNClassifierCV
+from skdann._batches import DomainBatches
 from skdann._by_hand import SLOPES, ByHand
 from skdann.nn._module import ACTIVATIONS
 
@@ -152,3 +155,41 @@ def test_hooks_of_the_user_are_called(used):
 
 def test_no_activation_is_without_a_slope():
     assert set(ACTIVATIONS.values()) == set(SLOPES)
+
+
+@pytest.mark.parametrize("params", [{}, {"lambda_max": 0.0}, {"dropout": 0.3}], ids=str)
+def test_thin_sparse_rows_stay_sparse_and_equal_dense_ones(monkeypatch, params):
+    rng = np.random.default_rng(0)
+    X, X_target = (sp.random_array((n, 40), density=0.04, rng=rng) for n in (N_SOURCE, N_TARGET))
+    y = rng.integers(3, size=N_SOURCE)
+    clf = DANNClassifier(
+        activation="tanh", optimizer="sgd", lr=0.5, batch_size=20, max_epochs=3, **params
+    )
+    clf.set_params(random_state=0)
+    dense = clone(clf).fit(X.toarray(), y, X_target.toarray())
+    kinds = []
+    gather = DomainBatches._sparse_rows
+
+    def watch(self, block):
+        for x in gather(self, block):
+            kinds.append(type(x))
+            yield x
+
+    monkeypatch.setattr(DomainBatches, "_sparse_rows", watch)
+    sparse = clf.fit(X.tocsr(), y, X_target.tocsr())
+    assert set(kinds) == {list}
+    assert_equal_fits(sparse, dense)
+
+
+def test_members_on_thin_sparse_rows():
+    rng = np.random.default_rng(0)
+    X, X_target = (sp.random_array((n, 40), density=0.04, rng=rng) for n in (N_SOURCE, N_TARGET))
+    y = rng.integers(2, size=N_SOURCE)
+    search = DANNClassifierCV(DANNClassifier(max_epochs=2), lambdas=(0, 1), n_seeds=2)
+    search.set_params(standardize=(None,), random_state=0)
+    dense = clone(search).fit(X.toarray(), y, X_target.toarray())
+    sparse = search.fit(X.tocsr(), y, X_target.tocsr())
+    for own, other in zip(sparse.candidates_, dense.candidates_, strict=True):
+        for member, twin in zip(own, other, strict=True):
+            proba = twin.predict_proba(X_target.toarray())
+            assert_allclose(member.predict_proba(X_target.tocsr()), proba, atol=1e-5)
