@@ -28,6 +28,14 @@ class ProgressBar(Callback):
         """Open the bar."""
         self.bar_ = tqdm(total=net.n_epochs_planned_, unit="epoch", leave=True)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the bar is."""
+        return {"n": self.bar_.n}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin where the bar was."""
+        self.bar_.update(state["n"])
+
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar and show the epoch's figures."""
         shown = ("label_loss", "valid_loss", "domain_accuracy", "lambda")
@@ -59,3 +67,15 @@ class AdaptedEarlyStopping(EarlyStopping):
         """Take up the best epoch, if there was any."""
         if net.history:
             super().on_train_end(net, **kwargs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next epochs are compared with: counts, and the best weights."""
+        best = self.best_model_weights_ or {}
+        plain = (self.misses_, float(self.dynamic_threshold_), self.best_epoch_)
+        return {"plain": list(plain), **{f"best.{name}": value for name, value in best.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state_dict` gave."""
+        self.misses_, self.dynamic_threshold_, self.best_epoch_ = state.pop("plain")
+        best = {name.removeprefix("best."): value for name, value in state.items()}
+        self.best_model_weights_ = best or None

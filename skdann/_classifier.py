@@ -6,6 +6,7 @@ import copy
 import functools
 from collections.abc import Sequence
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdann._callbacks import AdaptedEarlyStopping, check_callbacks
+from skdann._checkpoint import Checkpoint, check_can_resume
 from skdann._compat import Interval, StrOptions
 from skdann._diagnosis import diagnose
 from skdann._engine import DANNNet, FitData
@@ -116,6 +118,10 @@ class DANNClassifier(
         Epochs without improvement before stopping.
     warm_start : bool, default=False
         Go on from the weights of the last fit; the schedules start anew.
+    checkpoint : str, path-like or None, default=None
+        A file that `fit` keeps while it trains, and removes when it has ended. A fit that was
+        killed goes on from there when it is called again with the same parameters and rows, and
+        ends with the same bits; it needs a `random_state`.
     callbacks : list of skorch callbacks or None, default=None
         Passed to the net as they are.
     device : str, default="cpu"
@@ -218,6 +224,7 @@ class DANNClassifier(
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint": [None, str, PathLike],
         "callbacks": [None, list, tuple],
         "device": [str],
         "random_state": ["random_state"],
@@ -253,6 +260,7 @@ class DANNClassifier(
         validation_fraction=0.1,
         patience=10,
         warm_start=False,
+        checkpoint=None,
         callbacks=None,
         device="cpu",
         random_state=None,
@@ -284,6 +292,7 @@ class DANNClassifier(
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
@@ -345,7 +354,7 @@ class DANNClassifier(
         else:
             net = self._new_net(data, (seed,), self.early_stopping)
             net.measure_columns(fit_data)
-        return self._train(net, fit_data, self.max_epochs)
+        return self._train(net, fit_data, self.max_epochs, self._checkpoint())
 
     def partial_fit(
         self,
@@ -423,6 +432,7 @@ class DANNClassifier(
         for name in NETWORKS:
             check_network(name, getattr(self, name))
         check_device(self.device)
+        check_can_resume(self.checkpoint, self.random_state)
         check_callbacks(self.callbacks)
         check_schedule("lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES)
         check_schedule("lr_schedule", self.lr_schedule, LR_SCHEDULES)
@@ -551,11 +561,22 @@ class DANNClassifier(
         )
         return np.sort(train), np.sort(valid)
 
-    def _train(self, net: DANNNet, fit_data: FitData, n_epochs: int):
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint of a fit, if it keeps one."""
+        if self.checkpoint is None:
+            return None
+        return Checkpoint(self.checkpoint, self.get_params(deep=False))
+
+    def _train(
+        self, net: DANNNet, fit_data: FitData, n_epochs: int, checkpoint: Checkpoint | None = None
+    ):
         """Train the net, and take over its results once all went well."""
         net.n_epochs_planned_ = n_epochs
-        net.partial_fit(fit_data, None, epochs=n_epochs)
-        return self._take_over(net, fit_data.data)
+        net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
+        self._take_over(net, fit_data.data)
+        if checkpoint and not net.is_broken_off_:
+            checkpoint.remove()
+        return self
 
     def _take_over(self, net: DANNNet, data: DomainData):
         """Become fitted with a trained net, if its outcome is sound."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from skdann._classifier import NETWORKS, DANNClassifier
-from skdann._engine import FitData
+from skdann._engine import DANNNet, FitData
 from skdann._labels import class_weights
 from skdann._validation import DomainData
 from skdann.nn._module import is_sizes
@@ -70,6 +70,7 @@ def train_path(
     folds: Sequence[Fold],
     settings: Sequence[tuple[float, str | None]],
     seeds: Sequence[int],
+    new_checkpoint: Callable[[Mapping[str, Any]], Any] = lambda params: None,
 ) -> list[Candidate]:
     """Train every setting with every seed.
 
@@ -85,6 +86,8 @@ def train_path(
         One a candidate.
     seeds : sequence of int
         Of the members of each candidate.
+    new_checkpoint : callable, default=lambda params: None
+        Called once a network, with what it is known by.
 
     Returns
     -------
@@ -113,10 +116,11 @@ def train_path(
     for group in _groups(candidates, estimator):
         members = [candidate.members[index] for candidate, index in group]
         own = [folds[index] for _, index in group]
+        checkpoint = new_checkpoint({"members": [repr(member.get_params()) for member in members]})
         if len(members) == 1:
-            outcomes = [_train_alone(members[0], data, own[0], weights)]
+            outcomes = [_train_alone(members[0], data, own[0], weights, checkpoint)]
         else:
-            outcomes = list(_train_together(members, data, own, weights))
+            outcomes = list(_train_together(members, data, own, weights, checkpoint))
         for (candidate, _), error in zip(group, outcomes, strict=True):
             candidate.error = candidate.error or error
     return candidates
@@ -139,15 +143,28 @@ def _groups(
             yield group
 
 
+def _train(net: DANNNet, fit_data: FitData, n_epochs: int, checkpoint: Any) -> None:
+    """Train to the end: what an interrupt leaves is nothing to compare others with."""
+    net.n_epochs_planned_ = n_epochs
+    net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
+    if net.is_broken_off_:
+        raise KeyboardInterrupt
+
+
 def _train_alone(
-    member: DANNClassifier, data: DomainData, fold: Fold, weights: np.ndarray | None
+    member: DANNClassifier,
+    data: DomainData,
+    fold: Fold,
+    weights: np.ndarray | None,
+    checkpoint: Any,
 ) -> str:
     valid = fold.valid if member.early_stopping else fold.valid[:0]
     fit_data = FitData(data, fold.train, valid, weights)
     try:
         net = member._new_net(data, (member.random_state,), member.early_stopping)
         net.measure_columns(fit_data)
-        member._train(net, fit_data, member.max_epochs)
+        _train(net, fit_data, member.max_epochs, checkpoint)
+        member._take_over(net, data)
     except ValueError as error:
         return str(error)
     return ""
@@ -158,6 +175,7 @@ def _train_together(
     data: DomainData,
     folds: Sequence[Fold],
     weights: np.ndarray | None,
+    checkpoint: Any,
 ) -> Iterator[str]:
     """Train members as one network; yield for each what went wrong."""
     first, seeds = members[0], tuple(member.random_state for member in members)
@@ -165,8 +183,7 @@ def _train_together(
     try:
         net = first._new_net(data, seeds, False, members)
         net.measure_columns(fit_data)
-        net.n_epochs_planned_ = first.max_epochs
-        net.partial_fit(fit_data, None, epochs=first.max_epochs)
+        _train(net, fit_data, first.max_epochs, checkpoint)
     except ValueError as error:
         yield from [str(error)] * len(members)
         return

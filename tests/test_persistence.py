@@ -27,7 +27,8 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from skdann import DANNClassifier
-from skdann._persistence import FORMAT, _decode, _digest, _encode
+from skdann._persistence._files import FORMAT, digest
+from skdann._persistence._values import decode, encode
 
 
 class OwnExtractor(nn.Module):
@@ -73,7 +74,7 @@ def read(path):
 def write(path, description, tensors):
     """Write a file as an attacker could: with a fitting SHA-256."""
     description = {name: value for name, value in description.items() if name != "sha256"}
-    description["sha256"] = _digest(description, tensors)
+    description["sha256"] = digest(description, tensors)
     path.write_bytes(save(tensors, {"skdann": json.dumps(description)}))
 
 
@@ -279,7 +280,7 @@ class TestRoundTrip:
         )
     )
     def test_plain_values_survive_json(self, value):
-        found = _decode(json.loads(json.dumps(_encode(value), allow_nan=False)))
+        found = decode(json.loads(json.dumps(encode(value), allow_nan=False)))
         assert repr(found) == repr(value)
 
 
@@ -358,7 +359,7 @@ class TestOwnParts:
                 pass
 
         own = DANNClassifier(feature_extractor=Stateful(4, 3), max_epochs=1).fit(*domains[:3])
-        with pytest.raises(ValueError, match="_extra_state is a dict"):
+        with pytest.raises(ValueError, match="_extra_state is no tensor"):
             own.save(path)
 
     def test_tied_weights(self, domains, path):
@@ -430,7 +431,7 @@ class TestAtomicity:
                 raise full
 
         if step == "write":
-            monkeypatch.setattr("skdann._persistence.open", FullDisk, raising=False)
+            monkeypatch.setattr("skdann._persistence._files.open", FullDisk, raising=False)
         else:
             monkeypatch.setattr(os, step, fail)
         with pytest.raises(OSError, match="No space left"):
@@ -576,7 +577,7 @@ HOSTILE = {
     "extra": (tensor("module.evil", torch.zeros(1)), "unknown tensors: module.evil"),
     "slot": (tensor("optimizer.0.evil", torch.zeros(1)), "unknown tensors: optimizer.0.evil"),
     "generator": (
-        tensor("generator.source_order", torch.full((5056,), 255, dtype=torch.uint8)),
+        tensor("generator.0.source_order", torch.full((5056,), 255, dtype=torch.uint8)),
         "Invalid mt19937 state",
     ),
     "missing": (lambda _, tensors: tensors.pop(WEIGHT), f"missing tensors: {WEIGHT}"),
