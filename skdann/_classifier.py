@@ -27,6 +27,7 @@ from skdann._compat import Interval, StrOptions
 from skdann._diagnosis import diagnose
 from skdann._engine import DANNNet, FitData
 from skdann._labels import class_weights
+from skdann._onnx import save_onnx
 from skdann._params import OPTIMIZERS, check_device, check_network, optimizer_of
 from skdann._persistence import load_estimator, save_estimator
 from skdann._report import Diagnosis
@@ -830,6 +831,31 @@ class DANNClassifier(
         True
         """
         save_estimator(self, path)
+
+    def to_onnx(self, path):
+        """Write the fitted networks as an ONNX graph, to predict where there is no Python.
+
+        The graph takes float32 rows "X" (n_samples, n_features), any number of them, and gives
+        "probabilities" (n_samples, n_classes), those of :meth:`predict_proba` for target rows. The
+        class labels stand in its metadata as JSON, "classes". It needs ``skdann[onnx]``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to. An existing file is replaced in one go.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ImportError
+            If onnx or onnxscript is not there.
+        ValueError
+            If a module of yours cannot be written as ONNX.
+        OSError
+            If the file cannot be written.
+        """
+        save_onnx(self, path)
 
     @classmethod
     def load(cls, path, *, device="cpu", **params):

@@ -16,6 +16,7 @@ from skdann._checkpoint import check_can_resume, numbered_checkpoints
 from skdann._choice import Choice, Evidence, choose
 from skdann._classifier import DANNClassifier
 from skdann._compat import Interval
+from skdann._onnx import save_onnx
 from skdann._path import Candidate, Fold, make_folds, train_path
 from skdann._persistence import load_search, save_search
 from skdann._report import Diagnosis
@@ -428,6 +429,16 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
             If a module of yours keeps state that is not a tensor.
         """
         save_search(self, path)
+
+    def to_onnx(self, path):
+        """Write the serving members as one ONNX graph, as :meth:`DANNClassifier.to_onnx` does.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to. An existing file is replaced in one go.
+        """
+        save_onnx(self, path)
 
     @classmethod
     def load(cls, path, *, device="cpu", **params):

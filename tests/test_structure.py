@@ -40,6 +40,7 @@ ORDER = [
     "_diagnosis",
     "_persistence",
     "_checkpoint",
+    "_onnx",
     "_classifier",
     "_path",
     "_choice",
