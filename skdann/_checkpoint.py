@@ -26,7 +26,6 @@ from skdann._persistence._values import decode_values, encode, encode_values
 from skdann._state import fill_state, foreign_state, net_state
 
 ENTRIES: dict[str, type] = {
-    "class": str,
     "fit": dict,
     "n_epochs": int,
     "n_epochs_done": int,
@@ -67,7 +66,7 @@ class Checkpoint:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return 0
-        found, tensors = unpack(content, self.path, ENTRIES, BEGIN_ANEW)
+        found, tensors = unpack(content, self.path, "checkpoint", ENTRIES, BEGIN_ANEW)
         self._check_fit(found)
         with reading(self.path, "it does not fit the networks", BEGIN_ANEW):
             self._take_up(net, batches, found, tensors)
@@ -125,11 +124,6 @@ class Checkpoint:
 
     def _check_fit(self, found: dict[str, Any]) -> None:
         """Raise unless the file is of this very fit."""
-        if found["class"] != "checkpoint":
-            raise ValueError(
-                f"checkpoint={str(self.path)!r} holds a fitted {found['class']}; give a path of "
-                "its own."
-            )
         own, other = self.fit, found["fit"]
         differing = sorted(name for name in own if own[name] != other.get(name))
         if differing:

@@ -29,7 +29,12 @@ from skdann._engine import DANNNet, FitData
 from skdann._labels import class_weights
 from skdann._onnx import save_onnx
 from skdann._params import OPTIMIZERS, check_device, check_network, optimizer_of
-from skdann._persistence import load_estimator, save_estimator
+from skdann._persistence import (
+    load_estimator,
+    pickled_state,
+    restore_net,
+    save_estimator,
+)
 from skdann._report import Diagnosis
 from skdann._rows import check_is_number
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
@@ -787,6 +792,16 @@ class DANNClassifier(
         return diagnose(self, X_source, X_target, y_source=y_source, random_state=self.random_state)
 
     # -- saving ---------------------------------------------------------------------------------
+
+    def __getstate__(self):
+        return pickled_state(self, super().__getstate__())
+
+    def __setstate__(self, state):
+        state = dict(state)
+        content = state.pop("net_") if isinstance(state.get("net_"), bytes) else None
+        super().__setstate__(state)
+        if content is not None:
+            restore_net(self, content)
 
     def save(self, path):
         """Save the fitted estimator in one safetensors file, without pickle.

@@ -42,7 +42,7 @@ def pack(description: dict[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def unpack(
-    content: bytes, path: Any, entries: Mapping[str, type], remedy: str = SAVE_ANEW
+    content: bytes, path: Any, kind: str, entries: Mapping[str, type], remedy: str = SAVE_ANEW
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return description and tensors of a file that is whole and of a known format.
 
@@ -52,6 +52,8 @@ def unpack(
         Of the file.
     path : path-like
         Where it came from; the errors name it.
+    kind : str
+        What the file must hold, its "class".
     entries : dict of str to type
         What the description must hold.
     remedy : str
@@ -72,12 +74,18 @@ def unpack(
         if is_known and description.pop("sha256", None) != digest(description, tensors):
             raise ValueError("the content does not match its SHA-256")
         if is_known:
-            check_entries(description, entries)
+            check_entries(description, {"class": str})
+            check_entries(description, entries if description["class"] == kind else {})
     if not is_known:
         versions = description.get("versions")
         raise ValueError(
             f"{path} cannot be loaded: it has format {description['format']!r}, but this skdann "
             f"reads {FORMAT}; use the version that wrote it: {versions}."
+        )
+    if description["class"] != kind:
+        raise ValueError(
+            f"{path} cannot be loaded as {kind}: it holds a {description['class']!r}; call the "
+            "load method of that class, or give another path."
         )
     return description, tensors
 

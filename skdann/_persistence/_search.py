@@ -23,7 +23,6 @@ from skdann._persistence._single import (
 from skdann._persistence._values import decode_values, encode_values
 
 ENTRIES: dict[str, type] = {
-    "class": str,
     "params": dict,
     "given": dict,
     "classes": list,

@@ -19,7 +19,6 @@ from skdann._state import fill_state, foreign_state, net_state
 from skdann.nn._module import is_sizes
 
 ENTRIES: dict[str, type] = {
-    "class": str,
     "params": dict,
     "given": dict,
     "classes": list,
