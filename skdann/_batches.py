@@ -10,7 +10,7 @@ done per row, and little per step. Sparse rows become dense one step at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,6 +153,22 @@ class DomainBatches:
             [_Passes(*own) for own in zip(targets, _streams(member["target_order"]), strict=False)]
             for member in generators
         ]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what goes on across epochs: the rows left of each pass, and their generators."""
+        state = {}
+        for member, passes in enumerate(self.targets):
+            for target, own in enumerate(passes):
+                state[f"{member}.{target}.left"] = own.left
+                state[f"{member}.{target}.generator"] = own.generator.get_state()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`state_dict` gave."""
+        for member, passes in enumerate(self.targets):
+            for target, own in enumerate(passes):
+                own.left = state[f"{member}.{target}.left"].clone()
+                own.generator.set_state(state[f"{member}.{target}.generator"].clone())
 
     def _float(self, values: np.ndarray) -> Tensor:
         with np.errstate(over="ignore"):  # an infinite weight ends in the error of a diverged fit

@@ -6,6 +6,7 @@ import copy
 import functools
 from collections.abc import Sequence
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,12 +28,19 @@ from skdann._callbacks import (
     listening,
     watch_fit,
 )
+from skdann._checkpoint import Checkpoint, check_can_resume
 from skdann._compat import CallbackSupportMixin, Interval, StrOptions, with_callbacks
 from skdann._diagnosis import diagnose
 from skdann._engine import DANNNet, FitData
 from skdann._labels import class_weights
+from skdann._onnx import save_onnx
 from skdann._params import OPTIMIZERS, check_device, check_network, optimizer_of
-from skdann._persistence import load_estimator, save_estimator
+from skdann._persistence import (
+    load_estimator,
+    pickled_state,
+    restore_net,
+    save_estimator,
+)
 from skdann._report import Diagnosis
 from skdann._rows import check_is_number
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
@@ -128,6 +136,10 @@ class DANNClassifier(
         Epochs without improvement before stopping.
     warm_start : bool, default=False
         Go on from the weights of the last fit; the schedules start anew.
+    checkpoint : str, path-like or None, default=None
+        A file that `fit` keeps while it trains, and removes when it has ended. A fit that was
+        killed goes on from there when it is called again with the same parameters and rows, and
+        ends with the same bits; it needs a `random_state`.
     callbacks : list of skorch callbacks or None, default=None
         Passed to the net as they are.
     device : str, default="cpu"
@@ -231,6 +243,7 @@ class DANNClassifier(
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint": [None, str, PathLike],
         "callbacks": [None, list, tuple],
         "device": [str],
         "random_state": ["random_state"],
@@ -266,6 +279,7 @@ class DANNClassifier(
         validation_fraction=0.1,
         patience=10,
         warm_start=False,
+        checkpoint=None,
         callbacks=None,
         device="cpu",
         random_state=None,
@@ -297,6 +311,7 @@ class DANNClassifier(
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
@@ -359,7 +374,7 @@ class DANNClassifier(
             net = self._new_net(data, (seed,), self.early_stopping)
             net.measure_columns(fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
-        return self._train_watched(net, fit_data, self.max_epochs, rows)
+        return self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
 
     def partial_fit(
         self,
@@ -437,6 +452,7 @@ class DANNClassifier(
         for name in NETWORKS:
             check_network(name, getattr(self, name))
         check_device(self.device)
+        check_can_resume(self.checkpoint, self.random_state)
         check_callbacks(self.callbacks)
         check_schedule("lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES)
         check_schedule("lr_schedule", self.lr_schedule, LR_SCHEDULES)
@@ -567,20 +583,41 @@ class DANNClassifier(
 
     @with_callbacks
     def _train_watched(
-        self, net: DANNNet, fit_data: FitData, n_epochs: int, rows: dict[str, Any] | None = None
+        self,
+        net: DANNNet,
+        fit_data: FitData,
+        n_epochs: int,
+        rows: dict[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
     ):
         """Train under the eyes of the progress bar and, with `rows`, scikit-learn's callbacks."""
         snapshot = functools.partial(self._fitted_so_far, fit_data.data)
         with watch_fit(
             self, n_epochs, verbose=self.verbose, rows=rows, snapshot=snapshot
         ) as listeners:
-            return self._train(net, fit_data, n_epochs, listeners)
+            return self._train(net, fit_data, n_epochs, listeners, checkpoint)
 
-    def _train(self, net: DANNNet, fit_data: FitData, n_epochs: int, listeners: Sequence[Any] = ()):
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint of a fit, if it keeps one."""
+        if self.checkpoint is None:
+            return None
+        return Checkpoint(self.checkpoint, self.get_params(deep=False))
+
+    def _train(
+        self,
+        net: DANNNet,
+        fit_data: FitData,
+        n_epochs: int,
+        listeners: Sequence[Any] = (),
+        checkpoint: Checkpoint | None = None,
+    ):
         """Train the net, and take over its results once all went well."""
         with listening(net, listeners):
-            net.partial_fit(fit_data, None, epochs=n_epochs)
-        return self._take_over(net, fit_data.data)
+            net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
+        self._take_over(net, fit_data.data)
+        if checkpoint and not net.is_broken_off_:
+            checkpoint.remove()
+        return self
 
     def _fitted_so_far(self, data: DomainData, net: DANNNet) -> dict[str, Any]:
         """Return the attributes of this estimator as if training had ended now."""
@@ -797,6 +834,16 @@ class DANNClassifier(
 
     # -- saving ---------------------------------------------------------------------------------
 
+    def __getstate__(self):
+        return pickled_state(self, super().__getstate__())
+
+    def __setstate__(self, state):
+        state = dict(state)
+        content = state.pop("net_") if isinstance(state.get("net_"), bytes) else None
+        super().__setstate__(state)
+        if content is not None:
+            restore_net(self, content)
+
     def save(self, path):
         """Save the fitted estimator in one safetensors file, without pickle.
 
@@ -840,6 +887,31 @@ class DANNClassifier(
         True
         """
         save_estimator(self, path)
+
+    def to_onnx(self, path):
+        """Write the fitted networks as an ONNX graph, to predict where there is no Python.
+
+        The graph takes float32 rows "X" (n_samples, n_features), any number of them, and gives
+        "probabilities" (n_samples, n_classes), those of :meth:`predict_proba` for target rows. The
+        class labels stand in its metadata as JSON, "classes". It needs ``skdann[onnx]``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to. An existing file is replaced in one go.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ImportError
+            If onnx or onnxscript is not there.
+        ValueError
+            If a module of yours cannot be written as ONNX.
+        OSError
+            If the file cannot be written.
+        """
+        save_onnx(self, path)
 
     @classmethod
     def load(cls, path, *, device="cpu", **params):

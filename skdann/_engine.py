@@ -10,7 +10,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from skdann._inference import infer_blocks
 from skdann._losses import EpochSums, Outputs
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
 from skdann._seeds import spawn_generators
+from skdann._state import copy_state, put_state
 from skdann._steps import AdversarialSteps
 from skdann._threads import suited_threads
 from skdann._validation import DomainData
@@ -78,6 +79,9 @@ adversarial, domain_steps
     **kwargs
         Of skorch's NeuralNet.
     """
+
+    # copied and pickled together with the modules, which draw from the same generators
+    cuda_dependent_attributes_: ClassVar = ["generators_"]
 
     def __init__(
         self,
@@ -180,8 +184,15 @@ adversarial, domain_steps
 
     # -- the loop -------------------------------------------------------------------------------
 
-    def fit_loop(self, X: FitData, y: None = None, epochs: int | None = None, **_: Any) -> DANNNet:
-        """Train for `epochs` epochs; an interrupt drops the epoch it breaks off from history."""
+    def fit_loop(
+        self,
+        X: FitData,
+        y: None = None,
+        epochs: int | None = None,
+        checkpoint: Any = None,
+        **_: Any,
+    ) -> DANNNet:
+        """Train for `epochs` epochs, going on from a checkpoint; an interrupt drops its epoch."""
         batches = self._batches(X)
         self.is_adversarial_ = self.n_targets > 0 and bool(np.max(self.lambda_max) > 0)
         self.keeps_domains_apart_ = self.n_domains > 1 and any(
@@ -190,21 +201,41 @@ adversarial, domain_steps
         )
         valid, valid_domain = self._held_out(X)
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
-        n_whole = len(self.history)
+        n_epochs = self.max_epochs if epochs is None else epochs
+        mark: Any = None
         try:
             n_products = 2 * batches.max_size * self._count_weights()
             with self._user_generators(), suited_threads(n_products):
-                for _epoch in range(self.max_epochs if epochs is None else epochs):
+                n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
+                for _epoch in range(n_done, n_epochs):
+                    mark = self._mark()
+                    if checkpoint:
+                        checkpoint.save(self, batches)
                     self.notify("on_epoch_begin", **on_epoch)
                     self.run_single_epoch(batches, True, "train", self.train_step)
                     self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
-                    n_whole += 1
+                    mark = None
                     self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt:
-            del self.history[n_whole:]
+            if mark:
+                self._return_to(mark)
             raise
+        finally:
+            self.is_broken_off_ = mark is not None
         return self
+
+    def _mark(self) -> tuple[dict[str, Tensor], int, int, int]:
+        """Remember where training is between two epochs."""
+        n_rows = len(self.history), len(self.member_history_)
+        return copy_state(self), self.n_epochs_done_, *n_rows
+
+    def _return_to(self, mark: tuple[dict[str, Tensor], int, int, int]) -> None:
+        """Drop what came after a mark."""
+        state, self.n_epochs_done_, n_rows, n_member_rows = mark
+        del self.history[n_rows:]
+        del self.member_history_[n_member_rows:]
+        put_state(self, state)
 
     def _count_weights(self) -> int:
         return sum(parameter.numel() for parameter in self.module_.parameters())
