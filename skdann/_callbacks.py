@@ -48,13 +48,11 @@ class ProgressBar(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar and show the epoch's figures."""
         last = net.history[-1]
-        losses = [f"{self.LOSSES[name]} {last[name]:.2f}" for name in self.LOSSES if name in last]
-        others = [
-            f"{name.replace('_', ' ')} {last[name]:.2f}"
-            for name in ("domain_accuracy", "lambda")
-            if name in last
-        ]
-        self.bar.set_description_str("; ".join(["loss: " + ", ".join(losses), *others]), False)
+        shown = [f"{own} {last[name]:.2f}" for name, own in self.LOSSES.items() if name in last]
+        text = f"loss: {', '.join(shown)}"  # short: a terminal may have 80 columns
+        if "domain_accuracy" in last:
+            text += f" (accuracy {last['domain_accuracy']:.2f}); lambda {last['lambda']:.2f}"
+        self.bar.set_description_str(text, refresh=False)
         self.bar.update()
         self.n_left -= 1
 

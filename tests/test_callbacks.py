@@ -40,9 +40,8 @@ class TestProgressBar:
         assert captured.err.count("\n") == 1
         line, last = last_line(captured), clf.history_[-1]
         assert line.startswith("epoch 3/3 |")
-        assert f"label {last['label_loss']:.2f}, domain {last['domain_loss']:.2f};" in line
-        assert f"domain accuracy {last['domain_accuracy']:.2f}; " in line
-        assert f"lambda {last['lambda']:.2f} " in line
+        assert f"label {last['label_loss']:.2f}, domain {last['domain_loss']:.2f} " in line
+        assert f"(accuracy {last['domain_accuracy']:.2f}); lambda {last['lambda']:.2f} " in line
 
     def test_of_a_source_only_fit_tells_of_no_domain(self, domains, make_clf, capsys):
         with warnings.catch_warnings():
