@@ -187,6 +187,9 @@ class DANNClassifier(
     ``X``. Pass ``X_target=(X_target,)``, a tuple, wherever a search or ``cross_validate`` passes it
     on: a tuple is never cut.
 
+    With scikit-learn 1.9 or newer, its callbacks follow a fit epoch by epoch, as in
+    ``clf.set_callbacks(sklearn.callback.ProgressBar())``, also from a pipeline or a search.
+
     The prediction of a row does not depend on the rows beside it, but for the last bits where a
     layer's width is odd.
 

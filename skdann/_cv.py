@@ -99,6 +99,9 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     rows of its fold. Modules of your own, callbacks and early stopping work too, but then members
     train one by one.
 
+    scikit-learn's callbacks (from its version 1.9) are set on this estimator and told of each
+    network and epoch; those set on `estimator` are not called.
+
     References
     ----------
     .. [1] Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17(59), 2016.
