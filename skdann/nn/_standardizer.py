@@ -75,7 +75,8 @@ class DomainStandardizer(nn.Module):
         groups = [domain == index for index in range(self.n_domains)]
         groups.append(is_target if self.n_targets else ~is_target)
         for index, group in enumerate(groups):
-            own_mean, own_std = _mean_and_deviation(X[group])
+            # a domain whose rows are all held out counts as one like the others
+            own_mean, own_std = _mean_and_deviation(X[group]) if group.any() else (mean, std)
             scale = np.where(own_std > 0, std / np.where(own_std > 0, own_std, 1.0), 1.0)
             self._set(member, index, own_mean, scale, mean)
 
