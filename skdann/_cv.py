@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from numbers import Integral, Real
@@ -12,12 +13,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skdann._callbacks import as_fit_rows, watch_fit
 from skdann._checkpoint import check_can_resume, numbered_checkpoints
-from skdann._choice import Choice, Evidence, choose
+from skdann._choice import MARGIN, Choice, Evidence, choose
 from skdann._classifier import DANNClassifier
-from skdann._compat import Interval
+from skdann._compat import CallbackSupportMixin, Interval, with_callbacks
 from skdann._onnx import save_onnx
-from skdann._path import Candidate, Fold, make_folds, train_path
+from skdann._path import Candidate, Fold, count_networks, make_folds, train_path
 from skdann._persistence import load_search, save_search
 from skdann._report import Diagnosis
 from skdann._validation import DomainData, check_domains
@@ -25,7 +27,7 @@ from skdann._validation import DomainData, check_domains
 N_FOLDS = 5
 
 
-class DANNClassifierCV(ClassifierMixin, BaseEstimator):
+class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     r"""Domain-adversarial classifier that chooses how much to adapt, without target labels.
 
     What LassoCV is to Lasso: a path of lambdas is trained, with each scaling and several seeds, as
@@ -55,7 +57,7 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         From which the seeds and the folds are drawn.
     verbose : int, default=0
-        1 shows a progress bar for each network trained.
+        1 shows one progress bar over the epochs of all networks, 2 prints a line an epoch.
 
     Attributes
     ----------
@@ -206,11 +208,30 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
             for lambda_max in lambdas
         ]
         settings = settings if data.n_targets else settings[:1]
+        rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
+        return self._fit_path(base, settings, data, rows, checkpoint)
+
+    @with_callbacks
+    def _fit_path(
+        self,
+        base: DANNClassifier,
+        settings: list[tuple[float, str | None]],
+        data: DomainData,
+        rows: dict[str, Any],
+        checkpoint: Any,
+    ):
+        """Train every candidate, choose, and take over the results."""
         seeds, fold_seed = self._seeds()
         folds = make_folds(data, self.n_seeds, N_FOLDS, fold_seed)
         nameless = dataclasses.replace(data, feature_names=None)
-        with numbered_checkpoints(checkpoint) as new_checkpoint:
-            candidates = train_path(base, nameless, folds, settings, seeds, new_checkpoint)
+        n_networks = count_networks(base, settings, self.n_seeds)
+        watched = watch_fit(
+            self, base.max_epochs, n_networks=n_networks, verbose=base.verbose, rows=rows
+        )
+        with numbered_checkpoints(checkpoint) as new_checkpoint, watched as listeners:
+            candidates = train_path(
+                base, nameless, folds, settings, seeds, listeners, new_checkpoint
+            )
             if candidates[0].error:
                 raise ValueError(f"The source-only twin failed: {candidates[0].error}")
             choice = self._choose(candidates, folds, data, fold_seed)
@@ -219,6 +240,7 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
     def _choose(
         self, candidates: list[Candidate], folds: list[Fold], data: DomainData, seed: int
     ) -> Choice:
+        """Choose by the default rule, or by `scoring`."""
         if len(candidates) == 1:
             return Choice(np.ones(1), [{"score": 0.0}], "there are no target rows to adapt to")
         if self.scoring is None:
@@ -404,8 +426,18 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
             It prints as a report.
         """
         check_is_fitted(self)
-        member = self.members_[int(self.weights_.argmax())]
-        return member.diagnose(X_source, X_target, y_source=y_source)
+        return self._main_member().diagnose(X_source, X_target, y_source=y_source)
+
+    def _main_member(self) -> DANNClassifier:
+        """Copy the serving member that weighs most, and tell it the names of the columns."""
+        member = copy.copy(self.members_[int(self.weights_.argmax())])
+        if hasattr(self, "feature_names_in_"):
+            member.feature_names_in_ = self.feature_names_in_
+        return member
+
+    def _margin(self) -> float:
+        """By how much a candidate's score must exceed the twin's."""
+        return MARGIN if self.scoring is None else float(self.margin)
 
     # -- saving ---------------------------------------------------------------------------------
 

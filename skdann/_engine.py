@@ -19,10 +19,10 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.nn import functional as F
 
-from skdann._batches import Batch, DomainBatches
-from skdann._callbacks import ProgressBar
+from skdann._batches import DomainBatches
+from skdann._by_hand import ByHand
 from skdann._inference import infer_blocks
-from skdann._losses import EpochSums
+from skdann._losses import EpochSums, Outputs
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
 from skdann._seeds import spawn_generators
 from skdann._state import copy_state, put_state
@@ -121,11 +121,9 @@ adversarial, domain_steps
     # -- set-up ---------------------------------------------------------------------------------
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
-        """Time the epochs; show them as `verbose` asks."""
+        """Time the epochs; with a `verbose` of 2, print a line for each."""
         callbacks: list[tuple[str, Any]] = [("epoch_timer", EpochTimer())]
-        if self.verbose == 1:
-            callbacks.append(("progress_bar", ProgressBar()))
-        elif self.verbose > 1:
+        if self.verbose > 1:
             callbacks.append(("print_log", PrintLog()))
         return callbacks
 
@@ -215,9 +213,7 @@ adversarial, domain_steps
                     if checkpoint:
                         checkpoint.save(self, batches)
                     self.notify("on_epoch_begin", **on_epoch)
-                    self.run_single_epoch(
-                        batches.epoch(), True, "train", self.train_step, n_steps=batches.n_steps
-                    )
+                    self.run_single_epoch(batches, True, "train", self.train_step)
                     self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
                     mark = None
@@ -225,9 +221,6 @@ adversarial, domain_steps
         except KeyboardInterrupt:
             if mark:
                 self._return_to(mark)
-            raise
-        except Exception:
-            self._close_progress_bar()
             raise
         finally:
             self.is_broken_off_ = mark is not None
@@ -244,11 +237,6 @@ adversarial, domain_steps
         del self.history[n_rows:]
         del self.member_history_[n_member_rows:]
         put_state(self, state)
-
-    def _close_progress_bar(self) -> None:
-        for _, callback in self.callbacks_:
-            if isinstance(callback, ProgressBar):
-                callback.on_train_end(self)
 
     def _count_weights(self) -> int:
         return sum(parameter.numel() for parameter in self.module_.parameters())
@@ -271,25 +259,27 @@ adversarial, domain_steps
 
     def run_single_epoch(
         self,
-        iterator: Iterator[Batch],
+        iterator: DomainBatches,
         training: bool,
         prefix: str,
-        step_fn: Callable[..., dict[str, Any]],
-        *,
-        n_steps: int,
+        step_fn: Callable[..., Outputs],
     ) -> None:
         """Train on every batch and record the epoch's means."""
         self._set_training(True)
         is_heard = self._has_listener("on_batch_begin", "on_batch_end")
         self.is_gradient_heard_ = self._has_listener("on_grad_computed")
-        sums = EpochSums()
-        for index, batch in enumerate(iterator):
+        by_hand = self._by_hand()
+        n_steps = iterator.n_steps
+        stays_sparse = by_hand is not None and by_hand.takes_sparse and iterator.is_thin
+        stays_sparse = stays_sparse and not (is_heard or self.is_gradient_heard_)
+        sums = EpochSums(self.label_smoothing, self.domain_label_smoothing)
+        for index, batch in enumerate(iterator.epoch(stays_sparse=stays_sparse)):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
             if is_heard:
                 self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
             lambda_ = self._set_progress(progress)
             try:
-                step = step_fn(batch, lambda_=lambda_)
+                outputs = step_fn(batch, lambda_=lambda_, by_hand=by_hand)
             except Exception as error:
                 if not self.has_user_modules:
                     raise
@@ -298,14 +288,27 @@ adversarial, domain_steps
                     f"({type(error).__name__}: {error}); check feature_extractor, label_predictor "
                     "and domain_classifier, the modules of your own, or change batch_size."
                 ) from error
-            sums.add(step["record"])
+            sums.add(outputs)
             if is_heard:
-                self.history.record_batch(f"{prefix}_loss", step["loss"].mean().item())
-                self._notify_batch_end(batch.x, batch.y, step["loss"], step["y_pred"], training)
+                loss, logits = self._loss_of(outputs), outputs.logits
+                logits = logits.squeeze(0) if self.n_members == 1 else logits
+                self.history.record_batch(f"{prefix}_loss", loss.item())
+                self._notify_batch_end(batch.x, batch.y, loss, logits, training)
         if not is_heard:  # skorch's Checkpoint reads the last batch of an epoch
             self.history.new_batch()
-            self.history.record_batch(f"{prefix}_loss", step["loss"].mean().item())
+            self.history.record_batch(f"{prefix}_loss", self._loss_of(outputs).item())
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
+
+    def _by_hand(self) -> ByHand | None:
+        """Rules for the gradients of these networks, if all of their layers have one."""
+        if self.adversarial == "alternating" and self.is_adversarial_:
+            return None
+        return ByHand.of(
+            self.module_,
+            label_smoothing=self.label_smoothing,
+            domain_label_smoothing=self.domain_label_smoothing,
+            domain_loss_weight=self.domain_loss_weight,
+        )
 
     def _has_listener(self, *names: str) -> bool:
         return any(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from skdann._callbacks import listening
 from skdann._classifier import NETWORKS, DANNClassifier
 from skdann._engine import DANNNet, FitData
 from skdann._labels import class_weights
@@ -70,6 +72,7 @@ def train_path(
     folds: Sequence[Fold],
     settings: Sequence[tuple[float, str | None]],
     seeds: Sequence[int],
+    listeners: Sequence[Any] = (),
     new_checkpoint: Callable[[Mapping[str, Any]], Any] = lambda params: None,
 ) -> list[Candidate]:
     """Train every setting with every seed.
@@ -86,6 +89,8 @@ def train_path(
         One a candidate.
     seeds : sequence of int
         Of the members of each candidate.
+    listeners : sequence of skorch callbacks, default=()
+        Listen to the training of each network.
     new_checkpoint : callable, default=lambda params: None
         Called once a network, with what it is known by.
 
@@ -116,11 +121,18 @@ def train_path(
     for group in _groups(candidates, estimator):
         members = [candidate.members[index] for candidate, index in group]
         own = [folds[index] for _, index in group]
-        checkpoint = new_checkpoint({"members": [repr(member.get_params()) for member in members]})
+        train = functools.partial(
+            _train,
+            n_epochs=estimator.max_epochs,
+            listeners=listeners,
+            checkpoint=new_checkpoint(
+                {"members": [repr(member.get_params()) for member in members]}
+            ),
+        )
         if len(members) == 1:
-            outcomes = [_train_alone(members[0], data, own[0], weights, checkpoint)]
+            outcomes = [_train_alone(members[0], data, own[0], weights, train)]
         else:
-            outcomes = list(_train_together(members, data, own, weights, checkpoint))
+            outcomes = list(_train_together(members, data, own, weights, train))
         for (candidate, _), error in zip(group, outcomes, strict=True):
             candidate.error = candidate.error or error
     return candidates
@@ -133,8 +145,7 @@ def _groups(
     every = [
         (candidate, index) for candidate in candidates for index in range(len(candidate.members))
     ]
-    is_plain = all(is_sizes(getattr(estimator, name)) for name in NETWORKS)
-    if not is_plain or estimator.callbacks or estimator.early_stopping:
+    if not _trains_together(estimator):
         yield from ([member] for member in every)
         return
     for is_twin in (True, False):
@@ -143,10 +154,26 @@ def _groups(
             yield group
 
 
-def _train(net: DANNNet, fit_data: FitData, n_epochs: int, checkpoint: Any) -> None:
+def _trains_together(estimator: DANNClassifier) -> bool:
+    is_plain = all(is_sizes(getattr(estimator, name)) for name in NETWORKS)
+    return is_plain and not (estimator.callbacks or estimator.early_stopping)
+
+
+def count_networks(
+    estimator: DANNClassifier, settings: Sequence[tuple[float, str | None]], n_seeds: int
+) -> int:
+    """Count the networks that :func:`train_path` trains."""
+    if _trains_together(estimator):
+        return len({lambda_max == 0 for lambda_max, _ in settings})
+    return len(settings) * n_seeds
+
+
+def _train(
+    net: DANNNet, fit_data: FitData, *, n_epochs: int, listeners: Sequence[Any], checkpoint: Any
+) -> None:
     """Train to the end: what an interrupt leaves is nothing to compare others with."""
-    net.n_epochs_planned_ = n_epochs
-    net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
+    with listening(net, listeners):
+        net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
     if net.is_broken_off_:
         raise KeyboardInterrupt
 
@@ -156,14 +183,14 @@ def _train_alone(
     data: DomainData,
     fold: Fold,
     weights: np.ndarray | None,
-    checkpoint: Any,
+    train: Callable[[DANNNet, FitData], None],
 ) -> str:
     valid = fold.valid if member.early_stopping else fold.valid[:0]
     fit_data = FitData(data, fold.train, valid, weights)
     try:
         net = member._new_net(data, (member.random_state,), member.early_stopping)
         net.measure_columns(fit_data)
-        _train(net, fit_data, member.max_epochs, checkpoint)
+        train(net, fit_data)
         member._take_over(net, data)
     except ValueError as error:
         return str(error)
@@ -175,7 +202,7 @@ def _train_together(
     data: DomainData,
     folds: Sequence[Fold],
     weights: np.ndarray | None,
-    checkpoint: Any,
+    train: Callable[[DANNNet, FitData], None],
 ) -> Iterator[str]:
     """Train members as one network; yield for each what went wrong."""
     first, seeds = members[0], tuple(member.random_state for member in members)
@@ -183,7 +210,7 @@ def _train_together(
     try:
         net = first._new_net(data, seeds, False, members)
         net.measure_columns(fit_data)
-        _train(net, fit_data, first.max_epochs, checkpoint)
+        train(net, fit_data)
     except ValueError as error:
         yield from [str(error)] * len(members)
         return
