@@ -33,7 +33,8 @@ from skdann.nn import MemberBatchNorm
 
 DIVERGED = (
     "training diverged. Scale the columns (skdann.make_pipeline(StandardScaler(), ...)), or lower "
-    "lr, lambda_max, domain_loss_weight or weight_decay, and check modules of your own."
+    "lr, lambda_max, domain_loss_weight or weight_decay, and check feature_extractor, "
+    "label_predictor and domain_classifier where they are modules of your own."
 )
 
 

@@ -5,8 +5,6 @@ import importlib
 import inspect
 import pkgutil
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -116,19 +114,3 @@ def test_public_names_are_those_of_the_guide():
     section = guide[guide.index("## Public names") :]
     documented = set(re.findall(r"^- `skdann\.(\w+)`", section, re.MULTILINE))
     assert documented == set(skdann.__all__)
-
-
-def test_import_is_quiet_and_light():
-    code = (
-        "import socket, sys\n"
-        "def refuse(*args): raise AssertionError('a connection was opened')\n"
-        "socket.socket.connect = refuse\n"
-        "import sklearn, skorch, torch\n"
-        "before = set(sys.modules)\n"
-        "import skdann\n"
-        "heavy = {'IPython', 'matplotlib', 'pandas', 'polars', 'pyarrow'}\n"
-        "print(sorted(heavy & (set(sys.modules) - before)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    assert done.stderr == ""
