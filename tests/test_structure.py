@@ -37,6 +37,7 @@ ORDER = [
     "_params",
     "metrics",
     "model_selection",
+    "_label_shift",
     "_report",
     "_diagnosis",
     "_persistence",
