@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -31,7 +32,8 @@ def check_callbacks(callbacks: Any) -> None:
 class ProgressBar(Callback):
     """One bar over the epochs of all networks of a fit, in a terminal or a notebook."""
 
-    FORMAT = "epoch {n_fmt}/{total_fmt} |{bar}| {desc} [{elapsed}<{remaining}]"
+    FORMAT = "epoch {n_fmt}/{total_fmt} |{bar}| {desc}"
+    TIMES = " [{elapsed}<{remaining}]"
     LOSSES: ClassVar = {"label_loss": "label", "valid_loss": "held out", "domain_loss": "domain"}
 
     def __init__(self, n_epochs: int, n_networks: int) -> None:
@@ -39,7 +41,9 @@ class ProgressBar(Callback):
             warnings.filterwarnings("ignore", message="IProgress not found")
             from tqdm.auto import tqdm
         self.n_epochs = n_epochs
-        self.bar = tqdm(total=n_epochs * n_networks, bar_format=self.FORMAT)
+        is_wide = shutil.get_terminal_size(fallback=(120, 24)).columns >= 100
+        times = self.TIMES if is_wide else ""
+        self.bar = tqdm(total=n_epochs * n_networks, bar_format=self.FORMAT + times)
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Count the epochs of this network alone."""
@@ -57,13 +61,11 @@ class ProgressBar(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar and show the epoch's figures."""
         last = net.history[-1]
-        losses = [f"{self.LOSSES[name]} {last[name]:.2f}" for name in self.LOSSES if name in last]
-        others = [
-            f"{name.replace('_', ' ')} {last[name]:.2f}"
-            for name in ("domain_accuracy", "lambda")
-            if name in last
-        ]
-        self.bar.set_description_str("; ".join(["loss: " + ", ".join(losses), *others]), False)
+        shown = [f"{own} {last[name]:.2f}" for name, own in self.LOSSES.items() if name in last]
+        text = f"loss: {', '.join(shown)}"  # short: a terminal may have 80 columns
+        if "domain_accuracy" in last:
+            text += f" (accuracy {last['domain_accuracy']:.2f}); lambda {last['lambda']:.2f}"
+        self.bar.set_description_str(text, refresh=False)
         self.bar.update()
         self.n_left -= 1
 

@@ -78,7 +78,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         The members that predict.
     weights_ : ndarray of shape (n_members,)
         Their weights, which sum to one.
-    classes_, domains_, n_features_in_, feature_names_in_
+    classes_, domains_, n_features_in_, feature_names_in_, target_priors_
         As in :class:`DANNClassifier`.
 
     See Also
@@ -97,7 +97,11 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     A member equals, to rounding, the :class:`DANNClassifier` with its parameters fitted on the
     rows of its fold. Modules of your own, callbacks and early stopping work too, but then members
-    train one by one.
+    train one by one. With ``label_shift`` in `estimator` the target's class shares are found once,
+    from all source rows; "correct" corrects the predictions, not what the rule compares.
+
+    scikit-learn's callbacks (from its version 1.9) are set on this estimator and told of each
+    network and epoch; those set on `estimator` are not called.
 
     References
     ----------
@@ -356,6 +360,11 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.reason_ = reason
         return self
 
+    @property
+    def target_priors_(self):
+        """Classes' shares in the target, with `label_shift` in `estimator`."""
+        return self.members_[0].target_priors_
+
     def predict_proba(self, X, *, sample_domain=None):
         """Predict class probabilities: the weighted mean of the serving members'.
 
@@ -415,7 +424,9 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return np.log(self.predict_proba(X, sample_domain=sample_domain))
 
     def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
-        """Report on the first of the serving members, as :meth:`DANNClassifier.diagnose` does.
+        """Report on the first of the serving members, and on what was chosen and why.
+
+        The report is that of :meth:`DANNClassifier.diagnose`; its next step starts from `reason_`.
 
         Parameters
         ----------
@@ -432,7 +443,8 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             It prints as a report.
         """
         check_is_fitted(self)
-        return self._main_member().diagnose(X_source, X_target, y_source=y_source)
+        report = self._main_member().diagnose(X_source, X_target, y_source=y_source)
+        return dataclasses.replace(report, reason=self.reason_)
 
     def _main_member(self) -> DANNClassifier:
         """Copy the serving member that weighs most, and tell it the names of the columns."""
@@ -526,7 +538,10 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
 
 def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) -> Evidence:
-    """What the candidates say of the target rows, and the twin of held-out source rows."""
+    """What the candidates say of the target rows, and the twin of held-out source rows.
+
+    Nothing is corrected for label shift, which would move all candidates to the same shares.
+    """
     X_source, X_target = data.X[: data.n_source], data.X[data.n_source :]
     domain = data.domains[data.domain]
     twin = candidates[0].members
@@ -539,7 +554,7 @@ def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) 
             if candidate.error
             else np.mean(
                 [
-                    member.predict_proba(X_target, sample_domain=domain[data.n_source :])
+                    member._uncorrected_proba(X_target, domain[data.n_source :])
                     for member in candidate.members
                 ],
                 axis=0,
@@ -549,7 +564,7 @@ def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) 
         np.concatenate([fold.valid for fold in folds]),
         np.concatenate(
             [
-                member.predict_proba(X_source[fold.valid], sample_domain=domain[fold.valid])
+                member._uncorrected_proba(X_source[fold.valid], domain[fold.valid])
                 for member, fold in zip(twin, folds, strict=True)
             ]
         ),

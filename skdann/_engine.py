@@ -172,7 +172,7 @@ adversarial, domain_steps
         )
         if self.n_members == 1:
             return float(np.max(self.lambda_max)) * factor
-        return factor * torch.tensor(self.lambda_max, device=self.device).view(-1, 1, 1)
+        return factor * self.lambda_ends_
 
     @property
     def n_members(self) -> int:
@@ -196,6 +196,7 @@ adversarial, domain_steps
         """Train for `epochs` epochs, going on from a checkpoint; an interrupt drops its epoch."""
         batches = self._batches(X)
         self.is_adversarial_ = self.n_targets > 0 and bool(np.max(self.lambda_max) > 0)
+        self.lambda_ends_ = torch.tensor(self.lambda_max, device=self.device).view(-1, 1, 1)
         self.keeps_domains_apart_ = self.n_domains > 1 and any(
             isinstance(layer, MemberBatchNorm) and layer.n_domains > 1
             for layer in self.module_.modules()

@@ -49,10 +49,12 @@ class _Probabilities(nn.Module):
         members = getattr(estimator, "members_", [estimator])
         self.weights = getattr(estimator, "weights_", [1.0])
         self.modules_ = nn.ModuleList(copy.deepcopy(own.module_).cpu() for own in members)
+        shifts = [own._label_shift for own in members]
+        self.offsets = [0.0 if own is None else torch.tensor(own.offset).float() for own in shifts]
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = zip(self.weights, self.modules_, strict=True)
-        return sum((float(w) * module(x).softmax(-1) for w, module in parts), torch.zeros(()))
+        parts = zip(self.weights, self.modules_, self.offsets, strict=True)
+        return sum((float(w) * (net(x) + b).softmax(-1) for w, net, b in parts), torch.zeros(()))
 
 
 def _classifier_graph(estimator: Any) -> Any:

@@ -102,7 +102,8 @@ def train_path(
     -----
     Members whose networks are given by sizes train at once, as members of one network: those with
     lambda 0, which see the source alone, and the others. Modules of the user's own, callbacks, and
-    early stopping, which ends each member's training by itself, make them train one by one.
+    early stopping, which ends each member's training by itself, make them train one by one. Label
+    shift is found once, from all source rows, for all members.
     """
     candidates = [
         Candidate(
@@ -117,6 +118,7 @@ def train_path(
         )
         for lambda_max, standardize in settings
     ]
+    data = estimator._with_label_shift(data, int(seeds[0]))
     weights = class_weights(estimator.class_weight, data.y, data.classes, data.weight)
     for group in _groups(candidates, estimator):
         members = [candidate.members[index] for candidate, index in group]

@@ -244,7 +244,7 @@ def estimate_target_priors(
     r"""Estimate the share of each class in the target under label shift.
 
     Both methods assume that the domains differ in p(y) alone, and that p(x | y) is the same: other
-    shifts mislead them.
+    shifts mislead them, on real tables so far that the source's shares are often the better guess.
 
     "em" [1]_ repeats, for the ratio :math:`w_k` of the target's share of class k to the source's,
     from :math:`w = 1` on,

@@ -1,6 +1,7 @@
 """The progress bar, and scikit-learn's callbacks on our estimators."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -40,9 +41,18 @@ class TestProgressBar:
         assert captured.err.count("\n") == 1
         line, last = last_line(captured), clf.history_[-1]
         assert line.startswith("epoch 3/3 |")
-        assert f"label {last['label_loss']:.2f}, domain {last['domain_loss']:.2f};" in line
-        assert f"domain accuracy {last['domain_accuracy']:.2f}; " in line
-        assert f"lambda {last['lambda']:.2f} " in line
+        assert f"label {last['label_loss']:.2f}, domain {last['domain_loss']:.2f} " in line
+        assert f"(accuracy {last['domain_accuracy']:.2f}); lambda {last['lambda']:.2f}" in line
+
+    def test_in_80_columns_nothing_is_cut_off(self, domains, make_clf, capsys, monkeypatch):
+        X, y, X_target, _ = domains
+        for columns, has_times in ((80, False), (120, True)):
+            monkeypatch.setenv("COLUMNS", str(columns))
+            make_clf(max_epochs=100, verbose=1).fit(X, y, X_target)
+            line = last_line(capsys.readouterr())
+            bar = re.search(r"\|(.*)\|", line)[1]
+            assert len(line) - len(bar) + 4 <= columns
+            assert ("<" in line) == has_times
 
     def test_of_a_source_only_fit_tells_of_no_domain(self, domains, make_clf, capsys):
         with warnings.catch_warnings():

@@ -477,6 +477,8 @@ RIGHT_PARAMS: dict[str, tuple[Any, ...]] = {
     "adversarial": ("grl", "grl", "alternating"),
     "domain_steps": (1, 2, 3, np.int32(2)),
     "class_weight": (None, None, "balanced"),
+    "label_shift": (None, None, "correct", "reweight"),
+    "target_priors": (None,),
     "optimizer": (
         "adam", "adam", "adamw", "rmsprop", "sgd", torch.optim.Adagrad, torch.optim.Adam,
         functools.partial(torch.optim.SGD, nesterov=True, momentum=0.5),
@@ -520,6 +522,8 @@ WRONG_PARAMS: dict[str, tuple[Any, ...]] = {
     "domain_steps": (0, -1, 1.5, None, np.nan),
     "class_weight": ({"zzz": 1.0}, {0: -1.0}, {0: np.nan}, "even", [1, 2], {0: "a"}, {0: 1e300},
                      {0: 0.0, 1: 0.0}, {}, {0: None}, {0: np.inf}, {0: 5.0}),
+    "label_shift": ("both", True, 0),
+    "target_priors": ({}, {0: 1.0}, [0.5, 0.5], "bbse", {0: 0.4, 1: 0.4, "zzz": 0.2}),
     "optimizer": ("no", None, torch.optim.SparseAdam, torch.optim.LBFGS, dict, len, nn.ReLU, int,
                   functools.partial(torch.optim.SGD, nothing=1), lambda p, lr: None),
     "lr": (0.0, -1, np.nan, np.inf, "a", None, 1e30, 1e300),

@@ -1,5 +1,6 @@
 """The Displays by the data they store and the artists they draw; the summary by its figures."""
 
+import re
 import sys
 
 import matplotlib
@@ -257,7 +258,7 @@ class TestDomainEmbeddingDisplay:
     def test_tsne_keeps_neighbours(self, domains, clf):
         display = embed(clf, domains, method="tsne")
         rows = np.vstack([domains.X_source, domains.X_target])
-        assert display.axis_names[0] == ("t-SNE 1", "t-SNE 2")
+        assert display.axis_names[0] == ("t-SNE 1 of the columns", "t-SNE 2")
         assert nearest(display.before, rows) > 0.4
         rng = np.random.RandomState(0)
         assert nearest(rng.normal(size=(80, 2)), rows) < 0.3
@@ -342,7 +343,8 @@ class TestLambdaPathDisplay:
         x = [0.0, 0.5].index(display.lambda_max[served])
         assert_array_equal(display.chosen_.get_offsets(), [[x, scores[served]]])
         (band,) = display.ax_.patches
-        low, high = band.get_y(), band.get_y() + band.get_height()
+        extent = band.get_extents().transformed(display.ax_.transData.inverted())
+        low, high = extent.y0, extent.y1
         assert (low, high - low) == pytest.approx((scores[0], 0.05))
         assert display.margin == 0.05
 
@@ -586,3 +588,30 @@ def test_nothing_is_cut_off(name, domains, clf):
     assert needed.y0 >= -0.01
     assert needed.x1 <= width + 0.01
     assert needed.y1 <= height + 0.01
+
+
+class TestNotebooks:
+    def test_estimators_show_their_parameters_and_no_link_that_leads_nowhere(self, clf, pipe, cv):
+        for estimator in (clf, pipe, cv):
+            html = estimator._repr_html_()
+            assert type(estimator).__name__ in html
+            assert "random_state" in html
+            links = re.findall('href="([^"#]+)', html)
+            assert not [link for link in links if "DANN" in link or "DomainPipeline" in link]
+
+    def test_history_is_a_table_of_what_the_docstring_names(self, domains, make_clf):
+        X, y, X_target, _ = domains
+        clf = make_clf(early_stopping=True).fit(X, y, X_target)
+        table = pd.DataFrame(clf.history_)
+        for name in table.columns:
+            assert f'"{name}"' in DANNClassifier.__doc__
+        assert table.notna().all().all()
+        assert table["epoch"].tolist() == [1, 2]
+        assert {"valid_loss", "valid_accuracy", "domain_accuracy", "lambda"} <= set(table)
+
+    def test_the_report_of_a_path_on_frames_names_the_columns(self, frames, cv):
+        X_source, y_source, X_target = frames
+        X_target = X_target.assign(dose=X_target["dose"] + 5)
+        report = cv.diagnose(X_source, X_target, y_source=y_source)
+        assert report.columns[0].name == "dose"
+        assert '<td style="text-align: left">dose</td>' in report._repr_html_()

@@ -66,8 +66,9 @@ def test_classifier(params, make_clf, domains, path):
     np.testing.assert_array_equal(clf.predict_proba(domains.X_target), before)
 
 
-def test_search(make_clf, domains, path):
-    clf = DANNClassifierCV(make_clf(), n_seeds=2, random_state=0).fit(*domains[:3])
+@pytest.mark.parametrize("params", [{}, {"label_shift": "correct"}], ids=str)
+def test_search(params, make_clf, domains, path):
+    clf = DANNClassifierCV(make_clf(**params), n_seeds=2, random_state=0).fit(*domains[:3])
     assert len(clf.members_) == 2
     clf.to_onnx(path)
     assert_same_predictions(clf, path, domains.X_target)

@@ -35,6 +35,7 @@ ORDER = [
     "_params",
     "metrics",
     "model_selection",
+    "_label_shift",
     "_report",
     "_diagnosis",
     "_persistence",

@@ -91,7 +91,8 @@ def pickled_state(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
     if "net_" not in state or foreign_state(estimator.net_):
         return state
     content = pack(describe(estimator), tensors_of(estimator))
-    return {name: value for name, value in state.items() if name != "module_"} | {"net_": content}
+    known = ("module_", "_label_shift")
+    return {name: value for name, value in state.items() if name not in known} | {"net_": content}
 
 
 def restore_net(estimator: Any, content: bytes) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from skdann._label_shift import KINDS, LabelShift
 from skdann._persistence._values import decode, decode_values, encode, encode_values
 from skdann._state import fill_state, foreign_state, net_state
 from skdann.nn._module import is_sizes
@@ -40,6 +41,7 @@ def describe(estimator: Any) -> dict[str, Any]:
         **describe_params(estimator),
         **describe_columns(estimator),
         "n_targets": net.n_targets,
+        "label_shift": _describe_shift(estimator._label_shift),
         "history": [encode_values(row)[0] for row in estimator.history_],
         "n_epochs_done": net.n_epochs_done_,
         "seed": net.seeds[0],
@@ -86,6 +88,7 @@ def make(cls: Any, params: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
 def size_up(estimator: Any, description: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     """Fitted attributes but the networks, and the shape of the latter, checked by themselves."""
     fitted = {**columns_of(description), **_history_of(description)}
+    fitted |= _shift_of(description, len(fitted["classes_"]))
     shape = SimpleNamespace(
         n_features=fitted["n_features_in_"],
         classes=fitted["classes_"],
@@ -140,6 +143,23 @@ def _history_of(description: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{description['n_epochs_done']} epochs done")
     rows = [decode_values(row) for row in description["history"]]
     return {"history_": rows, "n_epochs_": len(rows)}
+
+
+def _describe_shift(shift: LabelShift | None) -> list[Any] | None:
+    return None if shift is None else [shift.kind, shift.priors.tolist(), shift.ratio.tolist()]
+
+
+def _shift_of(description: dict[str, Any], n_classes: int) -> dict[str, Any]:
+    """Fitted attributes of label shift, checked by themselves."""
+    entry = description.get("label_shift")
+    if entry is None:
+        return {"_label_shift": None}
+    kind, *numbers = entry
+    priors, ratio = np.array(numbers, dtype=np.float64)
+    is_ratio = 0 < ratio.min() <= ratio.max() < np.inf
+    if kind not in KINDS or len(priors) != n_classes or not is_ratio:
+        raise ValueError(f"label_shift is {entry}, not a kind, shares and ratios of all classes")
+    return {"_label_shift": LabelShift(kind, priors, ratio), "target_priors_": priors}
 
 
 def _are_different(values: np.ndarray) -> bool:

@@ -270,7 +270,9 @@ class MemberBatchNorm(nn.Module):
                 "MemberBatchNorm keeps statistics of each domain apart but was not told the rows' "
                 "domains; call the module with rows=Rows(n_source, domain)."
             )
-        return F.one_hot(rows.domain, self.n_domains).to(x.dtype)
+        # F.one_hot would look at the values and so wait for the device
+        every = torch.arange(self.n_domains, device=x.device)
+        return (rows.domain.unsqueeze(-1) == every).to(x.dtype)
 
     def _normalise_by_batch(self, x: Tensor, assignment: Tensor) -> Tensor:
         count = assignment.sum(-2).unsqueeze(-1)
