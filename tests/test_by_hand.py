@@ -157,10 +157,15 @@ def test_no_activation_is_without_a_slope():
     assert set(ACTIVATIONS.values()) == set(SLOPES)
 
 
+def thin_rows(n_rows, rng):
+    values = rng.normal(size=(n_rows, 40))
+    return sp.csr_array(np.where(rng.random(values.shape) < 0.04, values, 0.0))
+
+
 @pytest.mark.parametrize("params", [{}, {"lambda_max": 0.0}, {"dropout": 0.3}], ids=str)
 def test_thin_sparse_rows_stay_sparse_and_equal_dense_ones(monkeypatch, params):
     rng = np.random.default_rng(0)
-    X, X_target = (sp.random_array((n, 40), density=0.04, rng=rng) for n in (N_SOURCE, N_TARGET))
+    X, X_target = (thin_rows(n, rng) for n in (N_SOURCE, N_TARGET))
     y = rng.integers(3, size=N_SOURCE)
     clf = DANNClassifier(
         activation="tanh", optimizer="sgd", lr=0.5, batch_size=20, max_epochs=3, **params
@@ -183,7 +188,7 @@ def test_thin_sparse_rows_stay_sparse_and_equal_dense_ones(monkeypatch, params):
 
 def test_members_on_thin_sparse_rows():
     rng = np.random.default_rng(0)
-    X, X_target = (sp.random_array((n, 40), density=0.04, rng=rng) for n in (N_SOURCE, N_TARGET))
+    X, X_target = (thin_rows(n, rng) for n in (N_SOURCE, N_TARGET))
     y = rng.integers(2, size=N_SOURCE)
     search = DANNClassifierCV(DANNClassifier(max_epochs=2), lambdas=(0, 1), n_seeds=2)
     search.set_params(standardize=(None,), random_state=0)
