@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from skorch.callbacks import Callback, EarlyStopping
-from tqdm.auto import tqdm
 
 
 def check_callbacks(callbacks: Any) -> None:
@@ -26,6 +25,8 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
+        from tqdm.auto import tqdm  # only here: it warns in a notebook without ipywidgets
+
         self.bar_ = tqdm(total=net.n_epochs_planned_, unit="epoch", leave=True)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:

@@ -52,7 +52,7 @@ class MemberLinear(nn.Module):
     generators : sequence of torch.Generator or None, default=None
         One source of initial weights a member; None draws from torch's global generator.
 
-    Shape
+    Notes
     -----
     Input ``(n_members, n_rows, in_features)``, or ``(n_rows, in_features)`` for one member; output
     the same with ``out_features``.
@@ -112,7 +112,7 @@ class MemberDropout(nn.Module):
     source_generators, target_generators : sequence of torch.Generator
         One a member.
 
-    Shape
+    Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
     """
@@ -162,7 +162,7 @@ class MemberLayerNorm(nn.Module):
     n_members : int, default=1
         Number of copies.
 
-    Shape
+    Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
     """
@@ -207,7 +207,7 @@ class MemberBatchNorm(nn.Module):
     eps : float, default=1e-5
         Added to the variance.
 
-    Shape
+    Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
 

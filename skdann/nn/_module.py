@@ -48,7 +48,7 @@ class DANNModule(nn.Module):
     standardizer : DomainStandardizer or None, default=None
         Scales the columns before G_f.
 
-    Shape
+    Notes
     -----
     Input ``(n_rows, n_features)``; :meth:`forward` gives class logits ``(n_rows, n_classes)``.
 

@@ -32,7 +32,7 @@ class DomainStandardizer(nn.Module):
         Domains in all, and targets among them: the last ones. A row of "any target" (index
         ``n_domains``, or no `rows` at all) is scaled by the statistics of all target rows.
 
-    Shape
+    Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
     """
