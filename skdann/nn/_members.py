@@ -18,12 +18,18 @@ from torch.nn import functional as F
 class Rows(NamedTuple):
     """What a layer may need to know of the rows of a batch: source rows stand first.
 
-    Attributes
+    Parameters
     ----------
     n_source : int
         Number of source rows; those after them are target rows.
     domain : Tensor of shape (n_rows,) or (n_members, n_rows), or None
         Index of each row's domain; ``n_domains`` stands for "any target".
+
+    Examples
+    --------
+    >>> from skdann.nn import Rows
+    >>> Rows(n_source=3).domain is None
+    True
     """
 
     n_source: int
@@ -115,6 +121,15 @@ class MemberDropout(nn.Module):
     Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberDropout
+    >>> source, target = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
+    >>> dropout = MemberDropout(0.5, [source], [target])
+    >>> sorted(set(dropout(torch.ones(9, 4)).flatten().tolist()))
+    [0.0, 2.0]
     """
 
     needs_rows = True
@@ -165,6 +180,13 @@ class MemberLayerNorm(nn.Module):
     Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberLayerNorm
+    >>> MemberLayerNorm(5, n_members=4)(torch.rand(4, 7, 5)).shape
+    torch.Size([4, 7, 5])
     """
 
     def __init__(self, n_features: int, n_members: int = 1) -> None:
@@ -214,6 +236,15 @@ class MemberBatchNorm(nn.Module):
     References
     ----------
     Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", ICLR workshop 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberBatchNorm, Rows
+    >>> norm = MemberBatchNorm(2, n_domains=2, n_targets=1)
+    >>> rows = torch.tensor([[0.0, 0.0], [2.0, 2.0], [10.0, 10.0], [12.0, 12.0]])
+    >>> norm(rows, Rows(n_source=2, domain=torch.tensor([0, 0, 1, 1])))[:, 0].round().tolist()
+    [-1.0, 1.0, -1.0, 1.0]
     """
 
     needs_rows = True
@@ -298,7 +329,21 @@ class MemberBatchNorm(nn.Module):
 
 
 class RowsSequential(nn.Sequential):
-    """Layers in a row, of which those that ask for them are told the rows' domains."""
+    """Layers in a row, of which those that ask for them are told the rows' domains.
+
+    Parameters
+    ----------
+    *args : torch.nn.Module
+        The layers, as of :class:`torch.nn.Sequential`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberBatchNorm, MemberLinear, Rows, RowsSequential
+    >>> layers = RowsSequential(MemberLinear(3, 2), MemberBatchNorm(2, n_members=1))
+    >>> layers(torch.ones(4, 3), Rows(n_source=2)).shape
+    torch.Size([4, 2])
+    """
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
         """Apply the layers one after the other."""
