@@ -6,8 +6,8 @@ Compare with the same network without adaptation, over several seeds. One seed i
 """
 
 # %%
-# Two half circles, and the same two rotated by 35 degrees: the toy problem of the DANN paper. The
-# target has no labels; those we keep are for the score below.
+# Two half circles, and the same two rotated by 35 degrees: the toy problem of the DANN paper.
+# The target has no labels; those we keep are for the score below.
 
 import matplotlib.pyplot as plt
 import numpy as np
