@@ -1,6 +1,6 @@
 """Domain-adversarial adaptation for tables, as a scikit-learn estimator."""
 
-from skdann import datasets, metrics, model_selection, nn
+from skdann import datasets, inspection, metrics, model_selection, nn
 from skdann._classifier import DANNClassifier
 from skdann._cv import DANNClassifierCV
 from skdann._pipeline import make_pipeline
@@ -11,6 +11,7 @@ __all__ = [
     "DANNClassifierCV",
     "SourceOnlyWarning",
     "datasets",
+    "inspection",
     "make_pipeline",
     "metrics",
     "model_selection",

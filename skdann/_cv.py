@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from numbers import Integral, Real
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skdann._choice import Choice, Evidence, choose
+from skdann._choice import MARGIN, Choice, Evidence, choose
 from skdann._classifier import DANNClassifier
 from skdann._compat import Interval
 from skdann._path import Candidate, Fold, make_folds, train_path
@@ -386,8 +387,18 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
             It prints as a report.
         """
         check_is_fitted(self)
-        member = self.members_[int(self.weights_.argmax())]
-        return member.diagnose(X_source, X_target, y_source=y_source)
+        return self._main_member().diagnose(X_source, X_target, y_source=y_source)
+
+    def _main_member(self) -> DANNClassifier:
+        """Copy the serving member that weighs most, and tell it the names of the columns."""
+        member = copy.copy(self.members_[int(self.weights_.argmax())])
+        if hasattr(self, "feature_names_in_"):
+            member.feature_names_in_ = self.feature_names_in_
+        return member
+
+    def _margin(self) -> float:
+        """By how much a candidate's score must exceed the twin's."""
+        return MARGIN if self.scoring is None else float(self.margin)
 
 
 def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) -> Evidence:

@@ -91,7 +91,13 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
         input_auc=float(roc_auc_score(is_target, proba)),
         feature_auc=float(roc_auc_score(is_target, feature_proba)),
         reweighted_auc=float(roc_auc_score(is_target, proba, sample_weight=weight)),
-        columns=_rank_columns(X, n_source, getattr(estimator, "feature_names_in_", names)),
+        columns=_rank_columns(
+            X,
+            n_source,
+            getattr(estimator, "feature_names_in_", names),
+            N_SHOWN,
+            least_shift(n_source, len(is_target) - n_source, X.shape[1]),
+        ),
         source_shares=_by_label(labels, source_shares),
         target_shares=_by_label(labels, target_shares),
         predicted_shares=_by_label(labels, predicted_shares),
@@ -174,9 +180,15 @@ def _estimate_shares(X: Any, y: _Array, classes: _Array, seed: int) -> _Array:
     return shares
 
 
-def _rank_columns(X: Any, n_source: int, names: Any) -> tuple[ColumnShift, ...]:
-    """Columns that shift most by the KS statistic, of those beyond chance (5 %, Bonferroni)."""
-    n_target, n_columns = X.shape[0] - n_source, X.shape[1]
+def least_shift(n_source: int, n_target: int, n_columns: int) -> float:
+    """Return the KS statistic beyond chance (5 %, Bonferroni over the columns)."""
+    return float((-np.log(0.025 / n_columns) / 2 * (1 / n_source + 1 / n_target)) ** 0.5)
+
+
+def _rank_columns(
+    X: Any, n_source: int, names: Any, n_shown: int, least: float
+) -> tuple[ColumnShift, ...]:
+    """Columns that shift most by the KS statistic, of those above `least`."""
     (mean_s, var_s), (mean_t, var_t) = _moments(X[:n_source]), _moments(X[n_source:])
     scale = ((var_s + var_t) / 2) ** 0.5
     moved = mean_t - mean_s
@@ -186,8 +198,7 @@ def _rank_columns(X: Any, n_source: int, names: Any) -> tuple[ColumnShift, ...]:
     block = X[:, looked_at]
     block = block.toarray() if sp.issparse(block) else block
     ks = ks_2samp(block[:n_source], block[n_source:], method="asymp").statistic
-    by_chance = (-np.log(0.025 / n_columns) / 2 * (1 / n_source + 1 / n_target)) ** 0.5
-    best = [i for i in np.argsort(-ks, kind="stable")[:N_SHOWN] if ks[i] > by_chance]
+    best = [i for i in np.argsort(-ks, kind="stable")[:n_shown] if ks[i] >= least]
     return tuple(
         ColumnShift(
             f"x{looked_at[i]}" if names is None else str(names[looked_at[i]]),

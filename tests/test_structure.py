@@ -43,6 +43,7 @@ ORDER = [
     "_choice",
     "_cv",
     "_pipeline",
+    "inspection",
 ]
 
 
@@ -95,7 +96,9 @@ def test_skorch_is_used_by_the_engine_alone():
     assert users == {"_engine.py", "_steps.py", "_callbacks.py"}
 
 
-@pytest.mark.parametrize("name", ["skdann", "skdann.nn", "skdann.datasets", "skdann.metrics"])
+@pytest.mark.parametrize(
+    "name", ["skdann", "skdann.nn", "skdann.datasets", "skdann.inspection", "skdann.metrics"]
+)
 def test_all_is_sorted_and_documented(name):
     module = importlib.import_module(name)
     assert module.__all__ == sorted(module.__all__)

@@ -1,0 +1,46 @@
+"""What the Displays share: colours that the colour-blind can tell apart, axes, and matplotlib."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# Okabe and Ito, "Color Universal Design", 2008; without yellow, which is pale on white, and black
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+GREY = "#808080"
+
+
+def require_matplotlib(what: str) -> Any:
+    """Import pyplot, or raise with the remedy."""
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError(f"{what} needs matplotlib; pip install 'skdann[plots]'.") from error
+    return pyplot
+
+
+def colours_of(n_classes: int) -> list[Any]:
+    """One colour a class: of the palette while it lasts, else along viridis."""
+    if n_classes <= len(COLOURS):
+        return list(COLOURS[:n_classes])
+    viridis = require_matplotlib("a palette").get_cmap("viridis")
+    return [viridis(share) for share in np.linspace(0, 0.95, n_classes)]
+
+
+def axes_for(ax: Any, n_axes: int, what: str, **layout: Any) -> tuple[np.ndarray, Any]:
+    """Return the axes given, or those of a new figure, and the figure.
+
+    Raises
+    ------
+    ValueError
+        If the number of axes is not `n_axes`.
+    """
+    pyplot = require_matplotlib(what)
+    if ax is None:
+        figure, axes = pyplot.subplots(layout="constrained", squeeze=False, **layout)
+        return axes.ravel(), figure
+    axes = np.ravel(np.asarray(ax, dtype=object))
+    if len(axes) != n_axes:
+        raise ValueError(f"ax holds {len(axes)} axes, but {what} draws on {n_axes}; pass as many.")
+    return axes, axes[0].figure

@@ -1,0 +1,338 @@
+"""The domains in two dimensions, before and after the feature extractor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.utils import column_or_1d
+
+from skdann._diagnosis import _draw, _infer
+from skdann.inspection._drawing import GREY, axes_for, colours_of, require_matplotlib
+from skdann.inspection._fitted import find_network
+from skdann.metrics import _draw_seed, _match_target, _pool_domains, domain_auc
+
+MARKERS = "o^sDvP"  # the source, then the targets
+TSNE_COLUMNS = 50  # t-SNE sees as many principal components, as is usual
+
+
+class DomainEmbeddingDisplay:
+    """Rows of both domains in two dimensions: the columns before, the features after.
+
+    Adaptation did what it is for where the domains lie apart before and mingle after, each class
+    with its own kind. Mingling alone does not show that the classes match.
+
+    Parameters
+    ----------
+    before, after : ndarray of shape (n_rows, 2)
+        Coordinates of the rows by their columns, and by their features.
+    domain : ndarray of int of shape (n_rows,)
+        0 for the source, -1, -2, ... for the targets.
+    label : ndarray of int of shape (n_rows,)
+        Position in `classes`; -1 for rows drawn grey.
+    classes : ndarray of shape (n_classes,)
+        Class labels.
+    axis_names : tuple of two tuples of two str
+        Names of the coordinates, before and after.
+    auc : tuple of two float, or None, default=None
+        Domain AUC of all columns and of all features, written above the pictures: 0.5 alike,
+        1 apart.
+    target_name : str, default="target"
+        What the legend calls target rows.
+
+    Attributes
+    ----------
+    axes_ : ndarray of two matplotlib Axes
+        Before, and after.
+    figure_ : matplotlib Figure
+        The figure they stand in.
+    scatters_ : list of matplotlib PathCollection
+        One for each panel, domain and class that has rows.
+
+    See Also
+    --------
+    DomainShiftDisplay : The columns that differ most.
+    skdann.metrics.domain_auc : Whether the domains can be told apart in all dimensions.
+
+    References
+    ----------
+    Figure 3 of Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 17(59), 2016;
+    colours: Okabe and Ito, "Color Universal Design", 2008.
+
+    Examples
+    --------
+    >>> from skdann import DANNClassifier
+    >>> from skdann.datasets import make_covariate_shift
+    >>> from skdann.inspection import DomainEmbeddingDisplay
+    >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
+    >>> clf = DANNClassifier(max_epochs=5, random_state=0).fit(X_source, y_source, X_target)
+    >>> display = DomainEmbeddingDisplay.from_estimator(
+    ...     clf, X_source, y_source, X_target, max_rows=100, random_state=0
+    ... )
+    >>> display.after.shape
+    (200, 2)
+    """
+
+    def __init__(
+        self, *, before, after, domain, label, classes, axis_names, auc=None, target_name="target"
+    ):
+        self.before, self.after = before, after
+        self.domain, self.label, self.classes = domain, label, classes
+        self.axis_names = axis_names
+        self.auc = auc
+        self.target_name = target_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X_source,
+        y_source,
+        X_target,
+        *,
+        y_target="predicted",
+        method="pca",
+        max_rows=500,
+        random_state=None,
+        ax=None,
+    ):
+        """Draw the rows as a fitted estimator gets them, and as its feature extractor gives them.
+
+        Parameters
+        ----------
+        estimator : DANNClassifier, DANNClassifierCV, or Pipeline that ends in one
+            Fitted. A pipeline's transformers come first: "before" is what the classifier gets. Of
+            a DANNClassifierCV, the serving member that weighs most.
+        X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
+            Rows of the source; they count as rows of the first source domain.
+        y_source : array-like of shape (n_source,) or None
+            Their labels; None draws them grey.
+        X_target : array-like of shape (n_target, n_features), or tuple of these
+            Rows of the target, or of several, in the order of the fit.
+        y_target : "predicted", array-like of shape (n_target,), tuple of these, or None, \
+default="predicted"
+            What colours the target rows: the predicted classes, labels of yours, or nothing
+            (grey).
+        method : {"pca", "tsne"}, default="pca"
+            Principal components, before and after apart; or t-SNE, which keeps neighbours together
+            and says nothing by its distances and sizes. Nothing is scaled first.
+        max_rows : int, default=500
+            At most so many rows of each domain are drawn.
+        random_state : int, RandomState instance or None, default=None
+            Draws the rows and the folds of the domain AUC, and starts t-SNE.
+        ax : array-like of two matplotlib Axes or None, default=None
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        DomainEmbeddingDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no networks.
+        ValueError
+            If `method` is unknown, or rows, columns or labels do not fit.
+        NotFittedError
+            If the estimator is not fitted.
+        ImportError
+            If matplotlib is missing.
+        """
+        require_matplotlib(cls.__name__)
+        if method not in ("pca", "tsne"):
+            raise ValueError(f"method={method!r} must be 'pca' or 'tsne'.")
+        fitted, seed = find_network(estimator), _draw_seed(random_state)
+        X_source, targets = fitted.transform(X_source), fitted.transform(_as_tuple(X_target))
+        is_predicted = isinstance(y_target, str) and y_target == "predicted"
+        given: Any = (
+            [None] * len(targets) if is_predicted or y_target is None else _as_tuple(y_target)
+        )
+        if len(given) != len(targets):
+            raise ValueError(
+                f"y_target has labels of {len(given)} targets but X_target has {len(targets)}; "
+                "pass a tuple of as many arrays."
+            )
+        X_source, y = _draw(X_source, y_source, max_rows, seed)
+        drawn = [
+            _draw(_match_target(X_source, rows), own, max_rows, seed)
+            for rows, own in zip(targets, given, strict=True)
+        ]
+        targets, given = tuple(rows for rows, _ in drawn), [own for _, own in drawn]
+        X, is_target, _ = _pool_domains(X_source, targets)
+        features, predicted = _infer(fitted.last, X_source, targets)
+        features = np.asarray(features)
+        n_source, classes = int((is_target == 0).sum()), fitted.last.classes_
+        if is_predicted:
+            given = [predicted[n_source:]]
+        n_rows = [n_source, *(rows.shape[0] for rows in targets)]
+        before, names_before = _embed(X, method, seed)
+        after, names_after = _embed(features, method, seed)
+        return cls(
+            before=before,
+            after=after,
+            domain=np.repeat(-np.arange(len(n_rows)), n_rows),
+            label=_label_index([y, *given], classes, n_rows, is_predicted),
+            classes=classes,
+            axis_names=(names_before, names_after),
+            auc=_aucs(X, features, n_source, seed),
+            target_name=_target_name(is_predicted, y_target),
+        ).plot(ax)
+
+    def plot(self, ax=None, *, scatter_kwargs=None):
+        """Draw both pictures side by side: domain by marker, class by colour.
+
+        Parameters
+        ----------
+        ax : array-like of two matplotlib Axes or None, default=None
+            None makes a figure.
+        scatter_kwargs : dict or None, default=None
+            Passed to every ``Axes.scatter``.
+
+        Returns
+        -------
+        DomainEmbeddingDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If the number of axes is wrong.
+        ImportError
+            If matplotlib is missing.
+        """
+        self.axes_, self.figure_ = axes_for(
+            ax, 2, type(self).__name__, ncols=2, figsize=(10.0, 4.4)
+        )
+        self.scatters_ = []
+        both: Any = zip(
+            self.axes_,
+            (self.before, self.after),
+            ("before: columns", "after: features"),
+            self.axis_names,
+            self.auc or (None, None),
+            strict=True,
+        )
+        for panel, points, title, names, auc in both:
+            self._scatter(panel, points, scatter_kwargs or {})
+            panel.set_title(title if auc is None else f"{title} (domain AUC {auc:.2f})")
+            panel.set(xlabel=names[0], ylabel=names[1], xticks=[], yticks=[])
+        place: dict[str, Any] = {"loc": "best", "framealpha": 0.8}
+        if ax is None:
+            place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
+        self.axes_[-1].legend(handles=self._legend(), **place)
+        return self
+
+    def _scatter(self, panel: Any, points: np.ndarray, options: dict[str, Any]) -> None:
+        """Draw each domain and class: the source hollow, the targets filled."""
+        colours = [*colours_of(len(self.classes)), GREY]  # -1 takes the last
+        for domain in np.unique(self.domain)[::-1]:
+            for label in np.unique(self.label):
+                rows = (self.domain == domain) & (self.label == label)
+                if rows.any():
+                    style = {
+                        "s": 22,
+                        "linewidths": 0.8,
+                        "alpha": 0.75,
+                        "marker": _marker(domain),
+                        "edgecolors": colours[label],
+                        "facecolors": "none" if domain == 0 else colours[label],
+                    }
+                    self.scatters_.append(panel.scatter(*points[rows].T, **{**style, **options}))
+
+    def _legend(self) -> list[Any]:
+        """Colours first, then markers."""
+        from matplotlib.lines import Line2D
+
+        colours = colours_of(len(self.classes))
+        entries = [
+            Line2D([], [], ls="", marker="s", color=colours[label], label=str(self.classes[label]))
+            for label in np.unique(self.label[self.label >= 0])
+        ]
+        domains = np.unique(self.domain)[::-1]
+        for domain in domains:
+            number = f" {-domain}" if len(domains) > 2 else ""
+            name = self.target_name.replace("target", "target" + number) if domain else "source"
+            style: dict[str, Any] = {"color": GREY, "markerfacecolor": GREY if domain else "none"}
+            entries.append(Line2D([], [], ls="", marker=_marker(domain), label=name, **style))
+        return entries
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _marker(domain: int) -> str:
+    return MARKERS[-domain] if -domain < len(MARKERS) else MARKERS[-1]
+
+
+def _target_name(is_predicted: bool, y_target: Any) -> str:
+    if y_target is None:
+        return "target"
+    return "target, by predicted class" if is_predicted else "target, by given class"
+
+
+def _label_index(
+    labels: list[Any], classes: np.ndarray, n_rows: list[int], is_predicted: bool
+) -> np.ndarray:
+    """Positions of the labels among the classes; -1 where there are none."""
+    if is_predicted:  # one array for all targets
+        n_rows = [n_rows[0], sum(n_rows[1:])]
+    parts = []
+    for own, size in zip(labels, n_rows, strict=True):
+        if own is None:
+            parts.append(np.full(size, -1))
+            continue
+        own = column_or_1d(own)
+        unknown = np.setdiff1d(own, classes)
+        if len(unknown):
+            raise ValueError(
+                f"The labels {unknown.tolist()} are not among the classes of the fit, "
+                f"{classes.tolist()}; leave those rows out, or pass None to draw them grey."
+            )
+        parts.append(np.searchsorted(classes, own))
+    return np.concatenate(parts)
+
+
+def _embed(X: Any, method: str, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
+    """Two coordinates of each row, and their names."""
+    n_components = 2 if method == "pca" else TSNE_COLUMNS
+    if method == "pca" or X.shape[1] > n_components or sp.issparse(X):
+        X, shares = _principal_components(X, n_components, seed)
+    if method == "tsne":
+        perplexity = min(30.0, (X.shape[0] - 1) / 3)
+        tsne = TSNE(perplexity=perplexity, init="random", random_state=seed)
+        return tsne.fit_transform(X).astype(np.float64), ("t-SNE 1", "t-SNE 2")
+    if X.shape[1] == 1:
+        X, shares = np.hstack([X, np.zeros_like(X)]), np.append(shares, 0.0)
+    return X, (f"PC 1 ({shares[0]:.0%} of variance)", f"PC 2 ({shares[1]:.0%})")
+
+
+def _principal_components(X: Any, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates on the first principal components, and their shares of the variance."""
+    n_components = min(n_components, *X.shape)
+    if sp.issparse(X):
+        n_components = min(n_components, min(X.shape) - 1)
+        solver = "arpack"
+    else:
+        solver = "full"
+    X = X.astype(np.float64)
+    pca = PCA(n_components, svd_solver=solver, random_state=seed)
+    with np.errstate(invalid="ignore"):  # constant rows have no variance to share
+        points = pca.fit_transform(X)
+    return points, np.nan_to_num(pca.explained_variance_ratio_)
+
+
+def _aucs(X: Any, features: np.ndarray, n_source: int, seed: int) -> tuple[float, float] | None:
+    """Domain AUC of columns and features, unless there are too few rows to hold any out."""
+    cv = min(5, n_source, X.shape[0] - n_source)
+    if cv < 2:
+        return None
+    both = (
+        domain_auc(rows[:n_source], rows[n_source:], cv=cv, random_state=seed)
+        for rows in (X, features)
+    )
+    return (next(both), next(both))

@@ -1,0 +1,161 @@
+"""The candidates of a fitted `DANNClassifierCV`, and which of them serves."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+import numpy as np
+
+from skdann.inspection._drawing import COLOURS, GREY, axes_for, require_matplotlib
+from skdann.inspection._fitted import find_fitted
+
+
+class LambdaPathDisplay:
+    """Score of each candidate of a fitted DANNClassifierCV: which serves, and by what margin.
+
+    The source-only twin is a hollow square, the candidate that serves a ring. Only scores above the
+    grey band exceed the twin's by more than the margin.
+
+    Parameters
+    ----------
+    lambda_max : ndarray of shape (n_candidates,)
+        The coefficient each candidate's lambda ended at.
+    standardize : ndarray of object of shape (n_candidates,)
+        Its scaling.
+    score : ndarray of shape (n_candidates,)
+        Its score, higher being better; not finite where it failed, which is not drawn.
+    weight : ndarray of shape (n_candidates,)
+        Its part in the predictions.
+    margin : float
+        By how much a score must exceed that of the twin, which is the first candidate.
+    reason : str, default=""
+        Why that one serves; the title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where the scores stand.
+    figure_ : matplotlib Figure
+        The figure it stands in.
+    lines_ : list of matplotlib Line2D
+        One a scaling.
+    twin_, chosen_ : matplotlib PathCollection
+        Their marks.
+
+    See Also
+    --------
+    DANNClassifierCV : How candidates are scored; `scores_` has more figures.
+
+    Examples
+    --------
+    >>> from skdann import DANNClassifier, DANNClassifierCV
+    >>> from skdann.datasets import make_covariate_shift
+    >>> from skdann.inspection import LambdaPathDisplay
+    >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
+    >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=5), n_seeds=2, random_state=0)
+    >>> display = LambdaPathDisplay.from_estimator(clf.fit(X_source, y_source, X_target))
+    >>> display.lambda_max
+    array([0. , 0.1, 0.3, 1. , 0. , 0.1, 0.3, 1. ])
+    """
+
+    def __init__(self, *, lambda_max, standardize, score, weight, margin, reason=""):
+        self.lambda_max = lambda_max
+        self.standardize = standardize
+        self.score = score
+        self.weight = weight
+        self.margin = margin
+        self.reason = reason
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Draw the candidates of a fitted DANNClassifierCV.
+
+        Parameters
+        ----------
+        estimator : DANNClassifierCV, or Pipeline that ends in one
+            Fitted.
+        ax : matplotlib Axes or None, default=None
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        LambdaPathDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no candidates.
+        NotFittedError
+            If it is not fitted.
+        ImportError
+            If matplotlib is missing.
+        """
+        require_matplotlib(cls.__name__)
+        clf = find_fitted(estimator).last
+        if not hasattr(clf, "scores_"):
+            raise TypeError(
+                f"{type(clf).__name__} has no candidates; pass a fitted DANNClassifierCV, or a "
+                "Pipeline that ends in one."
+            )
+        columns = {
+            name: np.array([row[name] for row in clf.scores_], dtype=kind)
+            for name, kind in (
+                ("lambda_max", float),
+                ("standardize", object),
+                ("score", float),
+                ("weight", float),
+            )
+        }
+        return cls(**columns, margin=clf._margin(), reason=clf.reason_).plot(ax)
+
+    def plot(self, ax=None, *, line_kwargs=None):
+        """Draw the scores over lambda, one line a scaling.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a figure.
+        line_kwargs : dict or None, default=None
+            Passed to every ``Axes.plot``.
+
+        Returns
+        -------
+        LambdaPathDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        """
+        (self.ax_,), self.figure_ = axes_for(ax, 1, type(self).__name__, figsize=(6.4, 4.2))
+        lambdas, at = np.unique(self.lambda_max, return_inverse=True)  # evenly spaced: 0 is one
+        score = np.where(np.isfinite(self.score), self.score, np.nan)
+        self.lines_ = []
+        scalings = list(dict.fromkeys(self.standardize))
+        for scaling, colour, marker in zip(scalings, COLOURS, "os^", strict=False):
+            rows = np.flatnonzero(np.array([own == scaling for own in self.standardize]))
+            style = {"color": colour, "marker": marker, "label": f"standardize={scaling!r}"}
+            self.lines_ += self.ax_.plot(at[rows], score[rows], **{**style, **(line_kwargs or {})})
+        self._mark(at, score)
+        self.ax_.set_xticks(np.arange(len(lambdas)), [f"{value:g}" for value in lambdas])
+        self.ax_.set(xlabel="lambda_max", ylabel="score (higher is better)")
+        self.ax_.set_xlim(-0.4, len(lambdas) - 0.6)
+        self.ax_.set_title(fill(self.reason, 74), fontsize="small", loc="left")
+        self.ax_.legend(fontsize="small", framealpha=0.8, markerscale=0.7, labelspacing=0.7)
+        return self
+
+    def _mark(self, at, score):
+        """Draw the twin, the margin above it, and what serves."""
+        if self.margin > 0:
+            self.ax_.axhspan(
+                score[0], score[0] + self.margin, color=GREY, alpha=0.2, lw=0, label="margin"
+            )
+        self.twin_, self.chosen_ = (
+            self.ax_.scatter(at[rows], score[rows], facecolors="none", zorder=3, **style)
+            for rows, style in (
+                ([0], {"s": 130, "marker": "s", "edgecolors": GREY, "label": "source-only twin"}),
+                (self.weight > 0, {"s": 260, "lw": 2, "edgecolors": COLOURS[2], "label": "serves"}),
+            )
+        )

@@ -1,0 +1,199 @@
+"""A table of the three networks: layers, shapes, numbers of parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from skdann.inspection._fitted import find_network
+
+NETWORKS = {
+    "feature_extractor": "Feature extractor G_f",
+    "label_predictor": "Label predictor G_y",
+    "domain_classifier": "Domain classifier G_d",
+}
+
+
+_Row = tuple[str, str, str]
+
+
+class Layer(NamedTuple):
+    """One layer of a network.
+
+    Attributes
+    ----------
+    network : str
+        "feature_extractor", "label_predictor" or "domain_classifier".
+    layer : str
+        As torch prints it.
+    output : tuple of int
+        Shape of its output for one row; empty if it was not called.
+    n_parameters : int
+        Trained numbers in it.
+    """
+
+    network: str
+    layer: str
+    output: tuple[int, ...]
+    n_parameters: int
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkSummary:
+    """Layers of the three networks; it prints as a table, in notebooks too.
+
+    Attributes
+    ----------
+    n_features_in : int
+        Columns of the input.
+    layers : tuple of Layer
+        In the order of the networks; ``pandas.DataFrame(summary.layers)`` is a table.
+    """
+
+    n_features_in: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers in all."""
+        return sum(layer.n_parameters for layer in self.layers)
+
+    def _tables(self) -> list[tuple[_Row, list[_Row]]]:
+        """Heading and rows of each network."""
+        tables: list[tuple[_Row, list[_Row]]] = []
+        for name, title in NETWORKS.items():
+            own = [layer for layer in self.layers if layer.network == name]
+            if own:
+                total = sum(layer.n_parameters for layer in own)
+                rows = [(x.layer, _shape(x.output), f"{x.n_parameters:,}") for x in own]
+                tables.append(((title, "output", f"{total:,}"), rows))
+        return tables
+
+    def _title(self) -> str:
+        return f"{self.n_features_in:,} columns, {self.n_parameters:,} parameters"
+
+    def __repr__(self) -> str:
+        tables = self._tables()
+        cells = [row for head, rows in tables for row in (head, *rows)]
+        first, second, third = (max(len(row[i]) for row in cells) + 2 for i in range(3))
+        third = max(third, len("parameters") + 2)
+        lines = [self._title()]
+        for head, rows in tables:
+            lines += ["", f"{head[0]:{first + 2}}{head[1]:>{second}}{'parameters':>{third}}"]
+            lines += [f"  {a:{first}}{b:>{second}}{c:>{third}}" for a, b, c in rows]
+            lines.append(f"  {'total':{first}}{'':>{second}}{head[2]:>{third}}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p><strong>{escape(self._title())}</strong></p>"]
+        for head, rows in self._tables():
+            parts += ["<table>", "<thead>", _html_row(head[0], "output", "parameters", "th")]
+            parts += ["</thead>", "<tbody>", *(_html_row(*row, "td") for row in rows)]
+            parts += [_html_row("total", "", head[2], "td"), "</tbody>", "</table>"]
+        return "\n".join(["<div>", *parts, "</div>"])
+
+
+def summarize_networks(estimator: Any) -> NetworkSummary:
+    """Summarize the three networks of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : DANNClassifier, DANNClassifierCV, or Pipeline that ends in one
+        Fitted. Of a DANNClassifierCV, the serving member that weighs most.
+
+    Returns
+    -------
+    NetworkSummary
+        It prints as a table.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no networks.
+    NotFittedError
+        If it is not fitted.
+
+    Examples
+    --------
+    >>> from skdann import DANNClassifier
+    >>> from skdann.datasets import make_covariate_shift
+    >>> from skdann.inspection import summarize_networks
+    >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
+    >>> clf = DANNClassifier(feature_extractor=(16,), domain_classifier=(8,), dropout=0.0)
+    >>> summarize_networks(clf.set_params(max_epochs=2).fit(X_source, y_source, X_target))
+    2 columns, 227 parameters
+    <BLANKLINE>
+    Feature extractor G_f                        output  parameters
+      Linear(in_features=2, out_features=16)         16          48
+      ReLU()                                         16           0
+      total                                                      48
+    <BLANKLINE>
+    Label predictor G_y                          output  parameters
+      Linear(in_features=16, out_features=2)          2          34
+      total                                                      34
+    <BLANKLINE>
+    Domain classifier G_d                        output  parameters
+      Linear(in_features=16, out_features=8)          8         136
+      ReLU()                                          8           0
+      Linear(in_features=8, out_features=1)           1           9
+      total                                                     145
+    """
+    clf = find_network(estimator).last
+    shapes = _output_shapes(clf)
+    layers = [
+        Layer(name, _title(layer), shapes.get(id(layer), ()), _n_own_parameters(layer))
+        for name in NETWORKS
+        if getattr(clf.module_, name) is not None
+        for layer in _layers(getattr(clf.module_, name))
+    ]
+    return NetworkSummary(int(clf.n_features_in_), tuple(layers))
+
+
+def _layers(network: nn.Module) -> list[nn.Module]:
+    """Modules that hold no others, and those that have parameters of their own beside them."""
+    return [
+        layer
+        for layer in network.modules()
+        if not list(layer.children()) or list(layer.parameters(recurse=False))
+    ]
+
+
+def _title(layer: nn.Module) -> str:
+    """Give a layer's name and settings; the name alone where it holds others."""
+    return type(layer).__name__ if list(layer.children()) else " ".join(repr(layer).split())
+
+
+def _n_own_parameters(layer: nn.Module) -> int:
+    return sum(p.numel() for p in layer.parameters(recurse=False) if p.requires_grad)
+
+
+def _output_shapes(clf: Any) -> dict[int, tuple[int, ...]]:
+    """Shape of what each layer gives for one row, seen on a trial block of zeros."""
+    shapes: dict[int, tuple[int, ...]] = {}
+
+    def note(layer: nn.Module, _: Any, output: Any) -> None:
+        shapes.setdefault(id(layer), tuple(getattr(output, "shape", ()))[1:])
+
+    hooks = [layer.register_forward_hook(note) for layer in clf.module_.modules()]
+    rows = np.zeros((1, clf.n_features_in_), dtype=np.float32)
+    try:
+        for what in ("labels", *(["domains"] if clf.module_.domain_classifier is not None else [])):
+            list(clf.net_.infer_blocks(rows, None, what))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return shapes
+
+
+def _shape(output: tuple[int, ...]) -> str:
+    return " × ".join(map(str, output))
+
+
+def _html_row(first: str, second: str, third: str, tag: str) -> str:
+    right = ' style="text-align: right"'
+    cells = (f"<{tag}{right}>{escape(cell)}</{tag}>" for cell in (second, third))
+    return f'<tr><{tag} style="text-align: left">{escape(first)}</{tag}>{"".join(cells)}</tr>'
