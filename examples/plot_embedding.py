@@ -39,8 +39,8 @@ pipe.fit(X_source, y_source, X_target=X_target)
 TrainingCurveDisplay.from_estimator(pipe)
 
 # %%
-# Before (the columns) and after (the features). The target's colours are its true classes, which the
-# training did not see; leave ``y_target`` out and they are the predicted ones.
+# Before (the columns) and after (the features). The target's colours are its true classes, which
+# the training did not see; leave ``y_target`` out and they are the predicted ones.
 
 DomainEmbeddingDisplay.from_estimator(
     pipe, X_source, y_source, X_target, y_target=y_target, random_state=0
