@@ -55,7 +55,7 @@ numpydoc_show_class_members = False  # the template of classes lists them
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
-nb_execution_mode = "cache"  # each notebook anew from a clean kernel, unless it is unchanged
+nb_execution_mode = "force"  # from a clean kernel
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove-warn"  # a warning in a notebook is a warning of the build
