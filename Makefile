@@ -49,4 +49,4 @@ format: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist docs/_build docs/api docs/auto_examples docs/notebooks
+	rm -rf .venv build dist docs/_build docs/_made docs/api docs/auto_examples docs/notebooks

@@ -16,6 +16,7 @@ import random
 import sys
 import warnings
 from collections.abc import Callable
+from datetime import date
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -216,7 +217,10 @@ class Adapt(Ours):
         """A classifier of two classes; the default ends in one unit, for regression."""
         import keras
 
-        return keras.Sequential([keras.layers.Dense(2, activation="softmax")])
+        start = keras.initializers.GlorotUniform(seed=0)
+        return keras.Sequential(
+            [keras.layers.Dense(2, activation="softmax", kernel_initializer=start)]
+        )
 
     def fit(self, X: Any, y: Any, X_target: Any, seed: int | None = None, **params: Any) -> Any:
         """Target rows belong to the constructor; labels are one-hot."""
@@ -449,7 +453,7 @@ def main() -> None:
         module = system.package.replace("-", "_")
         needs = {"adapt": "tensorflow", "skada": "skorch"}.get(system.package, module)
         if find_spec(module) and find_spec(needs) and (not wanted or system.package in wanted):
-            found = {"version": version(system.package), "python": sys.version.split()[0]}
+            found = {"version": version(system.package), "date": str(date.today())}
             kept[system.title] = {**found, "answers": ask(system())}
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from sphinx_gallery.sorting import ExplicitOrder
 import skdann
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import results  # noqa: E402
+
 NOTEBOOKS = HERE.parent / "examples" / "notebooks"
 
 # -- project ----------------------------------------------------------------------------------
@@ -35,7 +40,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "auto_examples/*.ipynb", "jupyter_execute"]
+exclude_patterns = ["_build", "_made", "auto_examples/*.ipynb", "jupyter_execute"]
 default_role = "code"
 
 # -- references -------------------------------------------------------------------------------
@@ -131,17 +136,18 @@ def _visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def _copy_notebooks(app: Sphinx) -> None:
-    """Copy the notebooks to where Sphinx looks; unchanged files keep their time."""
+def _make_pages(app: Sphinx) -> None:
+    """Write the tables of results; copy the notebooks to where Sphinx looks."""
+    results.write_pages()
     (HERE / "notebooks").mkdir(exist_ok=True)
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copy2(path, HERE / "notebooks" / path.name)
 
 
 def setup(app: Sphinx) -> None:
-    """Render equations as MathML, which browsers draw themselves; add the notebooks."""
+    """Render equations as MathML, which browsers draw themselves; make pages."""
     app.add_html_math_renderer("mathml", (_visit_inline, None), (_visit_block, None))
-    app.connect("builder-inited", _copy_notebooks, priority=1)
+    app.connect("builder-inited", _make_pages, priority=1)
 
 
 html_math_renderer = "mathml"
