@@ -1,8 +1,17 @@
-"""skorch callbacks of our own: the progress bar, and early stopping that knows of lambda."""
+"""skorch callbacks of our own: the progress bar, scikit-learn's callbacks, and early stopping.
+
+The first two follow one fit, which may train several networks, and are not kept by any.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import functools
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
 
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -21,25 +30,176 @@ def check_callbacks(callbacks: Any) -> None:
 
 
 class ProgressBar(Callback):
-    """One bar over the epochs, in a terminal or a notebook."""
+    """One bar over the epochs of all networks of a fit, in a terminal or a notebook."""
+
+    FORMAT = "epoch {n_fmt}/{total_fmt} |{bar}| {desc}"
+    TIMES = " [{elapsed}<{remaining}]"
+    LOSSES: ClassVar = {"label_loss": "label", "valid_loss": "held out", "domain_loss": "domain"}
+
+    def __init__(self, n_epochs: int, n_networks: int) -> None:
+        with warnings.catch_warnings():  # a notebook without ipywidgets gets the bar of a terminal
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            from tqdm.auto import tqdm
+        self.n_epochs = n_epochs
+        is_wide = shutil.get_terminal_size(fallback=(120, 24)).columns >= 100
+        times = self.TIMES if is_wide else ""
+        self.bar = tqdm(total=n_epochs * n_networks, bar_format=self.FORMAT + times)
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Open the bar."""
-        from tqdm.auto import tqdm  # only here: it warns in a notebook without ipywidgets
-
-        self.bar_ = tqdm(total=net.n_epochs_planned_, unit="epoch", leave=True)
+        """Count the epochs of this network alone."""
+        self.n_left = self.n_epochs
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar and show the epoch's figures."""
-        shown = ("label_loss", "valid_loss", "domain_accuracy", "lambda")
         last = net.history[-1]
-        self.bar_.set_postfix({name: f"{last[name]:.3f}" for name in shown if name in last})
-        self.bar_.update()
+        shown = [f"{own} {last[name]:.2f}" for name, own in self.LOSSES.items() if name in last]
+        text = f"loss: {', '.join(shown)}"  # short: a terminal may have 80 columns
+        if "domain_accuracy" in last:
+            text += f" (accuracy {last['domain_accuracy']:.2f}); lambda {last['lambda']:.2f}"
+        self.bar.set_description_str(text, refresh=False)
+        self.bar.update()
+        self.n_left -= 1
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Close the bar."""
-        self.bar_.close()
-        del self.bar_
+        """Expect no more epochs of a network that stopped early."""
+        self.bar.total -= self.n_left
+        self.bar.refresh()
+
+
+class FitTasks(Callback):
+    """Tells scikit-learn's callbacks (from version 1.9) when a fit and its epochs begin and end.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With callbacks, as ``set_callbacks`` or a meta-estimator sets them.
+    n_epochs, n_networks : int
+        Epochs planned for each network, and networks.
+    rows : dict
+        "X", "y" and "metadata" of the fit.
+    snapshot : callable or None
+        Gives, for a net, the attributes of the estimator fitted so far.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        n_epochs: int,
+        n_networks: int,
+        rows: dict[str, Any],
+        snapshot: Callable[[Any], dict[str, Any]] | None,
+    ) -> None:
+        self.estimator, self.rows, self.snapshot = estimator, rows, snapshot
+        self.n_epochs, self.n_networks = n_epochs, n_networks
+        n_subtasks = n_epochs if n_networks == 1 else n_networks
+        self.fit = self._begin(estimator._init_callback_context(max_subtasks=n_subtasks))
+
+    def _begin(self, task: Any) -> Any:
+        task.call_on_fit_task_begin(estimator=self.estimator, **self.rows)
+        return task
+
+    def _end(self, task: Any, attributes: Any = None) -> bool:
+        return task.call_on_fit_task_end(
+            estimator=self.estimator, reconstruction_attributes=attributes, **self.rows
+        )
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Begin a network, where there are several."""
+        self.network = self.fit
+        if self.n_networks > 1:
+            network = self.fit.subcontext(task_name="network", max_subtasks=self.n_epochs)
+            self.network = self._begin(network)
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Begin an epoch."""
+        self.epoch = self._begin(self.network.subcontext(task_name="epoch"))
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """End an epoch, and stop training where a callback asks for it."""
+        attributes = self.snapshot and functools.partial(self.snapshot, net)
+        if self._end(self.epoch, attributes):
+            raise KeyboardInterrupt  # how skorch's own callbacks stop training
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """End the network, where there are several."""
+        if self.n_networks > 1:
+            self._end(self.network)
+
+    def end(self) -> None:
+        """End the fit; the estimator is fitted."""
+        self._end(self.fit, {})
+
+
+def as_fit_rows(X: Any, y: Any, sample_weight: Any, sample_domain: Any) -> dict[str, Any]:
+    """Rows of a fit as scikit-learn's callbacks get them: none if some have no label."""
+    if sample_domain is not None:
+        X = y = sample_weight = None
+    return {
+        "X": X,
+        "y": y,
+        "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+    }
+
+
+@contextlib.contextmanager
+def watch_fit(
+    estimator: Any,
+    n_epochs: int,
+    *,
+    n_networks: int = 1,
+    verbose: int = 0,
+    rows: dict[str, Any] | None = None,
+    snapshot: Callable[[Any], dict[str, Any]] | None = None,
+) -> Iterator[list[Callback]]:
+    """Follow a fit; what it yields listens to each of its networks in turn, by `listening`."""
+    bar = ProgressBar(n_epochs, n_networks) if verbose == 1 else None
+    tasks = None
+    try:
+        if rows is not None and hasattr(estimator, "_skl_callbacks"):
+            tasks = FitTasks(estimator, n_epochs, n_networks, rows, snapshot)
+        yield [listener for listener in (tasks, bar) if listener is not None]
+        if tasks is not None:
+            tasks.end()
+    finally:
+        if bar is not None:
+            bar.bar.close()
+
+
+@contextlib.contextmanager
+def listening(net: Any, listeners: Sequence[Callback]) -> Iterator[None]:
+    """Let callbacks listen to a training of the net, which keeps none of them."""
+    own = net.callbacks_
+    net.callbacks_ = [*((type(listener).__name__, listener) for listener in listeners), *own]
+    try:
+        yield
+    finally:
+        net.callbacks_ = own
+
+
+@contextlib.contextmanager
+def watch_steps(
+    pipeline: Any, X: Any, y: Any
+) -> Iterator[Callable[..., AbstractContextManager[None]]]:
+    """Follow the fit of head and last step of a pipeline; each by calling what it yields."""
+    if not hasattr(pipeline, "_init_callback_context"):  # scikit-learn before 1.9
+        yield lambda *step: contextlib.nullcontext()
+        return
+    fit = pipeline._init_callback_context(max_subtasks=2)
+    fit.call_on_fit_task_begin(estimator=pipeline, X=X, y=y)
+    yield functools.partial(_watch_step, pipeline, fit)
+    fit.call_on_fit_task_end(estimator=pipeline, X=X, y=y)
+
+
+@contextlib.contextmanager
+def _watch_step(
+    pipeline: Any, fit: Any, name: str, estimator: Any, X: Any, y: Any
+) -> Iterator[None]:
+    """Hand the pipeline's callbacks to one of its estimators for the time of its fit."""
+    step = fit.subcontext(task_name=name)
+    with step.propagate_callback_context(estimator):
+        step.call_on_fit_task_begin(estimator=pipeline, X=X, y=y)
+        yield
+        step.call_on_fit_task_end(estimator=pipeline, X=X, y=y)
 
 
 class AdaptedEarlyStopping(EarlyStopping):

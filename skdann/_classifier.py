@@ -20,8 +20,14 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skdann._callbacks import AdaptedEarlyStopping, check_callbacks
-from skdann._compat import Interval, StrOptions
+from skdann._callbacks import (
+    AdaptedEarlyStopping,
+    as_fit_rows,
+    check_callbacks,
+    listening,
+    watch_fit,
+)
+from skdann._compat import CallbackSupportMixin, Interval, StrOptions, with_callbacks
 from skdann._diagnosis import diagnose
 from skdann._engine import DANNNet, FitData
 from skdann._labels import class_weights
@@ -34,11 +40,17 @@ from skdann._seeds import spawn_generators
 from skdann._validation import DomainData, check_domain_vector, check_domains
 from skdann.nn._module import ACTIVATIONS, build_dann_module, is_sizes
 
+# what skorch's own callbacks need of a row of the net's history, and nobody else
+NOT_IN_HISTORY = {"batches", "train_batch_count", "train_loss_best", "valid_loss_best"}
 NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
 
 
 class DANNClassifier(
-    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     r"""Domain-adversarial neural network for unsupervised domain adaptation.
 
@@ -124,7 +136,8 @@ class DANNClassifier(
         From which all randomness comes; equal integers give equal bits. None takes fresh entropy,
         and no global random state is ever read or changed.
     verbose : int, default=0
-        1 shows a progress bar, 2 a line an epoch.
+        1 shows one progress bar, with the losses, the domain accuracy and lambda; 2 prints a line
+        an epoch.
 
     Attributes
     ----------
@@ -161,6 +174,9 @@ class DANNClassifier(
     Cross-validation of scikit-learn cuts every array-like fit parameter that has as many rows as
     ``X``. Pass ``X_target=(X_target,)``, a tuple, wherever a search or ``cross_validate`` passes it
     on: a tuple is never cut.
+
+    With scikit-learn 1.9 or newer, its callbacks follow a fit epoch by epoch, as in
+    ``clf.set_callbacks(sklearn.callback.ProgressBar())``, also from a pipeline or a search.
 
     The prediction of a row does not depend on the rows beside it, but for the last bits where a
     layer's width is odd.
@@ -345,7 +361,8 @@ class DANNClassifier(
         else:
             net = self._new_net(data, (seed,), self.early_stopping)
             net.measure_columns(fit_data)
-        return self._train(net, fit_data, self.max_epochs)
+        rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
+        return self._train_watched(net, fit_data, self.max_epochs, rows)
 
     def partial_fit(
         self,
@@ -415,7 +432,7 @@ class DANNClassifier(
             net.measure_columns(fit_data)
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
-        return self._train(net, fit_data, 1)
+        return self._train_watched(net, fit_data, 1)
 
     def _check_params(self) -> None:
         """Check the hyper-parameters, before any data is looked at."""
@@ -551,11 +568,27 @@ class DANNClassifier(
         )
         return np.sort(train), np.sort(valid)
 
-    def _train(self, net: DANNNet, fit_data: FitData, n_epochs: int):
+    @with_callbacks
+    def _train_watched(
+        self, net: DANNNet, fit_data: FitData, n_epochs: int, rows: dict[str, Any] | None = None
+    ):
+        """Train under the eyes of the progress bar and, with `rows`, scikit-learn's callbacks."""
+        snapshot = functools.partial(self._fitted_so_far, fit_data.data)
+        with watch_fit(
+            self, n_epochs, verbose=self.verbose, rows=rows, snapshot=snapshot
+        ) as listeners:
+            return self._train(net, fit_data, n_epochs, listeners)
+
+    def _train(self, net: DANNNet, fit_data: FitData, n_epochs: int, listeners: Sequence[Any] = ()):
         """Train the net, and take over its results once all went well."""
-        net.n_epochs_planned_ = n_epochs
-        net.partial_fit(fit_data, None, epochs=n_epochs)
+        with listening(net, listeners):
+            net.partial_fit(fit_data, None, epochs=n_epochs)
         return self._take_over(net, fit_data.data)
+
+    def _fitted_so_far(self, data: DomainData, net: DANNNet) -> dict[str, Any]:
+        """Return the attributes of this estimator as if training had ended now."""
+        own = copy.deepcopy(net, {id(net.callbacks_): [], id(net.callbacks): net.callbacks})
+        return vars(copy.copy(self)._take_over(own, data))
 
     def _take_over(self, net: DANNNet, data: DomainData):
         """Become fitted with a trained net, if its outcome is sound."""
@@ -568,7 +601,8 @@ class DANNClassifier(
         self.classes_, self.domains_ = data.classes, data.domains
         self.net_, self.module_ = net, net.module_
         self.history_ = [
-            {name: value for name, value in row.items() if name != "batches"} for row in net.history
+            {name: value for name, value in row.items() if name not in NOT_IN_HISTORY}
+            for row in net.history
         ]
         self.n_epochs_ = len(self.history_)
         self._n_features_out = self._count_features_out()

@@ -4,7 +4,32 @@ One place to look when scikit-learn, skorch or torch move something. The rest of
 public names, or these.
 """
 
+import contextlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
-__all__ = ["Interval", "StrOptions", "check_sample_weight"]
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+class CallbackSupportMixin:
+    """Gives nothing where scikit-learn is older than 1.9 and has no callbacks."""
+
+
+def with_callbacks(method: _Method) -> _Method:
+    """Leave the method as it is, likewise."""
+    return method
+
+
+with contextlib.suppress(ImportError):
+    from sklearn.callback import CallbackSupportMixin, with_callbacks  # type: ignore[no-redef]
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Interval",
+    "StrOptions",
+    "check_sample_weight",
+    "with_callbacks",
+]

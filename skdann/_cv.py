@@ -13,17 +13,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skdann._callbacks import as_fit_rows, watch_fit
 from skdann._choice import MARGIN, Choice, Evidence, choose
 from skdann._classifier import DANNClassifier
-from skdann._compat import Interval
-from skdann._path import Candidate, Fold, make_folds, train_path
+from skdann._compat import CallbackSupportMixin, Interval, with_callbacks
+from skdann._path import Candidate, Fold, count_networks, make_folds, train_path
 from skdann._report import Diagnosis
 from skdann._validation import DomainData, check_domains
 
 N_FOLDS = 5
 
 
-class DANNClassifierCV(ClassifierMixin, BaseEstimator):
+class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     r"""Domain-adversarial classifier that chooses how much to adapt, without target labels.
 
     What LassoCV is to Lasso: a path of lambdas is trained, with each scaling and several seeds, as
@@ -52,7 +53,7 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         From which the seeds and the folds are drawn.
     verbose : int, default=0
-        1 shows a progress bar for each network trained.
+        1 shows one progress bar over the epochs of all networks, 2 prints a line an epoch.
 
     Attributes
     ----------
@@ -93,6 +94,9 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
     A member equals, to rounding, the :class:`DANNClassifier` with its parameters fitted on the
     rows of its fold. Modules of your own, callbacks and early stopping work too, but then members
     train one by one.
+
+    scikit-learn's callbacks (from its version 1.9) are set on this estimator and told of each
+    network and epoch; those set on `estimator` are not called.
 
     References
     ----------
@@ -201,19 +205,40 @@ class DANNClassifierCV(ClassifierMixin, BaseEstimator):
             for lambda_max in lambdas
         ]
         settings = settings if data.n_targets else settings[:1]
+        rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
+        return self._fit_path(base, settings, data, rows)
+
+    @with_callbacks
+    def _fit_path(
+        self,
+        base: DANNClassifier,
+        settings: list[tuple[float, str | None]],
+        data: DomainData,
+        rows: dict[str, Any],
+    ):
+        """Train every candidate, choose, and take over the results."""
         seeds, fold_seed = self._seeds()
         folds = make_folds(data, self.n_seeds, N_FOLDS, fold_seed)
         nameless = dataclasses.replace(data, feature_names=None)
-        candidates = train_path(base, nameless, folds, settings, seeds)
+        n_networks = count_networks(base, settings, self.n_seeds)
+        with watch_fit(
+            self, base.max_epochs, n_networks=n_networks, verbose=base.verbose, rows=rows
+        ) as listeners:
+            candidates = train_path(base, nameless, folds, settings, seeds, listeners)
+            choice = self._choose(candidates, folds, data, fold_seed)
+            return self._take_over(candidates, choice, data)
+
+    def _choose(
+        self, candidates: list[Candidate], folds: list[Fold], data: DomainData, seed: int
+    ) -> Choice:
+        """Choose by the default rule, or by `scoring`."""
         if candidates[0].error:
             raise ValueError(f"The source-only twin failed: {candidates[0].error}")
         if len(candidates) == 1:
-            choice = Choice(np.ones(1), [{"score": 0.0}], "there are no target rows to adapt to")
-        elif self.scoring is None:
-            choice = choose(_evidence(candidates, folds, data), fold_seed)
-        else:
-            choice = self._choose_by_scoring(candidates, folds, data)
-        return self._take_over(candidates, choice, data)
+            return Choice(np.ones(1), [{"score": 0.0}], "there are no target rows to adapt to")
+        if self.scoring is None:
+            return choose(_evidence(candidates, folds, data), seed)
+        return self._choose_by_scoring(candidates, folds, data)
 
     def _checked_path(self) -> tuple[list[Any], list[float]]:
         """Scalings, and lambdas with 0 first."""

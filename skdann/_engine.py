@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skdann._batches import Batch, DomainBatches
-from skdann._callbacks import ProgressBar
 from skdann._inference import infer_blocks
 from skdann._losses import EpochSums
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
@@ -116,11 +115,9 @@ adversarial, domain_steps
     # -- set-up ---------------------------------------------------------------------------------
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
-        """Time the epochs; show them as `verbose` asks."""
+        """Time the epochs; with a `verbose` of 2, print a line for each."""
         callbacks: list[tuple[str, Any]] = [("epoch_timer", EpochTimer())]
-        if self.verbose == 1:
-            callbacks.append(("progress_bar", ProgressBar()))
-        elif self.verbose > 1:
+        if self.verbose > 1:
             callbacks.append(("print_log", PrintLog()))
         return callbacks
 
@@ -208,15 +205,7 @@ adversarial, domain_steps
         except KeyboardInterrupt:
             del self.history[n_whole:]
             raise
-        except Exception:
-            self._close_progress_bar()
-            raise
         return self
-
-    def _close_progress_bar(self) -> None:
-        for _, callback in self.callbacks_:
-            if isinstance(callback, ProgressBar):
-                callback.on_train_end(self)
 
     def _count_weights(self) -> int:
         return sum(parameter.numel() for parameter in self.module_.parameters())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from skdann._callbacks import listening
 from skdann._classifier import NETWORKS, DANNClassifier
 from skdann._engine import FitData
 from skdann._labels import class_weights
@@ -70,6 +71,7 @@ def train_path(
     folds: Sequence[Fold],
     settings: Sequence[tuple[float, str | None]],
     seeds: Sequence[int],
+    listeners: Sequence[Any] = (),
 ) -> list[Candidate]:
     """Train every setting with every seed.
 
@@ -85,6 +87,8 @@ def train_path(
         One a candidate.
     seeds : sequence of int
         Of the members of each candidate.
+    listeners : sequence of skorch callbacks, default=()
+        Listen to the training of each network.
 
     Returns
     -------
@@ -114,9 +118,9 @@ def train_path(
         members = [candidate.members[index] for candidate, index in group]
         own = [folds[index] for _, index in group]
         if len(members) == 1:
-            outcomes = [_train_alone(members[0], data, own[0], weights)]
+            outcomes = [_train_alone(members[0], data, own[0], weights, listeners)]
         else:
-            outcomes = list(_train_together(members, data, own, weights))
+            outcomes = list(_train_together(members, data, own, weights, listeners))
         for (candidate, _), error in zip(group, outcomes, strict=True):
             candidate.error = candidate.error or error
     return candidates
@@ -129,8 +133,7 @@ def _groups(
     every = [
         (candidate, index) for candidate in candidates for index in range(len(candidate.members))
     ]
-    is_plain = all(is_sizes(getattr(estimator, name)) for name in NETWORKS)
-    if not is_plain or estimator.callbacks or estimator.early_stopping:
+    if not _trains_together(estimator):
         yield from ([member] for member in every)
         return
     for is_twin in (True, False):
@@ -139,15 +142,33 @@ def _groups(
             yield group
 
 
+def _trains_together(estimator: DANNClassifier) -> bool:
+    is_plain = all(is_sizes(getattr(estimator, name)) for name in NETWORKS)
+    return is_plain and not (estimator.callbacks or estimator.early_stopping)
+
+
+def count_networks(
+    estimator: DANNClassifier, settings: Sequence[tuple[float, str | None]], n_seeds: int
+) -> int:
+    """Count the networks that :func:`train_path` trains."""
+    if _trains_together(estimator):
+        return len({lambda_max == 0 for lambda_max, _ in settings})
+    return len(settings) * n_seeds
+
+
 def _train_alone(
-    member: DANNClassifier, data: DomainData, fold: Fold, weights: np.ndarray | None
+    member: DANNClassifier,
+    data: DomainData,
+    fold: Fold,
+    weights: np.ndarray | None,
+    listeners: Sequence[Any],
 ) -> str:
     valid = fold.valid if member.early_stopping else fold.valid[:0]
     fit_data = FitData(data, fold.train, valid, weights)
     try:
         net = member._new_net(data, (member.random_state,), member.early_stopping)
         net.measure_columns(fit_data)
-        member._train(net, fit_data, member.max_epochs)
+        member._train(net, fit_data, member.max_epochs, listeners)
     except ValueError as error:
         return str(error)
     return ""
@@ -158,6 +179,7 @@ def _train_together(
     data: DomainData,
     folds: Sequence[Fold],
     weights: np.ndarray | None,
+    listeners: Sequence[Any],
 ) -> Iterator[str]:
     """Train members as one network; yield for each what went wrong."""
     first, seeds = members[0], tuple(member.random_state for member in members)
@@ -165,8 +187,8 @@ def _train_together(
     try:
         net = first._new_net(data, seeds, False, members)
         net.measure_columns(fit_data)
-        net.n_epochs_planned_ = first.max_epochs
-        net.partial_fit(fit_data, None, epochs=first.max_epochs)
+        with listening(net, listeners):
+            net.partial_fit(fit_data, None, epochs=first.max_epochs)
     except ValueError as error:
         yield from [str(error)] * len(members)
         return

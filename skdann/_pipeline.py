@@ -8,6 +8,9 @@ from sklearn import get_config
 from sklearn.pipeline import Pipeline
 from sklearn.pipeline import make_pipeline as _make_pipeline
 
+from skdann._callbacks import watch_steps
+from skdann._compat import with_callbacks
+
 FIT_PARAMS = ("X_target", "sample_weight", "sample_domain")
 
 
@@ -26,6 +29,7 @@ class DomainPipeline(Pipeline):
 
     steps: list[tuple[str, Any]]
 
+    @with_callbacks
     def fit(self, X, y=None, **params):
         """Fit the transformers on the source rows, then the last step on both domains.
 
@@ -53,13 +57,16 @@ class DomainPipeline(Pipeline):
         head = Pipeline(
             [*self.steps[:-1], (name, "passthrough")], memory=self.memory, verbose=self.verbose
         )
-        X = head.fit_transform(X, y, **of_head)
-        self.steps = [*head.steps[:-1], (name, last)]
-        for param in self.transform_input:
-            if params.get(param) is not None:
-                of_last[param] = _transform_each(head, params[param])
-        if last is not None and last != "passthrough":
-            last.fit(X, y, **of_last)
+        with watch_steps(self, X, y) as watch_step:
+            with watch_step("fit-transformers", head, X, y):
+                X = head.fit_transform(X, y, **of_head)
+            self.steps = [*head.steps[:-1], (name, last)]
+            for param in self.transform_input:
+                if params.get(param) is not None:
+                    of_last[param] = _transform_each(head, params[param])
+            if last is not None and last != "passthrough":
+                with watch_step("fit-final-estimator", last, X, y):
+                    last.fit(X, y, **of_last)
         return self
 
     def _split_params(self, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from textwrap import fill
@@ -175,9 +175,7 @@ class Diagnosis:
     def _repr_html_(self) -> str:
         items = (f"<li>{escape(text)}</li>" for text in self.findings.values())
         parts = [f"<p><strong>{escape(self._title())}</strong></p>", "<ul>", *items, "</ul>"]
-        for head, *rows in self._tables():
-            parts += ["<table>", f"<thead>{_html_row(head, 'th')}</thead>", "<tbody>"]
-            parts += [*(_html_row(row, "td") for row in rows), "</tbody>", "</table>"]
+        parts += [html_table(head, rows) for head, *rows in self._tables()]
         return "\n".join(["<div>", *parts, "</div>"])
 
 
@@ -250,5 +248,15 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], bool], str], ...] = (
 )
 
 
-def _html_row(cells: tuple[str, ...], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def html_row(cells: tuple[str, ...], tag: str) -> str:
+    """Row of a table: the first cell on the left, figures on the right."""
+    sides = ["left", *["right"] * (len(cells) - 1)]
+    parts = zip(cells, sides, strict=True)
+    row = (f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>' for cell, side in parts)
+    return f"<tr>{''.join(row)}</tr>"
+
+
+def html_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Table of text, with a head."""
+    body = "\n".join(html_row(row, "td") for row in rows)
+    return f"<table>\n<thead>{html_row(head, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"

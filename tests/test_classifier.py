@@ -172,7 +172,7 @@ class TestConstructor:
         ).fit(X, y, X_target)
         assert clf.n_epochs_ < 500
         assert {"valid_loss", "valid_accuracy"} <= set(clf.history_[0])
-        assert clf.history_[0]["train_batch_count"] == -(-150 // 64)
+        assert clf.net_.history[0]["train_batch_count"] == -(-150 // 64)
 
     def test_early_stopping_needs_rows_to_train_on(self):
         X, y, X_target, _ = shifted(n=4)

@@ -218,9 +218,9 @@ default="predicted"
         )
         for panel, points, title, names, auc in both:
             self._scatter(panel, points, scatter_kwargs or {})
-            panel.set_title(title if auc is None else f"{title} (domain AUC {auc:.2f})")
+            panel.set_title(title if auc is None else f"{title}\ndomain AUC {auc:.2f}")
             panel.set(xlabel=names[0], ylabel=names[1], xticks=[], yticks=[])
-        place: dict[str, Any] = {"loc": "best", "framealpha": 0.8}
+        place: dict[str, Any] = {"loc": "best", "framealpha": 0.8, "fontsize": "small"}
         if ax is None:
             place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
         self.axes_[-1].legend(handles=self._legend(), **place)

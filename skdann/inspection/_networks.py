@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
+from skdann._report import html_table
 from skdann.inspection._fitted import find_network
 
 NETWORKS = {
@@ -105,9 +106,8 @@ class NetworkSummary:
     def _repr_html_(self) -> str:
         parts = [f"<p><strong>{escape(self._title())}</strong></p>"]
         for head, rows in self._tables():
-            parts += ["<table>", "<thead>", _html_row(head[0], "output", "parameters", "th")]
-            parts += ["</thead>", "<tbody>", *(_html_row(*row, "td") for row in rows)]
-            parts += [_html_row("total", "", head[2], "td"), "</tbody>", "</table>"]
+            rows = [*rows, ("total", "", head[2])]
+            parts.append(html_table((head[0], "output", "parameters"), rows))
         return "\n".join(["<div>", *parts, "</div>"])
 
 
@@ -205,9 +205,3 @@ def _output_shapes(clf: Any) -> dict[int, tuple[int, ...]]:
 
 def _shape(output: tuple[int, ...]) -> str:
     return " × ".join(map(str, output))
-
-
-def _html_row(first: str, second: str, third: str, tag: str) -> str:
-    right = ' style="text-align: right"'
-    cells = (f"<{tag}{right}>{escape(cell)}</{tag}>" for cell in (second, third))
-    return f'<tr><{tag} style="text-align: left">{escape(first)}</{tag}>{"".join(cells)}</tr>'
