@@ -88,6 +88,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/backreferences",
     "doc_module": ("skdann",),
     "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_",),  # a plain repr has an address of memory in it
     "show_memory": False,
     "show_signature": False,
     "write_computation_times": False,
@@ -103,6 +104,7 @@ html_title = "skdann"
 html_static_path = ["_static"]
 html_css_files = ["skdann.css"]
 html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

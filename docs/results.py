@@ -58,7 +58,7 @@ def features_table() -> str:
     if not path.exists():
         return MISSING.format(path.name)
     found = json.loads(path.read_text())
-    heads = [f"`{name}` {row['version']}" for name, row in found.items()]
+    heads = [f"{name.split('.')[0]} {row['version']}" for name, row in found.items()]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     notes: dict[str, str] = {}
     for question in next(iter(found.values()))["answers"]:
