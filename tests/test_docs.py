@@ -1,9 +1,11 @@
 """Code blocks of the documentation run; links resolve; docstrings are whole numpydoc."""
 
 import inspect
+import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,24 @@ def test_every_public_name_is_in_the_api_reference():
     listed = set(re.findall(r"^   (\w+)$", text, re.MULTILINE))
     names = {name for module in public_modules() for name in module.__all__}
     assert listed == names - {module.__name__.rpartition(".")[2] for module in public_modules()}
+
+
+# -- notebooks and the page of a package index ------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "notebooks").glob("*.ipynb")), ids=str)
+def test_notebook_is_kept_without_outputs(path):
+    """`make docs` runs each from a clean kernel; outputs in the repository would be another's."""
+    cells = json.loads(path.read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+def test_long_description_has_no_relative_link():
+    """What pyproject.toml makes of the README; a package index resolves no relative link."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]
+    text = (ROOT / "README.md").read_text()
+    assert re.search(r"\]\((?!http)", text)
+    for rule in settings["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    assert not re.search(r"\]\((?!http)", text)
+    assert "https://jmlr.org" in text
