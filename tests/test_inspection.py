@@ -258,7 +258,7 @@ class TestDomainEmbeddingDisplay:
     def test_tsne_keeps_neighbours(self, domains, clf):
         display = embed(clf, domains, method="tsne")
         rows = np.vstack([domains.X_source, domains.X_target])
-        assert display.axis_names[0] == ("t-SNE 1", "t-SNE 2")
+        assert display.axis_names[0] == ("t-SNE 1 of the columns", "t-SNE 2")
         assert nearest(display.before, rows) > 0.4
         rng = np.random.RandomState(0)
         assert nearest(rng.normal(size=(80, 2)), rows) < 0.3

@@ -169,8 +169,8 @@ default="predicted"
         if is_predicted:
             given = [predicted[n_source:]]
         n_rows = [n_source, *(rows.shape[0] for rows in targets)]
-        before, names_before = _embed(X, method, seed)
-        after, names_after = _embed(features, method, seed)
+        before, names_before = _embed(X, method, seed, "columns")
+        after, names_after = _embed(features, method, seed, "features")
         return cls(
             before=before,
             after=after,
@@ -211,14 +211,15 @@ default="predicted"
         both: Any = zip(
             self.axes_,
             (self.before, self.after),
-            ("before: columns", "after: features"),
+            ("before", "after"),
             self.axis_names,
             self.auc or (None, None),
             strict=True,
         )
         for panel, points, title, names, auc in both:
             self._scatter(panel, points, scatter_kwargs or {})
-            panel.set_title(title if auc is None else f"{title}\ndomain AUC {auc:.2f}")
+            title = title if auc is None else f"{title} (domain AUC {auc:.2f})"
+            panel.set_title(title, fontsize="medium")
             panel.set(xlabel=names[0], ylabel=names[1], xticks=[], yticks=[])
         place: dict[str, Any] = {"loc": "best", "framealpha": 0.8, "fontsize": "small"}
         if ax is None:
@@ -297,7 +298,7 @@ def _label_index(
     return np.concatenate(parts)
 
 
-def _embed(X: Any, method: str, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
+def _embed(X: Any, method: str, seed: int, what: str) -> tuple[np.ndarray, tuple[str, str]]:
     """Two coordinates of each row, and their names."""
     n_components = 2 if method == "pca" else TSNE_COLUMNS
     if method == "pca" or X.shape[1] > n_components or sp.issparse(X):
@@ -305,10 +306,10 @@ def _embed(X: Any, method: str, seed: int) -> tuple[np.ndarray, tuple[str, str]]
     if method == "tsne":
         perplexity = min(30.0, (X.shape[0] - 1) / 3)
         tsne = TSNE(perplexity=perplexity, init="random", random_state=seed)
-        return tsne.fit_transform(X).astype(np.float64), ("t-SNE 1", "t-SNE 2")
+        return tsne.fit_transform(X).astype(np.float64), (f"t-SNE 1 of the {what}", "t-SNE 2")
     if X.shape[1] == 1:
         X, shares = np.hstack([X, np.zeros_like(X)]), np.append(shares, 0.0)
-    return X, (f"PC 1 ({shares[0]:.0%} of variance)", f"PC 2 ({shares[1]:.0%})")
+    return X, (f"PC 1 of the {what} ({shares[0]:.0%})", f"PC 2 ({shares[1]:.0%})")
 
 
 def _principal_components(X: Any, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
