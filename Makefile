@@ -5,7 +5,7 @@ BIN := .venv/bin
 # small networks are fastest on one thread, and two test processes share two cores
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check docs fuzz lint format types clean
+.PHONY: demo test check docs fuzz package lint format types clean
 
 demo: .venv/installed
 	$(BIN)/python examples/quickstart.py
@@ -25,6 +25,10 @@ docs: .venv/docs-installed
 # five thousand random calls of the estimator; about five minutes
 fuzz: .venv/installed
 	SKDANN_FUZZ=5000 $(BIN)/python -m pytest -q tests/test_fuzz.py
+
+# build, install into an empty environment, run the README's first example
+package:
+	PYTHON=$(PYTHON) .ci/package
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,74 +1,180 @@
-"""Where the defaults of DANNClassifier come from: a grid on one half of the data sets.
+"""Where the defaults come from: one setting at a time changed from them, on one half of the data.
 
-`choose` prints the mean balanced accuracy of a grid over the sets in `tables.CHOOSING`, by target
-labels; that is what these sets are for. `report` prints the defaults against their source-only twin
-on the sets in `tables.REPORTING`, which no default was chosen by.
+Every setting is judged by target labels on the data sets in `tables.CHOOSING`; that is what these
+are for. The sets in `tables.REPORTING` are for reporting what was chosen, and for nothing else.
 
-    python benchmarks/defaults.py choose --seeds 3 --rows 600      # about a quarter of an hour
-    python benchmarks/defaults.py report --seeds 5 --rows 2000     # about ten minutes
+    python benchmarks/defaults.py run --seeds 3 --rows 1000             # DANNClassifier
+    python benchmarks/defaults.py run --estimator cv --seeds 3 --rows 1000
+    python benchmarks/defaults.py run --settings dropout max_epochs     # these alone
+    python benchmarks/defaults.py report
+
+`run` adds one JSON line a task, seed and value to the result file and skips what is there: it may
+be stopped and started again. The text files beside it are of an earlier grid (lambda, epochs,
+dropout) and of its report.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import time
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import numpy as np
+import pandas as pd
 import tables
-from sklearn.metrics import recall_score
+from accuracy import HALVES, Job, load_rows, score  # sets OMP_NUM_THREADS first
+from machine import Stopwatch, facts
 
-from skdann import DANNClassifier
+from skdann import DANNClassifier, DANNClassifierCV
 
-GRID = [
-    {"lambda_max": lambda_max, "max_epochs": n_epochs, "dropout": dropout}
-    for dropout, n_epochs in [(0.0, 30), (0.2, 10), (0.2, 30), (0.2, 100)]
-    for lambda_max in (0.0, 0.1, 0.3, 1.0)
-]
-TWIN_AND_DEFAULT = [{"lambda_max": 0.0}, {}]
+RESULTS = Path(__file__).parent / "results" / "defaults.jsonl"
+DEFAULTS = ("defaults", None)
+CLASSIFIER: dict[str, list[Any]] = {
+    "lambda_max": [0.0, 0.1, 1.0],
+    "lambda_schedule": ["linear", "constant"],
+    "dropout": [0.0, 0.1, 0.5],
+    "normalization": ["batch", "layer", "domain_batch"],
+    "standardize": ["domain"],
+    "batch_size": [32, 128, 256],
+    "max_epochs": [10, 60, 100],
+    "lr": [3e-4, 3e-3],
+    "lr_schedule": ["dann", "cosine"],
+    "weight_decay": [1e-4, 1e-2],
+    "feature_extractor": [(64,), (64, 32), (256, 128)],
+    "class_weight": ["balanced"],
+    "conditioning": ["cdan"],
+}
+OF_THE_PATH = {
+    "lambdas": [(0.1, 0.3), (0.3, 1.0), (0.03, 0.1, 0.3, 1.0), (0.1, 0.3, 1.0, 3.0)],
+    "standardize": [(None,), (None, "source", "domain")],
+    "n_seeds": [1, 5],
+}
+SETTINGS = {
+    "classifier": CLASSIFIER,
+    "cv": OF_THE_PATH
+    | {name: CLASSIFIER[name] for name in CLASSIFIER if name not in ("lambda_max", "standardize")},
+}
+KEY = ["estimator", "setting", "value", "task", "seed", "max_rows"]
 
 
-def score(task: tables.Task, params: dict, seed: int) -> float:
-    """Balanced accuracy on target rows that were not used to adapt."""
-    clf = DANNClassifier(**params, random_state=seed)
-    clf.fit(task.X_source, task.y_source, task.X_target)
-    classes = np.unique(task.y_test)  # a class of the source may be absent from the target
-    predicted = clf.predict(task.X_test)
-    return float(recall_score(task.y_test, predicted, labels=classes, average="macro"))
+def make(estimator: str, setting: str, value: Any, seed: int) -> Any:
+    """Make the estimator with one setting changed."""
+    changed = {} if setting == "defaults" else {setting: value}
+    if estimator == "classifier":
+        return DANNClassifier(**changed, random_state=seed)
+    if setting in OF_THE_PATH:
+        return DANNClassifierCV(**changed, random_state=seed)
+    return DANNClassifierCV(DANNClassifier(**changed), random_state=seed)
+
+
+def measure(job: Job, estimator: str, setting: str, value: Any) -> dict[str, Any]:
+    """Score one setting on target rows that were not used to adapt."""
+    rows, y_test = load_rows(job)
+    with Stopwatch() as watch:
+        clf = make(estimator, setting, value, job.seed)
+        clf.fit(rows.X_source, rows.y_source, rows.X_target)
+        proba = clf.predict_proba(rows.X_test)
+    key = (estimator, setting, str(value), job.task, job.seed, job.max_rows)
+    return {
+        **dict(zip(KEY, key, strict=True)),
+        **score(y_test, proba),
+        "seconds": round(watch.cpu, 3),
+    }
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Result lines of a file."""
+    text = path.read_text().splitlines() if path.exists() else []
+    lines = [line for line in map(json.loads, text) if "task" in line]
+    return pd.DataFrame(lines, columns=None if lines else KEY)
+
+
+def missing(args: argparse.Namespace) -> Iterator[tuple[Job, str, Any]]:
+    """What the result file lacks; seeds in the outer loop, so that a run cut short has all."""
+    done = set(read(args.results)[KEY].itertuples(index=False, name=None))
+    values = [DEFAULTS] + [
+        (setting, value)
+        for setting, values in SETTINGS[args.estimator].items()
+        for value in values
+        if not args.settings or setting in args.settings
+    ]
+    folder = tables.data_folder(args.data)
+    tasks = tables.list_tasks(folder, HALVES[args.half])
+    for seed in range(args.seeds):
+        for row in tasks.itertuples():
+            job = Job(str(folder), row.set, row.source, row.target, seed, args.rows)
+            for setting, value in values:
+                key = (args.estimator, setting, str(value), job.task, seed, args.rows)
+                if key not in done:
+                    yield job, setting, value
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure what is missing."""
+    todo = list(missing(args))
+    print(f"{len(todo)} results to measure into {args.results}", flush=True)
+    with args.results.open("a") as file:
+        if todo:
+            file.write(json.dumps({"machine": facts()}) + "\n")
+        before = None
+        for index, (job, setting, value) in enumerate(todo, 1):
+            if job != before:
+                load_rows.cache_clear()
+                before = job
+            line = measure(job, args.estimator, setting, value)
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            found = f"{setting}={value}: {line['balanced_accuracy']:.3f}"
+            print(f"[{index}/{len(todo)}] {job.task} seed {job.seed} {found}", flush=True)
+
+
+def report(args: argparse.Namespace) -> None:
+    """Print what each value gains on the defaults, seed by seed, as markdown tables."""
+    frame = read(args.results)
+    sets = frame["task"].str.split(": ").str[0]
+    frame = frame[sets.isin(HALVES[args.half] or set(sets))]
+    for (estimator, rows), own in frame.groupby(["estimator", "max_rows"]):
+        plain = own[own["setting"].eq("defaults")].set_index(["task", "seed"])
+        seconds = plain["seconds"].mean()
+        print(
+            f"\n{estimator}, at most {rows:,} rows a domain; defaults: balanced accuracy "
+            f"{plain.groupby('task')['balanced_accuracy'].mean().mean():.4f} on "
+            f"{plain.index.unique('task').size} tasks, {seconds:.2f} s a fit. Gains in points.\n"
+        )
+        print("| setting | value | tasks | seeds | gain | of sets | worst | lose > 1 | time |")
+        print("|---|---|---|---|---|---|---|---|---|")
+        for (setting, value), changed in own.groupby(["setting", "value"], sort=False):
+            if setting == "defaults":
+                continue
+            changed = changed.set_index(["task", "seed"])
+            gain = 100 * (changed["balanced_accuracy"] - plain["balanced_accuracy"]).dropna()
+            by_task = gain.groupby("task").mean()
+            by_set = by_task.groupby(by_task.index.str.split(": ").str[0]).mean()
+            time = (changed["seconds"] / plain["seconds"]).dropna().median()
+            print(
+                f"| {setting} | {value} | {len(by_task)} | {gain.index.unique('seed').size} "
+                f"| {by_task.mean():+.2f} | {', '.join(f'{x:+.1f}' for x in by_set)} "
+                f"| {by_task.min():+.1f} | {(by_task < -1).sum()} | x {time:.1f} |"
+            )
 
 
 def main() -> None:
-    """Print one line a task, and the means."""
+    """Run or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["choose", "report"])
-    parser.add_argument("--data", help="folder of the tables")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=4000, help="most rows a domain")
+    commands = parser.add_subparsers(dest="command", required=True)
+    runs = commands.add_parser("run", help="measure what is missing in the result file")
+    runs.add_argument("--estimator", choices=list(SETTINGS), default="classifier")
+    runs.add_argument("--settings", nargs="+", help="only these")
+    runs.add_argument("--seeds", type=int, default=3)
+    runs.add_argument("--rows", type=int, default=1000, help="most rows a domain")
+    runs.add_argument("--data", help="folder of the tables")
+    reports = commands.add_parser("report", help="print tables from the result file")
+    for command in (runs, reports):
+        command.add_argument("--half", choices=list(HALVES), default="choosing")
+        command.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
-    settings = GRID if args.what == "choose" else TWIN_AND_DEFAULT
-    sets = tables.CHOOSING if args.what == "choose" else tables.REPORTING
-    folder, start, means = tables.data_folder(args.data), time.perf_counter(), {}
-    for row in tables.list_tasks(folder, sets).itertuples():
-        task = tables.load_task(folder, row.set, row.source, row.target, max_rows=args.rows)
-        found = np.array(
-            [[score(task, params, seed) for params in settings] for seed in range(args.seeds)]
-        )
-        means[task.name] = found.mean(0)
-        cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(found.mean(0), found.std(0), strict=True)]
-        print(f"{task.name:50}" + "  ".join(cells), flush=True)
-    table = np.array(list(means.values()))
-    print(f"\nmeans over {len(table)} tasks, {args.seeds} seeds, at most {args.rows} rows a domain")
-    for params, column in zip(settings, table.T, strict=True):
-        print(f"{column.mean():.4f}  {params or 'defaults'}")
-    if args.what == "report":
-        gain = table[:, 1] - table[:, 0]
-        print(
-            f"gain {gain.mean():+.3f}; worst task {gain.min():+.3f}, best {gain.max():+.3f}; "
-            f"{(gain > 0).sum()} tasks gain, {(gain < 0).sum()} lose"
-        )
-    print(f"{time.perf_counter() - start:.0f} s on one thread")
+    {"run": run, "report": report}[args.command](args)
 
 
 if __name__ == "__main__":

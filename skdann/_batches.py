@@ -10,7 +10,7 @@ done per row, and little per step. Sparse rows become dense one step at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import Tensor
 from skdann.nn import Rows
 
 BLOCK_BYTES = 4_000_000
+SPARSE_SHARE = 0.05  # of values that are not zero, up to which products of sparse rows pay
 
 
 class Batch(NamedTuple):
@@ -29,7 +30,7 @@ class Batch(NamedTuple):
     Attributes
     ----------
     x : Tensor of shape (n_rows, n_features)
-        Source rows first.
+        Source rows first. Rows asked to stay sparse are a list of CSR matrices, one a member.
     y : Tensor of shape (n_source,)
         Class indices of the source rows.
     label_weight : Tensor of shape (n_source,)
@@ -41,7 +42,7 @@ class Batch(NamedTuple):
         The same for the domain loss.
     """
 
-    x: Tensor
+    x: Any
     y: Tensor
     label_weight: Tensor
     rows: Rows
@@ -153,6 +154,22 @@ class DomainBatches:
             for member in generators
         ]
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what goes on across epochs: the rows left of each pass, and their generators."""
+        state = {}
+        for member, passes in enumerate(self.targets):
+            for target, own in enumerate(passes):
+                state[f"{member}.{target}.left"] = own.left
+                state[f"{member}.{target}.generator"] = own.generator.get_state()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`state_dict` gave."""
+        for member, passes in enumerate(self.targets):
+            for target, own in enumerate(passes):
+                own.left = state[f"{member}.{target}.left"].clone()
+                own.generator.set_state(state[f"{member}.{target}.generator"].clone())
+
     def _float(self, values: np.ndarray) -> Tensor:
         with np.errstate(over="ignore"):  # an infinite weight ends in the error of a diverged fit
             return torch.from_numpy(values.astype(np.float32)).to(self.device)
@@ -173,8 +190,14 @@ class DomainBatches:
         )
         return self.n_source / np.where(mass > 0, mass, 1.0)
 
-    def epoch(self) -> Iterator[Batch]:
-        """Yield the steps of one epoch."""
+    @property
+    def is_thin(self) -> bool:
+        """Whether so few values differ from zero that products of sparse rows pay."""
+        return sp.issparse(self.X) and self.X.nnz <= SPARSE_SHARE * np.prod(self.X.shape)
+
+    def epoch(self, *, stays_sparse: bool = False) -> Iterator[Batch]:
+        """Yield the steps of one epoch; sparse rows become dense unless they are to stay sparse."""
+        self.stays_sparse = stays_sparse
         order = torch.stack(
             [
                 torch.randperm(self.n_source, generator=generator)
@@ -249,15 +272,20 @@ class DomainBatches:
         target = per_row[size:].expand(*source.shape[:-1], len(per_row) - size)
         return torch.cat([own * per_row[:size], target], -1)
 
-    def _rows(self, block: Tensor) -> Iterable[Tensor]:
+    def _rows(self, block: Tensor) -> Iterable[Any]:
         if not sp.issparse(self.X):
             flat: Tensor = self.X.index_select(0, block.flatten())
             return flat.view(*block.shape, self.n_features)
         return self._sparse_rows(block)
 
-    def _sparse_rows(self, block: Tensor) -> Iterator[Tensor]:
+    def _sparse_rows(self, block: Tensor) -> Iterator[Any]:
         gathered = self.X[block.flatten().cpu().numpy()]
         n_rows = block[0].numel()
         for start in range(0, gathered.shape[0], n_rows):
-            dense = torch.from_numpy(gathered[start : start + n_rows].toarray())
-            yield dense.view(*block.shape[1:], self.n_features).to(self.device)
+            step = gathered[start : start + n_rows]
+            if self.stays_sparse:
+                n_own = block.shape[-1]
+                yield [step[first : first + n_own] for first in range(0, n_rows, n_own)]
+            else:
+                dense = torch.from_numpy(step.toarray())
+                yield dense.view(*block.shape[1:], self.n_features).to(self.device)

@@ -49,6 +49,15 @@ class ProgressBar(Callback):
         """Count the epochs of this network alone."""
         self.n_left = self.n_epochs
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the bar is, and how many epochs of the network are left."""
+        return {"n": self.bar.n, "n_left": self.n_left}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin where the bar was."""
+        self.bar.update(state["n"] - self.bar.n)
+        self.n_left = state["n_left"]
+
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar and show the epoch's figures."""
         last = net.history[-1]
@@ -220,3 +229,15 @@ class AdaptedEarlyStopping(EarlyStopping):
         """Take up the best epoch, if there was any."""
         if net.history:
             super().on_train_end(net, **kwargs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next epochs are compared with: counts, and the best weights."""
+        best = self.best_model_weights_ or {}
+        plain = (self.misses_, float(self.dynamic_threshold_), self.best_epoch_)
+        return {"plain": list(plain), **{f"best.{name}": value for name, value in best.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state_dict` gave."""
+        self.misses_, self.dynamic_threshold_, self.best_epoch_ = state.pop("plain")
+        best = {name.removeprefix("best."): value for name, value in state.items()}
+        self.best_model_weights_ = best or None

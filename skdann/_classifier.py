@@ -6,6 +6,7 @@ import copy
 import functools
 from collections.abc import Sequence
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,12 +28,20 @@ from skdann._callbacks import (
     listening,
     watch_fit,
 )
+from skdann._checkpoint import Checkpoint, check_can_resume
 from skdann._compat import CallbackSupportMixin, Interval, StrOptions, with_callbacks
 from skdann._diagnosis import diagnose
 from skdann._engine import DANNNet, FitData
+from skdann._label_shift import KINDS, find_label_shift, with_label_shift
 from skdann._labels import class_weights
+from skdann._onnx import save_onnx
 from skdann._params import OPTIMIZERS, check_device, check_network, optimizer_of
-from skdann._persistence import load_estimator, save_estimator
+from skdann._persistence import (
+    load_estimator,
+    pickled_state,
+    restore_net,
+    save_estimator,
+)
 from skdann._report import Diagnosis
 from skdann._rows import check_is_number
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
@@ -105,6 +114,12 @@ class DANNClassifier(
         Steps of the domain classifier on each batch where `adversarial` is "alternating".
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the label loss.
+    label_shift : {"correct", "reweight"} or None, default=None
+        What to do where the classes' shares differ between the domains: "correct" the predicted
+        probabilities of target rows, or "reweight" the source rows in both losses [4]_. See Notes.
+    target_priors : dict or None, default=None
+        With `label_shift`: the share of each class in the target, by label, if it is known. None
+        estimates them, which holds only where nothing but the shares differs.
     optimizer : {"adam", "adamw", "rmsprop", "sgd"} or class, default="adam"
         "sgd" has momentum 0.9. A torch optimiser class, or a partial of one, is called with the
         parameters and `lr` (and `weight_decay` where that is not 0).
@@ -128,6 +143,10 @@ class DANNClassifier(
         Epochs without improvement before stopping.
     warm_start : bool, default=False
         Go on from the weights of the last fit; the schedules start anew.
+    checkpoint : str, path-like or None, default=None
+        A file that `fit` keeps while it trains, and removes when it has ended. A fit that was
+        killed goes on from there when it is called again with the same parameters and rows, and
+        ends with the same bits; it needs a `random_state`.
     callbacks : list of skorch callbacks or None, default=None
         Passed to the net as they are.
     device : str, default="cpu"
@@ -159,6 +178,9 @@ class DANNClassifier(
         "lambda", "lr", "dur" (seconds), and with early stopping "valid_loss", "valid_accuracy".
     n_epochs_ : int
         Epochs trained.
+    target_priors_ : ndarray of shape (n_classes,)
+        With `label_shift`: the classes' shares in the target, as known, or estimated by `fit` or
+        the first call of `partial_fit`; several targets are pooled.
 
     Warns
     -----
@@ -181,6 +203,18 @@ class DANNClassifier(
     The prediction of a row does not depend on the rows beside it, but for the last bits where a
     layer's width is odd.
 
+    With :math:`\pi_k` the share of class k in the target and :math:`s_k` its share in the source,
+    ``label_shift="correct"`` predicts
+
+    .. math:: p'(k | x) \propto \frac{\pi_k}{s_k} \, p(k | x)
+
+    for target rows, :math:`s_k` counting sample and class weights [5]_; ``"reweight"`` trains with
+    source rows of class k weighted by :math:`\pi_k / s_k` in both losses [4]_, or in the domain
+    loss alone with ``class_weight="balanced"``, as those authors do. Shares that are not given are
+    estimated as in :func:`skdann.metrics.estimate_target_priors`, by "bbse", with a linear
+    classifier out of fold. On real tables known shares gain with either, and estimated ones lose
+    (see the guide), so that nothing is done by default.
+
     References
     ----------
     .. [1] Ganin, Ustinova, Ajakan, Germain, Larochelle, Laviolette, Marchand, Lempitsky,
@@ -188,6 +222,10 @@ class DANNClassifier(
     .. [2] Li, Wang, Shi, Liu, Hou, "Revisiting Batch Normalization For Practical Domain
        Adaptation", ICLR workshop, 2017.
     .. [3] Long, Cao, Wang, Jordan, "Conditional Adversarial Domain Adaptation", NeurIPS 2018.
+    .. [4] Tachet des Combes, Zhao, Wang, Gordon, "Domain Adaptation with Conditional Distribution
+       Matching and Generalized Label Shift", NeurIPS 2020.
+    .. [5] Saerens, Latinne, Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori
+       Probabilities", Neural Computation 14(1), 2002.
 
     Examples
     --------
@@ -224,6 +262,8 @@ class DANNClassifier(
         "adversarial": [StrOptions({"grl", "alternating"})],
         "domain_steps": [Interval(Integral, 1, None, closed="left")],
         "class_weight": [None, dict, StrOptions({"balanced"})],
+        "label_shift": [None, StrOptions(set(KINDS))],
+        "target_priors": [None, dict],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions(set(LR_SCHEDULES)), callable],
@@ -234,6 +274,7 @@ class DANNClassifier(
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint": [None, str, PathLike],
         "callbacks": [None, list, tuple],
         "device": [str],
         "random_state": ["random_state"],
@@ -259,6 +300,8 @@ class DANNClassifier(
         adversarial="grl",
         domain_steps=1,
         class_weight=None,
+        label_shift=None,
+        target_priors=None,
         optimizer="adam",
         lr=1e-3,
         lr_schedule="constant",
@@ -269,6 +312,7 @@ class DANNClassifier(
         validation_fraction=0.1,
         patience=10,
         warm_start=False,
+        checkpoint=None,
         callbacks=None,
         device="cpu",
         random_state=None,
@@ -290,6 +334,8 @@ class DANNClassifier(
         self.adversarial = adversarial
         self.domain_steps = domain_steps
         self.class_weight = class_weight
+        self.label_shift = label_shift
+        self.target_priors = target_priors
         self.optimizer = optimizer
         self.lr = lr
         self.lr_schedule = lr_schedule
@@ -300,6 +346,7 @@ class DANNClassifier(
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state
@@ -354,6 +401,7 @@ class DANNClassifier(
         )
         is_continued = self.warm_start and hasattr(self, "net_")
         seed = self.net_.seeds[0] if is_continued else self._seed()
+        data = self._with_label_shift(data, seed)
         fit_data = self._fit_data(data, seed if self.early_stopping else None)
         if is_continued:
             net = self._continued_net(data, "warm_start=True", self.early_stopping)
@@ -362,7 +410,7 @@ class DANNClassifier(
             net = self._new_net(data, (seed,), self.early_stopping)
             net.measure_columns(fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
-        return self._train_watched(net, fit_data, self.max_epochs, rows)
+        return self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
 
     def partial_fit(
         self,
@@ -426,9 +474,14 @@ class DANNClassifier(
             classes=classes,
             estimator=type(self).__name__,
         )
+        if is_first:
+            seed = self._seed()
+            data = self._with_label_shift(data, seed)
+        else:
+            data = with_label_shift(data, self._label_shift)
         fit_data = self._fit_data(data, None)
         if is_first:
-            net = self._new_net(data, (self._seed(),), stops_early=False)
+            net = self._new_net(data, (seed,), stops_early=False)
             net.measure_columns(fit_data)
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
@@ -440,6 +493,7 @@ class DANNClassifier(
         for name in NETWORKS:
             check_network(name, getattr(self, name))
         check_device(self.device)
+        check_can_resume(self.checkpoint, self.random_state)
         check_callbacks(self.callbacks)
         check_schedule("lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES)
         check_schedule("lr_schedule", self.lr_schedule, LR_SCHEDULES)
@@ -550,6 +604,12 @@ class DANNClassifier(
         weights = class_weights(self.class_weight, data.y, data.classes, data.weight)
         return FitData(data, train, valid, weights)
 
+    def _with_label_shift(self, data: DomainData, seed: int) -> DomainData:
+        """Find the label shift, and weigh the source rows by it where that is wanted."""
+        weights = class_weights(self.class_weight, data.y, data.classes, data.weight)
+        shift = find_label_shift(self.label_shift, self.target_priors, data, weights, seed)
+        return with_label_shift(data, shift)
+
     def _split(self, data: DomainData, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Hold out source rows, by class where every class has enough of them."""
         n_valid = max(1, round(self.validation_fraction * data.n_source))
@@ -570,20 +630,41 @@ class DANNClassifier(
 
     @with_callbacks
     def _train_watched(
-        self, net: DANNNet, fit_data: FitData, n_epochs: int, rows: dict[str, Any] | None = None
+        self,
+        net: DANNNet,
+        fit_data: FitData,
+        n_epochs: int,
+        rows: dict[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
     ):
         """Train under the eyes of the progress bar and, with `rows`, scikit-learn's callbacks."""
         snapshot = functools.partial(self._fitted_so_far, fit_data.data)
         with watch_fit(
             self, n_epochs, verbose=self.verbose, rows=rows, snapshot=snapshot
         ) as listeners:
-            return self._train(net, fit_data, n_epochs, listeners)
+            return self._train(net, fit_data, n_epochs, listeners, checkpoint)
 
-    def _train(self, net: DANNNet, fit_data: FitData, n_epochs: int, listeners: Sequence[Any] = ()):
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint of a fit, if it keeps one."""
+        if self.checkpoint is None:
+            return None
+        return Checkpoint(self.checkpoint, self.get_params(deep=False))
+
+    def _train(
+        self,
+        net: DANNNet,
+        fit_data: FitData,
+        n_epochs: int,
+        listeners: Sequence[Any] = (),
+        checkpoint: Checkpoint | None = None,
+    ):
         """Train the net, and take over its results once all went well."""
         with listening(net, listeners):
-            net.partial_fit(fit_data, None, epochs=n_epochs)
-        return self._take_over(net, fit_data.data)
+            net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
+        self._take_over(net, fit_data.data)
+        if checkpoint and not net.is_broken_off_:
+            checkpoint.remove()
+        return self
 
     def _fitted_so_far(self, data: DomainData, net: DANNNet) -> dict[str, Any]:
         """Return the attributes of this estimator as if training had ended now."""
@@ -594,7 +675,11 @@ class DANNClassifier(
         """Become fitted with a trained net, if its outcome is sound."""
         net.module_.eval()
         net.check_outcome(data)
-        self.__dict__.pop("feature_names_in_", None)
+        for name in ("feature_names_in_", "target_priors_"):
+            self.__dict__.pop(name, None)
+        self._label_shift = data.label_shift
+        if data.label_shift:
+            self.target_priors_ = data.label_shift.priors
         if data.feature_names is not None:
             self.feature_names_in_ = data.feature_names
         self.n_features_in_ = data.n_features
@@ -629,6 +714,16 @@ class DANNClassifier(
             )
         return output
 
+    def _class_logits(self, X: Any, sample_domain: Any) -> np.ndarray:
+        """Class logits, those of target rows corrected for label shift where that is wanted."""
+        logits = self._infer(X, sample_domain, "labels").astype(np.float64)
+        if self._label_shift is None:
+            return logits
+        domain = self._domain_index(sample_domain, len(logits))
+        n_sources = len(self.domains_) - self.net_.n_targets
+        is_target = True if domain is None else (domain >= n_sources)[:, None]
+        return np.where(is_target, logits + self._label_shift.offset, logits)
+
     def _domain_index(self, sample_domain: Any, n_rows: int) -> np.ndarray | None:
         if sample_domain is None:
             return None
@@ -660,7 +755,7 @@ class DANNClassifier(
         ndarray of shape (n_samples,)
             Class labels.
         """
-        best = self._infer(X, sample_domain, "labels").argmax(axis=1)
+        best = self._class_logits(X, sample_domain).argmax(axis=1)
         return self.classes_[best]
 
     def predict_proba(self, X, *, sample_domain=None):
@@ -678,6 +773,10 @@ class DANNClassifier(
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
+        return softmax(self._class_logits(X, sample_domain), axis=1)
+
+    def _uncorrected_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
+        """Class probabilities as the network gives them, whatever `label_shift` says."""
         return softmax(self._infer(X, sample_domain, "labels").astype(np.float64), axis=1)
 
     def predict_log_proba(self, X, *, sample_domain=None):
@@ -695,7 +794,7 @@ class DANNClassifier(
         ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of `classes_`.
         """
-        return log_softmax(self._infer(X, sample_domain, "labels").astype(np.float64), axis=1)
+        return log_softmax(self._class_logits(X, sample_domain), axis=1)
 
     def transform(self, X, *, sample_domain=None):
         """Give the features in which the domains are alike.
@@ -800,6 +899,16 @@ class DANNClassifier(
 
     # -- saving ---------------------------------------------------------------------------------
 
+    def __getstate__(self):
+        return pickled_state(self, super().__getstate__())
+
+    def __setstate__(self, state):
+        state = dict(state)
+        content = state.pop("net_") if isinstance(state.get("net_"), bytes) else None
+        super().__setstate__(state)
+        if content is not None:
+            restore_net(self, content)
+
     def save(self, path):
         """Save the fitted estimator in one safetensors file, without pickle.
 
@@ -843,6 +952,31 @@ class DANNClassifier(
         True
         """
         save_estimator(self, path)
+
+    def to_onnx(self, path):
+        """Write the fitted networks as an ONNX graph, to predict where there is no Python.
+
+        The graph takes float32 rows "X" (n_samples, n_features), any number of them, and gives
+        "probabilities" (n_samples, n_classes), those of :meth:`predict_proba` for target rows. The
+        class labels stand in its metadata as JSON, "classes". It needs ``skdann[onnx]``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to. An existing file is replaced in one go.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ImportError
+            If onnx or onnxscript is not there.
+        ValueError
+            If a module of yours cannot be written as ONNX.
+        OSError
+            If the file cannot be written.
+        """
+        save_onnx(self, path)
 
     @classmethod
     def load(cls, path, *, device="cpu", **params):

@@ -14,10 +14,13 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdann._callbacks import as_fit_rows, watch_fit
+from skdann._checkpoint import check_can_resume, numbered_checkpoints
 from skdann._choice import MARGIN, Choice, Evidence, choose
 from skdann._classifier import DANNClassifier
 from skdann._compat import CallbackSupportMixin, Interval, with_callbacks
+from skdann._onnx import save_onnx
 from skdann._path import Candidate, Fold, count_networks, make_folds, train_path
+from skdann._persistence import load_search, save_search
 from skdann._report import Diagnosis
 from skdann._validation import DomainData, check_domains
 
@@ -35,7 +38,8 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     estimator : DANNClassifier or None, default=None
-        Everything but lambda, scaling and seed; None takes ``DANNClassifier()``.
+        Everything but lambda, scaling and seed; None takes ``DANNClassifier()``. With a
+        `checkpoint` each network trained keeps a file of its own, "path.0", "path.1", ...
     lambdas : sequence of float, default=(0.1, 0.3, 1.0)
         Candidates for ``lambda_max``; 0 is added where it is missing.
     standardize : sequence of {None, "source", "domain"}, default=(None, "domain")
@@ -74,7 +78,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         The members that predict.
     weights_ : ndarray of shape (n_members,)
         Their weights, which sum to one.
-    classes_, domains_, n_features_in_, feature_names_in_
+    classes_, domains_, n_features_in_, feature_names_in_, target_priors_
         As in :class:`DANNClassifier`.
 
     See Also
@@ -93,7 +97,8 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     A member equals, to rounding, the :class:`DANNClassifier` with its parameters fitted on the
     rows of its fold. Modules of your own, callbacks and early stopping work too, but then members
-    train one by one.
+    train one by one. With ``label_shift`` in `estimator` the target's class shares are found once,
+    from all source rows; "correct" corrects the predictions, not what the rule compares.
 
     scikit-learn's callbacks (from its version 1.9) are set on this estimator and told of each
     network and epoch; those set on `estimator` are not called.
@@ -182,7 +187,9 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         self._validate_params()
         base = DANNClassifier() if self.estimator is None else clone(self.estimator)
-        base.set_params(verbose=self.verbose or base.verbose, warm_start=False)
+        check_can_resume(base.checkpoint, self.random_state)
+        checkpoint = base.checkpoint
+        base.set_params(verbose=self.verbose or base.verbose, warm_start=False, checkpoint=None)
         base._check_params()
         scalings, lambdas = self._checked_path()
         data = check_domains(
@@ -206,7 +213,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ]
         settings = settings if data.n_targets else settings[:1]
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
-        return self._fit_path(base, settings, data, rows)
+        return self._fit_path(base, settings, data, rows, checkpoint)
 
     @with_callbacks
     def _fit_path(
@@ -215,16 +222,22 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         settings: list[tuple[float, str | None]],
         data: DomainData,
         rows: dict[str, Any],
+        checkpoint: Any,
     ):
         """Train every candidate, choose, and take over the results."""
         seeds, fold_seed = self._seeds()
         folds = make_folds(data, self.n_seeds, N_FOLDS, fold_seed)
         nameless = dataclasses.replace(data, feature_names=None)
         n_networks = count_networks(base, settings, self.n_seeds)
-        with watch_fit(
+        watched = watch_fit(
             self, base.max_epochs, n_networks=n_networks, verbose=base.verbose, rows=rows
-        ) as listeners:
-            candidates = train_path(base, nameless, folds, settings, seeds, listeners)
+        )
+        with numbered_checkpoints(checkpoint) as new_checkpoint, watched as listeners:
+            candidates = train_path(
+                base, nameless, folds, settings, seeds, listeners, new_checkpoint
+            )
+            if candidates[0].error:
+                raise ValueError(f"The source-only twin failed: {candidates[0].error}")
             choice = self._choose(candidates, folds, data, fold_seed)
             return self._take_over(candidates, choice, data)
 
@@ -232,8 +245,6 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self, candidates: list[Candidate], folds: list[Fold], data: DomainData, seed: int
     ) -> Choice:
         """Choose by the default rule, or by `scoring`."""
-        if candidates[0].error:
-            raise ValueError(f"The source-only twin failed: {candidates[0].error}")
         if len(candidates) == 1:
             return Choice(np.ones(1), [{"score": 0.0}], "there are no target rows to adapt to")
         if self.scoring is None:
@@ -310,8 +321,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self.feature_names_in_ = data.feature_names
         self.n_features_in_ = data.n_features
         self.classes_, self.domains_ = data.classes, data.domains
-        self.candidates_ = [candidate.members for candidate in candidates]
-        self.scores_ = [
+        scores = [
             {
                 "lambda_max": candidate.lambda_max,
                 "standardize": candidate.standardize,
@@ -323,18 +333,31 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 candidates, choice.evidence, choice.weights, strict=True
             )
         ]
-        serving = np.flatnonzero(choice.weights > 0)
-        self.members_ = [member for index in serving for member in self.candidates_[index]]
-        self.weights_ = np.repeat(choice.weights[serving] / self.n_seeds, self.n_seeds)
         best = candidates[int(choice.weights.argmax())]
-        self.adapted_ = bool(choice.weights[0] < 1.0)
-        self.lambda_, self.standardize_ = best.lambda_max, best.standardize
-        if self.adapted_:
+        if choice.weights[0] < 1.0:
             scaling = f", standardize={best.standardize!r}" if best.standardize else ""
-            self.reason_ = f"adapted with lambda {self.lambda_:g}{scaling}: {choice.found}"
+            reason = f"adapted with lambda {best.lambda_max:g}{scaling}: {choice.found}"
         else:
-            self.reason_ = f"not adapted: {choice.found}"
+            reason = f"not adapted: {choice.found}"
+        return self._serve([own.members for own in candidates], scores, reason)
+
+    def _serve(self, candidates: list[list[DANNClassifier]], scores: list[dict], reason: str):
+        """Predict with the candidates that have a weight."""
+        weights = np.array([row["weight"] for row in scores])
+        serving, best = np.flatnonzero(weights > 0), scores[int(weights.argmax())]
+        self.candidates_, self.scores_ = candidates, scores
+        self.members_ = [member for index in serving for member in candidates[index]]
+        n_seeds = len(candidates[0])
+        self.weights_ = np.repeat(weights[serving] / n_seeds, n_seeds)
+        self.adapted_ = bool(weights[0] < 1.0)
+        self.lambda_, self.standardize_ = best["lambda_max"], best["standardize"]
+        self.reason_ = reason
         return self
+
+    @property
+    def target_priors_(self):
+        """Classes' shares in the target, with `label_shift` in `estimator`."""
+        return self.members_[0].target_priors_
 
     def predict_proba(self, X, *, sample_domain=None):
         """Predict class probabilities: the weighted mean of the serving members'.
@@ -395,7 +418,9 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return np.log(self.predict_proba(X, sample_domain=sample_domain))
 
     def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
-        """Report on the first of the serving members, as :meth:`DANNClassifier.diagnose` does.
+        """Report on the first of the serving members, and on what was chosen and why.
+
+        The report is that of :meth:`DANNClassifier.diagnose`; its next step starts from `reason_`.
 
         Parameters
         ----------
@@ -412,7 +437,8 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             It prints as a report.
         """
         check_is_fitted(self)
-        return self._main_member().diagnose(X_source, X_target, y_source=y_source)
+        report = self._main_member().diagnose(X_source, X_target, y_source=y_source)
+        return dataclasses.replace(report, reason=self.reason_)
 
     def _main_member(self) -> DANNClassifier:
         """Copy the serving member that weighs most, and tell it the names of the columns."""
@@ -425,9 +451,91 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """By how much a candidate's score must exceed the twin's."""
         return MARGIN if self.scoring is None else float(self.margin)
 
+    # -- saving ---------------------------------------------------------------------------------
+
+    def save(self, path):
+        """Save the fitted estimator, every candidate with it, in one safetensors file.
+
+        As :meth:`DANNClassifier.save` does: no pickle, and an existing file is replaced in one go.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to. No ending is added.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        OSError
+            If the file cannot be written.
+        ValueError
+            If a module of yours keeps state that is not a tensor.
+        """
+        save_search(self, path)
+
+    def to_onnx(self, path):
+        """Write the serving members as one ONNX graph, as :meth:`DANNClassifier.to_onnx` does.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to. An existing file is replaced in one go.
+        """
+        save_onnx(self, path)
+
+    @classmethod
+    def load(cls, path, *, device="cpu", **params):
+        """Load an estimator that :meth:`save` wrote; the file runs no code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        device : str, default="cpu"
+            Where to put the networks, wherever they were.
+        **params
+            Parameters that JSON cannot hold, and that must be given again: ``scoring``, and with
+            the prefix ``estimator__`` those that :meth:`DANNClassifier.load` names. Any other goes
+            before the saved one.
+
+        Returns
+        -------
+        DANNClassifierCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another format, class or shape, or if a parameter is missing;
+            the text says which.
+        TypeError
+            If `params` names what is no parameter.
+        OSError
+            If the file cannot be read.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from skdann import DANNClassifier, DANNClassifierCV
+        >>> from skdann.datasets import make_inter_twinning_moons
+        >>> X_source, y_source, X_target, _ = make_inter_twinning_moons(random_state=0)
+        >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=2), n_seeds=1, random_state=0)
+        >>> proba = clf.fit(X_source, y_source, X_target).predict_proba(X_target)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     clf.save(os.path.join(folder, "moons.skdann"))
+        ...     loaded = DANNClassifierCV.load(os.path.join(folder, "moons.skdann"))
+        >>> bool((loaded.predict_proba(X_target) == proba).all())
+        True
+        """
+        return load_search(cls, DANNClassifier, path, {**params, "estimator__device": device})
+
 
 def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) -> Evidence:
-    """What the candidates say of the target rows, and the twin of held-out source rows."""
+    """What the candidates say of the target rows, and the twin of held-out source rows.
+
+    Nothing is corrected for label shift, which would move all candidates to the same shares.
+    """
     X_source, X_target = data.X[: data.n_source], data.X[data.n_source :]
     domain = data.domains[data.domain]
     twin = candidates[0].members
@@ -440,7 +548,7 @@ def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) 
             if candidate.error
             else np.mean(
                 [
-                    member.predict_proba(X_target, sample_domain=domain[data.n_source :])
+                    member._uncorrected_proba(X_target, domain[data.n_source :])
                     for member in candidate.members
                 ],
                 axis=0,
@@ -450,7 +558,7 @@ def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) 
         np.concatenate([fold.valid for fold in folds]),
         np.concatenate(
             [
-                member.predict_proba(X_source[fold.valid], sample_domain=domain[fold.valid])
+                member._uncorrected_proba(X_source[fold.valid], domain[fold.valid])
                 for member, fold in zip(twin, folds, strict=True)
             ]
         ),

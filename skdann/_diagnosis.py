@@ -16,20 +16,18 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import check_consistent_length, column_or_1d, resample
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skdann._label_shift import estimate_shares
 from skdann._report import ColumnShift, Diagnosis
 from skdann.metrics import (
     _density_ratio,
     _draw_seed,
-    _linear_classifier,
     _match_target,
     _out_of_fold,
     _pool_domains,
     effective_sample_size,
-    estimate_target_priors,
 )
 
 MAX_ROWS = 2000  # looked at, of each domain
@@ -75,7 +73,7 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
     y = predicted[:n_source] if y is None else column_or_1d(y)
     is_class = _is_class(y, estimator.classes_)
     source_shares = is_class.mean(axis=0)
-    target_shares = _estimate_shares(X, y, estimator.classes_, seed)
+    target_shares = estimate_shares(X, y, estimator.classes_, seed)
     predicted_shares = _is_class(predicted[n_source:], estimator.classes_).mean(axis=0)
     weight = np.ones(len(is_target))
     weight[:n_source] = is_class @ (target_shares / np.where(source_shares > 0, source_shares, 1.0))
@@ -117,7 +115,7 @@ def _infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Ar
     return np.concatenate(features), np.concatenate(predicted)
 
 
-def _last_epoch(history: Any) -> dict[str, float]:
+def _last_epoch(history: Any) -> dict[str, Any]:
     """Figures of the last epoch, where recorded; without a domain loss there was no adaptation."""
     if not history:
         return {}
@@ -161,23 +159,6 @@ def _is_class(y: _Array, classes: _Array) -> _Array:
 
 def _by_label(labels: list[Any], shares: _Array) -> dict[Any, float]:
     return dict(zip(labels, shares.tolist(), strict=True))
-
-
-def _estimate_shares(X: Any, y: _Array, classes: _Array, seed: int) -> _Array:
-    """Class shares of the target rows, which follow the source rows in X, under label shift."""
-    counts = _is_class(y, classes).sum(axis=0)
-    has_rows = counts > 1  # one in training and one out of fold
-    if has_rows.sum() < 2:
-        return counts / counts.sum()
-    kept = np.flatnonzero(np.isin(y, classes[has_rows]))
-    rows, label = X[kept], y[kept]
-    model = _linear_classifier(X)
-    folds = StratifiedKFold(min(5, counts[has_rows].min()), shuffle=True, random_state=seed)
-    proba = cross_val_predict(model, rows, label, cv=folds, method="predict_proba")
-    target_proba = model.fit(rows, label).predict_proba(X[len(y) :])
-    shares = np.zeros(len(classes))
-    shares[has_rows] = estimate_target_priors(proba, label, target_proba, method="bbse")
-    return shares
 
 
 def least_shift(n_source: int, n_target: int, n_columns: int) -> float:

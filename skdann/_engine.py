@@ -10,7 +10,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +19,13 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.nn import functional as F
 
-from skdann._batches import Batch, DomainBatches
+from skdann._batches import DomainBatches
+from skdann._by_hand import ByHand
 from skdann._inference import infer_blocks
-from skdann._losses import EpochSums
+from skdann._losses import EpochSums, Outputs
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
 from skdann._seeds import spawn_generators
+from skdann._state import copy_state, put_state
 from skdann._steps import AdversarialSteps
 from skdann._threads import suited_threads
 from skdann._validation import DomainData
@@ -31,7 +33,8 @@ from skdann.nn import MemberBatchNorm
 
 DIVERGED = (
     "training diverged. Scale the columns (skdann.make_pipeline(StandardScaler(), ...)), or lower "
-    "lr, lambda_max, domain_loss_weight or weight_decay, and check modules of your own."
+    "lr, lambda_max, domain_loss_weight or weight_decay, and check feature_extractor, "
+    "label_predictor and domain_classifier where they are modules of your own."
 )
 
 
@@ -77,6 +80,9 @@ adversarial, domain_steps
     **kwargs
         Of skorch's NeuralNet.
     """
+
+    # copied and pickled together with the modules, which draw from the same generators
+    cuda_dependent_attributes_: ClassVar = ["generators_"]
 
     def __init__(
         self,
@@ -166,7 +172,7 @@ adversarial, domain_steps
         )
         if self.n_members == 1:
             return float(np.max(self.lambda_max)) * factor
-        return factor * torch.tensor(self.lambda_max, device=self.device).view(-1, 1, 1)
+        return factor * self.lambda_ends_
 
     @property
     def n_members(self) -> int:
@@ -179,33 +185,59 @@ adversarial, domain_steps
 
     # -- the loop -------------------------------------------------------------------------------
 
-    def fit_loop(self, X: FitData, y: None = None, epochs: int | None = None, **_: Any) -> DANNNet:
-        """Train for `epochs` epochs; an interrupt drops the epoch it breaks off from history."""
+    def fit_loop(
+        self,
+        X: FitData,
+        y: None = None,
+        epochs: int | None = None,
+        checkpoint: Any = None,
+        **_: Any,
+    ) -> DANNNet:
+        """Train for `epochs` epochs, going on from a checkpoint; an interrupt drops its epoch."""
         batches = self._batches(X)
         self.is_adversarial_ = self.n_targets > 0 and bool(np.max(self.lambda_max) > 0)
+        self.lambda_ends_ = torch.tensor(self.lambda_max, device=self.device).view(-1, 1, 1)
         self.keeps_domains_apart_ = self.n_domains > 1 and any(
             isinstance(layer, MemberBatchNorm) and layer.n_domains > 1
             for layer in self.module_.modules()
         )
         valid, valid_domain = self._held_out(X)
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
-        n_whole = len(self.history)
+        n_epochs = self.max_epochs if epochs is None else epochs
+        mark: Any = None
         try:
             n_products = 2 * batches.max_size * self._count_weights()
             with self._user_generators(), suited_threads(n_products):
-                for _epoch in range(self.max_epochs if epochs is None else epochs):
+                n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
+                for _epoch in range(n_done, n_epochs):
+                    mark = self._mark()
+                    if checkpoint:
+                        checkpoint.save(self, batches)
                     self.notify("on_epoch_begin", **on_epoch)
-                    self.run_single_epoch(
-                        batches.epoch(), True, "train", self.train_step, n_steps=batches.n_steps
-                    )
+                    self.run_single_epoch(batches, True, "train", self.train_step)
                     self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
-                    n_whole += 1
+                    mark = None
                     self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt:
-            del self.history[n_whole:]
+            if mark:
+                self._return_to(mark)
             raise
+        finally:
+            self.is_broken_off_ = mark is not None
         return self
+
+    def _mark(self) -> tuple[dict[str, Tensor], int, int, int]:
+        """Remember where training is between two epochs."""
+        n_rows = len(self.history), len(self.member_history_)
+        return copy_state(self), self.n_epochs_done_, *n_rows
+
+    def _return_to(self, mark: tuple[dict[str, Tensor], int, int, int]) -> None:
+        """Drop what came after a mark."""
+        state, self.n_epochs_done_, n_rows, n_member_rows = mark
+        del self.history[n_rows:]
+        del self.member_history_[n_member_rows:]
+        put_state(self, state)
 
     def _count_weights(self) -> int:
         return sum(parameter.numel() for parameter in self.module_.parameters())
@@ -228,25 +260,27 @@ adversarial, domain_steps
 
     def run_single_epoch(
         self,
-        iterator: Iterator[Batch],
+        iterator: DomainBatches,
         training: bool,
         prefix: str,
-        step_fn: Callable[..., dict[str, Any]],
-        *,
-        n_steps: int,
+        step_fn: Callable[..., Outputs],
     ) -> None:
         """Train on every batch and record the epoch's means."""
         self._set_training(True)
         is_heard = self._has_listener("on_batch_begin", "on_batch_end")
         self.is_gradient_heard_ = self._has_listener("on_grad_computed")
-        sums = EpochSums()
-        for index, batch in enumerate(iterator):
+        by_hand = self._by_hand()
+        n_steps = iterator.n_steps
+        stays_sparse = by_hand is not None and by_hand.takes_sparse and iterator.is_thin
+        stays_sparse = stays_sparse and not (is_heard or self.is_gradient_heard_)
+        sums = EpochSums(self.label_smoothing, self.domain_label_smoothing)
+        for index, batch in enumerate(iterator.epoch(stays_sparse=stays_sparse)):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
             if is_heard:
                 self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
             lambda_ = self._set_progress(progress)
             try:
-                step = step_fn(batch, lambda_=lambda_)
+                outputs = step_fn(batch, lambda_=lambda_, by_hand=by_hand)
             except Exception as error:
                 if not self.has_user_modules:
                     raise
@@ -255,14 +289,27 @@ adversarial, domain_steps
                     f"({type(error).__name__}: {error}); check feature_extractor, label_predictor "
                     "and domain_classifier, the modules of your own, or change batch_size."
                 ) from error
-            sums.add(step["record"])
+            sums.add(outputs)
             if is_heard:
-                self.history.record_batch(f"{prefix}_loss", step["loss"].mean().item())
-                self._notify_batch_end(batch.x, batch.y, step["loss"], step["y_pred"], training)
+                loss, logits = self._loss_of(outputs), outputs.logits
+                logits = logits.squeeze(0) if self.n_members == 1 else logits
+                self.history.record_batch(f"{prefix}_loss", loss.item())
+                self._notify_batch_end(batch.x, batch.y, loss, logits, training)
         if not is_heard:  # skorch's Checkpoint reads the last batch of an epoch
             self.history.new_batch()
-            self.history.record_batch(f"{prefix}_loss", step["loss"].mean().item())
+            self.history.record_batch(f"{prefix}_loss", self._loss_of(outputs).item())
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
+
+    def _by_hand(self) -> ByHand | None:
+        """Rules for the gradients of these networks, if all of their layers have one."""
+        if self.adversarial == "alternating" and self.is_adversarial_:
+            return None
+        return ByHand.of(
+            self.module_,
+            label_smoothing=self.label_smoothing,
+            domain_label_smoothing=self.domain_label_smoothing,
+            domain_loss_weight=self.domain_loss_weight,
+        )
 
     def _has_listener(self, *names: str) -> bool:
         return any(

@@ -35,6 +35,8 @@ def check_labels(
     with naming("y_source", "must hold class labels: strings, whole numbers or booleans"):
         label = check_array(label, ensure_2d=False, dtype=None, estimator=estimator)
         check_classification_targets(label)
+        if label.dtype.kind in "mMS":
+            raise TypeError(f"labels of dtype {label.dtype} are none of these")
     found, index = np.unique(label, return_inverse=True)
     if classes is not None:
         found = np.unique(column_or_1d(classes))

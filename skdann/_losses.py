@@ -1,7 +1,8 @@
-"""The two losses of a step, and their means over an epoch."""
+"""The two losses of a step, their gradients at the logits, and their means over an epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,17 +12,18 @@ from torch.nn import functional as F
 from skdann._batches import Batch
 
 FLUSH_STEPS = 256
+FLUSH_NUMBERS = 2**20
 
 
-def label_loss(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
-    """Mean weighted cross-entropy of the source rows.
+def label_loss(logits: Tensor, y: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+    """Weighted cross-entropy of source rows: a mean, as the weights sum to one.
 
     Parameters
     ----------
-    logits : Tensor of shape (n_source, n_classes) or (n_members, n_source, n_classes)
-        Of the source rows of the batch.
-    batch : Batch
-        Whose labels and weights count.
+    logits : Tensor of shape (..., n_source, n_classes)
+    y : Tensor of shape (..., n_source)
+        Class indices.
+    weight : Tensor of shape (n_source,) or (n_members, n_source)
     smoothing : float
         Label smoothing.
 
@@ -30,9 +32,44 @@ def label_loss(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
     Tensor of shape () or (n_members,)
     """
     losses = F.cross_entropy(
-        logits.flatten(0, -2), batch.y.flatten(), reduction="none", label_smoothing=smoothing
+        logits.flatten(0, -2), y.flatten(), reduction="none", label_smoothing=smoothing
     )
-    return _weighted_sum(losses, batch.label_weight)
+    return _weighted_sum(losses, weight)
+
+
+def domain_loss(logits: Tensor, domain: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+    """Sum of the domains' mean cross-entropies.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (..., n_rows, 1) or (..., n_rows, n_domains)
+        One column for two domains (positive: target).
+    domain : Tensor of shape (n_rows,) or (n_members, n_rows)
+        Domain indices.
+    weight : Tensor of shape (n_rows,) or (n_members, n_rows)
+    smoothing : float
+        Label smoothing.
+
+    Returns
+    -------
+    Tensor of shape () or (n_members,)
+    """
+    domain = domain.expand(logits.shape[:-1]).flatten()
+    logits = logits.flatten(0, -2)
+    if logits.shape[-1] > 1:
+        losses = F.cross_entropy(logits, domain, reduction="none", label_smoothing=smoothing)
+    else:
+        logit = logits.squeeze(-1)
+        wanted = domain.to(logit.dtype) * (1.0 - smoothing) + smoothing / 2.0
+        losses = F.binary_cross_entropy_with_logits(logit, wanted, reduction="none")
+    return _weighted_sum(losses, weight)
+
+
+def domain_hits(logits: Tensor, domain: Tensor) -> Tensor:
+    """Which rows G_d names rightly, of shape (n_rows,) or (n_members, n_rows)."""
+    if logits.shape[-1] > 1:
+        return logits.argmax(-1) == domain
+    return (logits.squeeze(-1) > 0) == (domain > 0)
 
 
 def _weighted_sum(losses: Tensor, weight: Tensor) -> Tensor:
@@ -42,71 +79,91 @@ def _weighted_sum(losses: Tensor, weight: Tensor) -> Tensor:
     return (losses.view(weight.shape) * weight).sum(-1)
 
 
-def domain_loss(logits: Tensor, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Sum of the domains' mean cross-entropies, and which rows are named rightly.
+def label_gradient(logits: Tensor, y: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+    """Gradient of :func:`label_loss` at logits (n_members, n_source, n_classes).
 
-    Parameters
-    ----------
-    logits : Tensor of shape (..., n_rows, 1) or (..., n_rows, n_domains)
-        One column for two domains (positive: target).
-    batch : Batch
-        Whose domains and weights count.
-    smoothing : float
-        Label smoothing.
-
-    Returns
-    -------
-    loss : Tensor of shape () or (n_members,)
-    is_hit : Tensor of shape (n_rows,) or (n_members, n_rows), bool
+    It is the predicted minus the wanted probabilities, times the rows' weights.
     """
-    shape = logits.shape[:-1]
-    logits = logits.flatten(0, -2)
-    domain = batch.rows.domain.expand(shape).flatten()  # type: ignore[union-attr]
-    if logits.shape[-1] == 1:
-        logit = logits.squeeze(-1)
-        wanted = domain.to(logit.dtype) * (1.0 - smoothing) + smoothing / 2.0
-        losses = F.binary_cross_entropy_with_logits(logit, wanted, reduction="none")
-        is_hit = (logit.detach() > 0) == (domain > 0)
-    else:
-        losses = F.cross_entropy(logits, domain, reduction="none", label_smoothing=smoothing)
-        is_hit = logits.detach().argmax(-1) == domain
-    return _weighted_sum(losses, batch.domain_weight), is_hit.view(shape)
+    rest = smoothing / logits.shape[-1]
+    wanted = torch.full_like(logits, rest)
+    wanted.scatter_(-1, y.expand(logits.shape[:-1]).unsqueeze(-1), 1.0 - smoothing + rest)
+    return (logits.softmax(-1) - wanted) * weight.unsqueeze(-1)
 
 
-class StepRecord(NamedTuple):
-    """What a step leaves for the epoch's record; nothing here waits for the device."""
+def domain_gradient(logits: Tensor, domain: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+    """Gradient of :func:`domain_loss` at logits (n_members, n_rows, 1 or n_domains)."""
+    if logits.shape[-1] > 1:
+        return label_gradient(logits, domain, weight, smoothing)
+    wanted = domain.to(logits.dtype)
+    if smoothing:
+        wanted = wanted * (1.0 - smoothing) + smoothing / 2.0
+    return (logits.sigmoid() - wanted.unsqueeze(-1)) * weight.unsqueeze(-1)
 
-    label_loss: Tensor
-    domain_loss: Tensor | None
-    is_domain_hit: Tensor | None
+
+class Outputs(NamedTuple):
+    """What the networks said of the rows of a step, with the targets and weights of the losses.
+
+    Nothing here waits for the device, and all of it can be joined over many steps.
+    """
+
+    logits: Tensor
+    y: Tensor
+    label_weight: Tensor
+    domain_logits: Tensor | None
+    domain: Tensor | None
+    domain_weight: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, logits: Tensor, domain_logits: Tensor | None) -> Outputs:
+        """Take the outputs for a batch."""
+        return cls(
+            logits.detach(),
+            batch.y,
+            batch.label_weight,
+            None if domain_logits is None else domain_logits.detach(),
+            batch.rows.domain,
+            batch.domain_weight,
+        )
+
+    @classmethod
+    def join(cls, steps: Sequence[Outputs]) -> Outputs:
+        """Join the rows of several steps."""
+        fields = zip(zip(*steps, strict=True), (-2, -1, -1, -2, -1, -1), strict=True)
+        return cls(*(None if own[0] is None else torch.cat(own, dim) for own, dim in fields))  # type: ignore[arg-type]
 
 
 class EpochSums:
     """Means over the steps of an epoch, brought to the host a few hundred steps at a time."""
 
-    def __init__(self) -> None:
-        self.pending: list[StepRecord] = []
+    def __init__(self, label_smoothing: float, domain_label_smoothing: float) -> None:
+        self.label_smoothing = label_smoothing
+        self.domain_label_smoothing = domain_label_smoothing
+        self.pending: list[Outputs] = []
+        self.n_pending = 0
         self.sums: list[Any] = [0.0, 0.0, 0.0]
         self.n_steps = 0
         self.n_rows = 0
 
-    def add(self, record: StepRecord) -> None:
-        """Take the figures of one step."""
-        self.pending.append(record)
-        if len(self.pending) == FLUSH_STEPS:
+    def add(self, outputs: Outputs) -> None:
+        """Take what one step left."""
+        self.pending.append(outputs)
+        self.n_pending += outputs.logits.numel() + outputs.domain_weight.numel()
+        if len(self.pending) == FLUSH_STEPS or self.n_pending > FLUSH_NUMBERS:
             self._flush()
 
     def _flush(self) -> None:
-        label, domain, is_hit = zip(*self.pending, strict=True)
-        columns = [torch.stack(label).sum(0)]
-        if domain[0] is not None:
-            hits = torch.cat(is_hit, -1)
-            columns += [torch.stack(domain).sum(0), hits.sum(-1)]
-            self.n_rows += hits.shape[-1]
+        steps = Outputs.join(self.pending)
+        columns = [label_loss(steps.logits, steps.y, steps.label_weight, self.label_smoothing)]
+        if steps.domain_logits is not None and steps.domain is not None:
+            told = steps.domain_logits, steps.domain
+            columns.append(domain_loss(*told, steps.domain_weight, self.domain_label_smoothing))
+            columns.append(domain_hits(*told).sum(-1))
+            self.n_rows += steps.domain_logits.shape[-2]
         for index, column in enumerate(columns):
             self.sums[index] = self.sums[index] + column.cpu().double().numpy()
         self.n_steps += len(self.pending)
         self.pending.clear()
+        self.n_pending = 0
 
     def means(self) -> dict[str, Any]:
         """Return the means: floats, or arrays (n_members,)."""

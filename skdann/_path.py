@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from skdann._callbacks import listening
 from skdann._classifier import NETWORKS, DANNClassifier
-from skdann._engine import FitData
+from skdann._engine import DANNNet, FitData
 from skdann._labels import class_weights
 from skdann._validation import DomainData
 from skdann.nn._module import is_sizes
@@ -72,6 +73,7 @@ def train_path(
     settings: Sequence[tuple[float, str | None]],
     seeds: Sequence[int],
     listeners: Sequence[Any] = (),
+    new_checkpoint: Callable[[Mapping[str, Any]], Any] = lambda params: None,
 ) -> list[Candidate]:
     """Train every setting with every seed.
 
@@ -89,6 +91,8 @@ def train_path(
         Of the members of each candidate.
     listeners : sequence of skorch callbacks, default=()
         Listen to the training of each network.
+    new_checkpoint : callable, default=lambda params: None
+        Called once a network, with what it is known by.
 
     Returns
     -------
@@ -98,7 +102,8 @@ def train_path(
     -----
     Members whose networks are given by sizes train at once, as members of one network: those with
     lambda 0, which see the source alone, and the others. Modules of the user's own, callbacks, and
-    early stopping, which ends each member's training by itself, make them train one by one.
+    early stopping, which ends each member's training by itself, make them train one by one. Label
+    shift is found once, from all source rows, for all members.
     """
     candidates = [
         Candidate(
@@ -113,14 +118,23 @@ def train_path(
         )
         for lambda_max, standardize in settings
     ]
+    data = estimator._with_label_shift(data, int(seeds[0]))
     weights = class_weights(estimator.class_weight, data.y, data.classes, data.weight)
     for group in _groups(candidates, estimator):
         members = [candidate.members[index] for candidate, index in group]
         own = [folds[index] for _, index in group]
+        train = functools.partial(
+            _train,
+            n_epochs=estimator.max_epochs,
+            listeners=listeners,
+            checkpoint=new_checkpoint(
+                {"members": [repr(member.get_params()) for member in members]}
+            ),
+        )
         if len(members) == 1:
-            outcomes = [_train_alone(members[0], data, own[0], weights, listeners)]
+            outcomes = [_train_alone(members[0], data, own[0], weights, train)]
         else:
-            outcomes = list(_train_together(members, data, own, weights, listeners))
+            outcomes = list(_train_together(members, data, own, weights, train))
         for (candidate, _), error in zip(group, outcomes, strict=True):
             candidate.error = candidate.error or error
     return candidates
@@ -156,19 +170,30 @@ def count_networks(
     return len(settings) * n_seeds
 
 
+def _train(
+    net: DANNNet, fit_data: FitData, *, n_epochs: int, listeners: Sequence[Any], checkpoint: Any
+) -> None:
+    """Train to the end: what an interrupt leaves is nothing to compare others with."""
+    with listening(net, listeners):
+        net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
+    if net.is_broken_off_:
+        raise KeyboardInterrupt
+
+
 def _train_alone(
     member: DANNClassifier,
     data: DomainData,
     fold: Fold,
     weights: np.ndarray | None,
-    listeners: Sequence[Any],
+    train: Callable[[DANNNet, FitData], None],
 ) -> str:
     valid = fold.valid if member.early_stopping else fold.valid[:0]
     fit_data = FitData(data, fold.train, valid, weights)
     try:
         net = member._new_net(data, (member.random_state,), member.early_stopping)
         net.measure_columns(fit_data)
-        member._train(net, fit_data, member.max_epochs, listeners)
+        train(net, fit_data)
+        member._take_over(net, data)
     except ValueError as error:
         return str(error)
     return ""
@@ -179,7 +204,7 @@ def _train_together(
     data: DomainData,
     folds: Sequence[Fold],
     weights: np.ndarray | None,
-    listeners: Sequence[Any],
+    train: Callable[[DANNNet, FitData], None],
 ) -> Iterator[str]:
     """Train members as one network; yield for each what went wrong."""
     first, seeds = members[0], tuple(member.random_state for member in members)
@@ -187,8 +212,7 @@ def _train_together(
     try:
         net = first._new_net(data, seeds, False, members)
         net.measure_columns(fit_data)
-        with listening(net, listeners):
-            net.partial_fit(fit_data, None, epochs=first.max_epochs)
+        train(net, fit_data)
     except ValueError as error:
         yield from [str(error)] * len(members)
         return

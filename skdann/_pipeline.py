@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline as _make_pipeline
 
 from skdann._callbacks import watch_steps
 from skdann._compat import with_callbacks
+from skdann._onnx import save_onnx
 
 FIT_PARAMS = ("X_target", "sample_weight", "sample_domain")
 
@@ -110,6 +111,24 @@ class DomainPipeline(Pipeline):
         if get_config()["enable_metadata_routing"] or not self.transform_input:
             return super().fit_transform(X, y, **params)
         return self.fit(X, y, **params).transform(X)
+
+    def to_onnx(self, path):
+        """Write transformers and classifier as one ONNX graph.
+
+        As :meth:`skdann.DANNClassifier.to_onnx`; the transformers are converted by skl2onnx, in
+        float32, which knows most of scikit-learn's, fitted on arrays of numbers.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to. An existing file is replaced in one go.
+
+        Raises
+        ------
+        ValueError
+            If a step cannot be converted.
+        """
+        save_onnx(self, path)
 
 
 def _transform_each(head: Pipeline, rows: Any) -> Any:

@@ -52,6 +52,8 @@ class Diagnosis:
         Root mean variance of the target's features over their root mean square.
     lambda_, domain_accuracy, label_loss, first_label_loss : float
         Of the last epoch and the first; nan where not recorded.
+    reason : str
+        Why DANNClassifierCV chose as it did; empty for an estimator that chooses nothing.
     """
 
     n_source: int
@@ -70,6 +72,7 @@ class Diagnosis:
     domain_accuracy: float = math.nan
     label_loss: float = math.nan
     first_label_loss: float = math.nan
+    reason: str = ""
 
     @property
     def findings(self) -> dict[str, str]:
@@ -104,6 +107,15 @@ class Diagnosis:
     def is_collapsed(self) -> bool:
         """Whether nearly all target rows get one class, far more than in the source."""
         return self.major.after > 0.95 and self.major.before < 0.8
+
+    @property
+    def choice(self) -> str:
+        """How to choose lambda without target labels, or how it was chosen."""
+        if self.reason:
+            return f"see scores_ of DANNClassifierCV, which is {self.reason}"
+        return (
+            "compare with lambda_max=0, by DANNClassifierCV or a scorer of skdann.model_selection"
+        )
 
     @property
     def major(self) -> _Move:
@@ -180,13 +192,13 @@ class Diagnosis:
 
 
 # Exactly one of the rules down to "adapted" holds: the verdict. The others are warnings beside it.
-RULES: tuple[tuple[str, Callable[[Diagnosis], bool], str], ...] = (
+RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
     (
         "collapse",
         lambda d: d.is_collapsed,
         "The predictions may have collapsed: {d.major.after:.0%} of the target rows get class "
         "{d.major.label}, which has {d.major.before:.0%} of the source. Next: check that the "
-        "target is scaled like the source, lower lambda_max, and compare with lambda_max=0.",
+        "target is scaled like the source, lower lambda_max, and {d.choice}.",
     ),
     (
         "alike",
@@ -200,27 +212,34 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], bool], str], ...] = (
         "Adaptation can harm: label shift is likely. The share of class {d.grown.label} is "
         "estimated as {d.grown.after:.0%} in the target against {d.grown.before:.0%} in the "
         "source, and with the class shares matched the AUC falls from {d.input_auc:.2f} to "
-        "{d.reweighted_auc:.2f}. Next: compare with lambda_max=0, and avoid domain_batch.",
+        "{d.reweighted_auc:.2f}. Next: {d.choice}. Avoid domain_batch and standardize='domain'; if "
+        "you know the target's class shares, pass target_priors and label_shift='correct'.",
     ),
     (
         "not_adapted",
-        lambda d: d.is_shifted and not d.lambda_ > 0,
+        lambda d: d.is_shifted and not d.lambda_ > 0 and not d.reason,
         "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), not by class shares "
-        "alone, and this network was trained without it. Next: try lambda_max > 0.",
+        "alone, and this network was trained without it. Next: try lambda_max > 0, and {d.choice}.",
+    ),
+    (
+        "not_chosen",
+        lambda d: d.is_shifted and not d.lambda_ > 0 and d.reason,
+        "The domains differ (AUC {d.input_auc:.2f}), not by class shares alone, but lambda 0 was "
+        "chosen. Next: {d.choice}.",
     ),
     (
         "features_apart",
         lambda d: d.is_shifted and d.lambda_ > 0 and d.is_apart,
         "Adaptation may help, but has done little yet: the features still tell the domains apart "
         "(AUC {d.feature_auc:.2f}, the columns {d.input_auc:.2f}). Next: raise lambda_max or "
-        "max_epochs, and compare with lambda_max=0.",
+        "max_epochs, and {d.choice}.",
     ),
     (
         "adapted",
         lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart,
         "Adaptation may help, and took effect: the features tell the domains apart less than the "
         "columns (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). That does not show that the "
-        "classes match. Next: compare with lambda_max=0.",
+        "classes match. Next: {d.choice}.",
     ),
     (
         "flat_features",

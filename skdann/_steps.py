@@ -20,54 +20,62 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor
 
-from skdann import _losses
 from skdann._batches import Batch
-from skdann._losses import StepRecord
-from skdann.nn import Rows, gradient_reversal
+from skdann._by_hand import ByHand
+from skdann._losses import Outputs, domain_loss, label_loss
+from skdann.nn import gradient_reversal
 
 
 class AdversarialSteps(NeuralNet):
     """The part of the net that takes steps; `DANNNet` adds the loop around it."""
 
-    def train_step(self, batch: Batch, *, lambda_: Any = 0.0, **_: Any) -> dict[str, Any]:
+    def train_step(
+        self, batch: Batch, *, lambda_: Any = 0.0, by_hand: ByHand | None = None, **_: Any
+    ) -> Outputs:
         """Take one step of the optimiser on one batch."""
         if self.adversarial == "alternating" and self.is_adversarial_:
             return self._alternating_step(batch, lambda_)
-        result: dict[str, Any] = {}
+        result: list[Outputs] = []
 
-        def closure() -> Tensor:
-            self.optimizer_.zero_grad(set_to_none=True)
-            loss, logits, record = self._losses(batch, lambda_)
-            loss.sum().backward()
+        def closure() -> Tensor | None:
+            loss = None
+            if by_hand is None:
+                loss, outputs = self._differentiate(batch, lambda_)
+            else:
+                told = by_hand.write_gradients(batch, lambda_, is_adversarial=self.is_adversarial_)
+                outputs = Outputs.of(batch, *told)
             self._notify_gradients(batch)
-            result.update(loss=loss.detach(), y_pred=logits.detach(), record=record)
-            return loss.sum()
+            result.append(outputs)
+            return loss
 
         self.optimizer_.step(closure)
-        return result
+        return result[-1]
 
-    def _losses(self, batch: Batch, lambda_: Any) -> tuple[Tensor, Tensor, StepRecord]:
-        """Return the loss to differentiate, the class logits, and what to record.
+    def _differentiate(self, batch: Batch, lambda_: Any) -> tuple[Tensor, Outputs]:
+        """Have autograd write the gradients.
 
         Without adversary the label loss sees the source rows alone, so that a fit with lambda 0 is
         the source-only fit, bit for bit. Statistics of each domain apart need all rows regardless.
         """
-        if not self.n_targets:
+        self.optimizer_.zero_grad(set_to_none=True)
+        sees_all = self.n_targets > 0 and (self.is_adversarial_ or self.keeps_domains_apart_)
+        if sees_all:
             features = self.module_.extract_features(batch.x, batch.rows)
-            label_loss, logits = self._label_loss(features, batch)
-            return label_loss, logits, StepRecord(label_loss.detach(), None, None)
-        if self.is_adversarial_ or self.keeps_domains_apart_:
-            features = self.module_.extract_features(batch.x, batch.rows)
-            label_loss, logits = self._label_loss(features, batch)
-            seen = gradient_reversal(self.module_.condition(features, batch.rows), lambda_)
         else:
-            n_source = batch.rows.n_source
-            source = self.module_.extract_features(batch.x[..., :n_source, :], _source(batch.rows))
-            label_loss, logits = self._label_loss(source, batch)
-            seen = self._features_at_rest(batch)
-        domain_loss, is_hit = self._domain_loss(seen, batch)
-        loss = label_loss + self.domain_loss_weight * domain_loss
-        return loss, logits, StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
+            source = batch.rows.of_source()
+            features = self.module_.extract_features(batch.x[..., : source.n_source, :], source)
+        loss, logits = self._label_loss(features, batch)
+        domain_logits = None
+        if self.n_targets:
+            if sees_all:
+                seen = gradient_reversal(self.module_.condition(features, batch.rows), lambda_)
+            else:
+                seen = self._features_at_rest(batch)
+            domain_loss, domain_logits = self._domain_loss(seen, batch)
+            loss = loss + self.domain_loss_weight * domain_loss
+        total = loss.sum()
+        total.backward()
+        return total.detach(), Outputs.of(batch, logits, domain_logits)
 
     def _features_at_rest(self, batch: Batch) -> Tensor:
         """What G_d sees of all rows, with G_f and G_y neither trained nor touched."""
@@ -85,34 +93,47 @@ class AdversarialSteps(NeuralNet):
             logits = self.module_.predict_labels(features, rows)[..., : rows.n_source, :]
         else:
             source = features[..., : rows.n_source, :]
-            logits = self.module_.predict_labels(source, _source(rows))
-        return _losses.label_loss(logits, batch, self.label_smoothing), logits
+            logits = self.module_.predict_labels(source, rows.of_source())
+        loss = label_loss(logits, batch.y, batch.label_weight, self.label_smoothing)
+        return loss, logits
 
     def _domain_loss(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss of G_d, and which rows it names rightly."""
+        """Loss and logits of G_d."""
         logits = self.module_.classify_domains(seen, batch.rows)
-        return _losses.domain_loss(logits, batch, self.domain_label_smoothing)
+        loss = domain_loss(
+            logits,
+            batch.rows.domain,  # type: ignore[arg-type]
+            batch.domain_weight,
+            self.domain_label_smoothing,
+        )
+        return loss, logits
 
-    def _alternating_step(self, batch: Batch, lambda_: Any) -> dict[str, Any]:
+    def _alternating_step(self, batch: Batch, lambda_: Any) -> Outputs:
         """Take `domain_steps` steps of G_d on this batch, then one of G_f and G_y against it."""
         features = self.module_.extract_features(batch.x, batch.rows)
         seen = self.module_.condition(features, batch.rows)
         for _ in range(self.domain_steps):
             self.optimizer_.zero_grad(set_to_none=True)
-            domain_loss, is_hit = self._domain_loss(seen.detach(), batch)
-            (self.domain_loss_weight * domain_loss).sum().backward()
+            loss, domain_logits = self._domain_loss(seen.detach(), batch)
+            (self.domain_loss_weight * loss).sum().backward()
             self.optimizer_.step()
         self.optimizer_.zero_grad(set_to_none=True)
-        label_loss, logits = self._label_loss(features, batch)
+        loss, logits = self._label_loss(features, batch)
         adversary, _ = self._domain_loss(gradient_reversal(seen, lambda_), batch)
-        loss = label_loss + self.domain_loss_weight * adversary
-        loss.sum().backward()
+        (loss + self.domain_loss_weight * adversary).sum().backward()
         for parameter in self.module_.domain_classifier.parameters():
             parameter.grad = None
         self._notify_gradients(batch)
         self.optimizer_.step()
-        record = StepRecord(label_loss.detach(), domain_loss.detach(), is_hit)
-        return {"loss": loss.detach(), "y_pred": logits.detach(), "record": record}
+        return Outputs.of(batch, logits, domain_logits)
+
+    def _loss_of(self, outputs: Outputs) -> Tensor:
+        """Loss of one step, a mean over the members."""
+        loss = label_loss(outputs.logits, outputs.y, outputs.label_weight, self.label_smoothing)
+        if outputs.domain_logits is not None and outputs.domain is not None:
+            told = outputs.domain_logits, outputs.domain, outputs.domain_weight
+            loss = loss + self.domain_loss_weight * domain_loss(*told, self.domain_label_smoothing)
+        return loss.mean()
 
     def _notify_gradients(self, batch: Batch) -> None:
         if self.is_gradient_heard_:
@@ -122,9 +143,3 @@ class AdversarialSteps(NeuralNet):
                 batch=(batch.x, batch.y),
                 training=True,
             )
-
-
-def _source(rows: Rows) -> Rows:
-    """Describe the source rows of a batch alone."""
-    domain = rows.domain
-    return Rows(rows.n_source, None if domain is None else domain[..., : rows.n_source])

@@ -64,6 +64,8 @@ class DomainData:
         How many of the domains are targets: the last ones.
     feature_names : ndarray of str or None
         Column names, where the input had any.
+    label_shift : LabelShift or None
+        What is done about label shift, once that is found.
     """
 
     X: Any
@@ -74,6 +76,7 @@ class DomainData:
     domains: np.ndarray
     n_targets: int
     feature_names: np.ndarray | None
+    label_shift: Any = None
 
     @property
     def n_source(self) -> int:

@@ -18,9 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.optimize import nnls
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -246,7 +244,7 @@ def estimate_target_priors(
     r"""Estimate the share of each class in the target under label shift.
 
     Both methods assume that the domains differ in p(y) alone, and that p(x | y) is the same: other
-    shifts mislead them.
+    shifts mislead them, on real tables so far that the source's shares are often the better guess.
 
     "em" [1]_ repeats, for the ratio :math:`w_k` of the target's share of class k to the source's,
     from :math:`w = 1` on,
@@ -433,6 +431,8 @@ def _draw_seed(random_state: Any) -> int:
 
 def _linear_classifier(X: Any, class_weight: str | None = None) -> Any:
     """Make a logistic regression on scaled columns, dense or sparse."""
+    from sklearn.impute import SimpleImputer  # slow to import
+
     return make_pipeline(
         MaxAbsScaler() if sp.issparse(X) else StandardScaler(),  # rare words blow up in the latter
         SimpleImputer(keep_empty_features=True),
@@ -459,15 +459,17 @@ def _out_of_fold(
             )
         cv = StratifiedKFold(int(cv), shuffle=True, random_state=seed)
     if estimator is None:
-        estimator = (
-            _linear_classifier(X)
-            if sp.issparse(X)
-            else HistGradientBoostingClassifier(
-                max_iter=30, max_leaf_nodes=8, early_stopping=False, random_state=seed
-            )
-        )
+        estimator = _linear_classifier(X) if sp.issparse(X) else _boosted_trees(seed)
     found = cross_val_predict(estimator, X, is_target, cv=cv, method=method)
     return found[:, 1] if method == "predict_proba" else found
+
+
+def _boosted_trees(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
+
+    return HistGradientBoostingClassifier(
+        max_iter=30, max_leaf_nodes=8, early_stopping=False, random_state=seed
+    )
 
 
 def _density_ratio(proba: _Array, is_target: _Array, max_weight: float | None = None) -> _Array:

@@ -79,7 +79,11 @@ def test_attributes_and_predictions_hold_together(make_cv, domains):
     assert_allclose(proba, np.mean(members, axis=0))
     assert_array_equal(clf.predict(domains.X_target), clf.classes_[proba.argmax(1)])
     assert_allclose(clf.predict_log_proba(domains.X_target), np.log(proba))
-    assert "columns" in str(clf.diagnose(domains.X_source, domains.X_target))
+    report = clf.diagnose(domains.X_source, domains.X_target, y_source=domains.y_source)
+    assert report.reason == clf.reason_
+    assert report.lambda_ == pytest.approx(clf.lambda_, rel=0.01)
+    for text in (str(report), report._repr_html_()):
+        assert "columns" in text
 
 
 def test_weights_of_several_candidates_count(make_cv, domains, monkeypatch):

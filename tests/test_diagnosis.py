@@ -16,7 +16,10 @@ from skdann._diagnosis import diagnose
 from skdann._report import RULES, Diagnosis
 from skdann.datasets import make_covariate_shift, make_label_shift
 
-VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "features_apart", "adapted"]
+VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "not_chosen"]
+VERDICTS += ["features_apart", "adapted"]
+CHOICE = "by DANNClassifierCV or a scorer of skdann.model_selection"
+REASON = "not adapted: the best score exceeds the twin's by 0.010, no more than 0.05"
 
 # adaptation under covariate shift that took effect; the tests change one thing at a time
 ADAPTED = Diagnosis(
@@ -81,15 +84,23 @@ class TestVerdict:
     @pytest.mark.parametrize(
         ("name", "change", "words"),
         [
-            ("adapted", {}, ["took effect", "0.55 against 0.90", "lambda_max=0"]),
+            ("adapted", {}, ["took effect", "0.55 against 0.90", "lambda_max=0", CHOICE]),
+            ("adapted", {"reason": "adapted with lambda 1: ..."}, ["CV, which is adapted with"]),
+            ("not_chosen", {"lambda_": 0.0, "reason": REASON}, ["lambda 0 was chosen", REASON]),
             ("alike", {"input_auc": 0.53}, ["little to gain", "AUC 0.53", "keep lambda_max=0"]),
             (
                 "label_shift",
                 LABEL_SHIFT,
-                ["can harm", "class b", "72% in the target against 35%", "from 0.90 to 0.51"],
+                [
+                    "can harm",
+                    "class b",
+                    "72% in the target against 35%",
+                    "0.90 to 0.51",
+                    "target_priors",
+                ],
             ),
             ("features_apart", {"feature_auc": 0.85}, ["AUC 0.85", "raise lambda_max"]),
-            ("not_adapted", {"lambda_": 0.0}, ["trained without it", "try lambda_max > 0"]),
+            ("not_adapted", {"lambda_": 0.0}, ["trained without it", "try lambda_max > 0", CHOICE]),
             ("not_adapted", {"lambda_": np.nan}, ["trained without it"]),
             (
                 "collapse",
@@ -127,6 +138,7 @@ class TestVerdict:
                     feature_auc=rng.uniform(0.45, 1),
                     reweighted_auc=rng.uniform(0.45, 1),
                     lambda_=rng.choice([0.0, 1.0, np.nan]),
+                    reason=rng.choice(["", REASON]),
                     **dict(
                         zip(
                             ["source_shares", "target_shares", "predicted_shares"],

@@ -15,9 +15,11 @@ import pickle
 import random
 import re
 import signal
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,14 +33,19 @@ from hypothesis import strategies as st
 from sklearn.exceptions import DataConversionWarning
 from torch import nn
 
-from skdann import DANNClassifier
+from skdann import DANNClassifier, DANNClassifierCV
+from skdann._persistence._values import encode_values
 from skdann._validation import SourceOnlyWarning
+from skdann.model_selection import InformationMaximizationScorer
 
 LONG = int(os.environ.get("SKDANN_FUZZ", "0"))
+FOLDER = tempfile.TemporaryDirectory()
+MODEL, CHECKPOINT = (os.path.join(FOLDER.name, name) for name in ("model", "checkpoint"))
 SECONDS = 60  # a fit here takes milliseconds
 ARGUMENTS = ("X_source", "y_source", "X_target", "sample_weight", "sample_domain")
 PARAMETERS = tuple(DANNClassifier().get_params())
-NAMES = re.compile(rf"(?<![\w.])({'|'.join((*ARGUMENTS, *PARAMETERS))})(?!\w)")
+OF_SEARCH = ("lambdas", "n_seeds", "margin", "scoring")
+NAMES = re.compile(rf"(?<![\w.])({'|'.join((*ARGUMENTS, *PARAMETERS, *OF_SEARCH))})(?!\w)")
 SCALE = "scale"  # numbers so large that training may diverge
 WRONG_PLACES = (*ARGUMENTS, "early_stopping", *PARAMETERS)
 
@@ -49,13 +56,16 @@ class Case:
 
     args: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, Any] | None = None  # parameters of a DANNClassifierCV around it
+    classes: Any = None  # of partial_fit, which is then called rather than fit
     suspects: set[str] = field(default_factory=set)
     to_predict: list[Any] = field(default_factory=list)
     labels_are_column: bool = False
 
     def __repr__(self) -> str:
         lines = [f"suspects: {sorted(self.suspects)}"]
-        for name, value in {**self.args, **self.params}.items():
+        more = {"search": self.search, "classes": self.classes}
+        for name, value in {**self.args, **self.params, **more}.items():
             lines.append(f"{name} = {_describe(value)}")
         return "\n".join(lines)
 
@@ -422,6 +432,10 @@ def _weights(kind: str, n_rows: int, rng: np.random.Generator) -> Any:
 # -- parameters -----------------------------------------------------------------------------------
 
 
+def _score(estimator: Any, X: Any, y: Any) -> float:
+    return float((estimator.predict(X) == y).mean())
+
+
 def _linear(n_in: int, n_out: int = 3) -> nn.Module:
     return nn.Linear(n_in, n_out)
 
@@ -463,6 +477,8 @@ RIGHT_PARAMS: dict[str, tuple[Any, ...]] = {
     "adversarial": ("grl", "grl", "alternating"),
     "domain_steps": (1, 2, 3, np.int32(2)),
     "class_weight": (None, None, "balanced"),
+    "label_shift": (None, None, "correct", "reweight"),
+    "target_priors": (None,),
     "optimizer": (
         "adam", "adam", "adamw", "rmsprop", "sgd", torch.optim.Adagrad, torch.optim.Adam,
         functools.partial(torch.optim.SGD, nesterov=True, momentum=0.5),
@@ -476,6 +492,7 @@ RIGHT_PARAMS: dict[str, tuple[Any, ...]] = {
     "validation_fraction": (0.1, 0.3, 0.5, 1e-9),
     "patience": (1, 10),
     "warm_start": (False, False, True),
+    "checkpoint": (None, None, None, CHECKPOINT, Path(CHECKPOINT)),
     "callbacks": (None, None, [], ()),
     "device": ("cpu",),
     "random_state": (0, None, 2**32 - 1, "RandomState", np.int64(3)),
@@ -505,6 +522,8 @@ WRONG_PARAMS: dict[str, tuple[Any, ...]] = {
     "domain_steps": (0, -1, 1.5, None, np.nan),
     "class_weight": ({"zzz": 1.0}, {0: -1.0}, {0: np.nan}, "even", [1, 2], {0: "a"}, {0: 1e300},
                      {0: 0.0, 1: 0.0}, {}, {0: None}, {0: np.inf}, {0: 5.0}),
+    "label_shift": ("both", True, 0),
+    "target_priors": ({}, {0: 1.0}, [0.5, 0.5], "bbse", {0: 0.4, 1: 0.4, "zzz": 0.2}),
     "optimizer": ("no", None, torch.optim.SparseAdam, torch.optim.LBFGS, dict, len, nn.ReLU, int,
                   functools.partial(torch.optim.SGD, nothing=1), lambda p, lr: None),
     "lr": (0.0, -1, np.nan, np.inf, "a", None, 1e30, 1e300),
@@ -516,6 +535,7 @@ WRONG_PARAMS: dict[str, tuple[Any, ...]] = {
     "validation_fraction": (0.0, 1.0, -1, np.nan, 1, None, 0.999999),
     "patience": (0, -1, 1.5, None),
     "warm_start": ("yes", None, 2),
+    "checkpoint": (3, b"name", ["a"], True),
     "callbacks": ("print", [1], [None], 5, [len], [("a", 1)], {"a": 1}),
     "device": ("gpu", "cuda", "meta", "", None, "cuda:99", "mps", 3, "xla"),
     "random_state": (-1, "a", 1.5, 2**32, 2**64, np.nan, np.random.default_rng(0)),
@@ -523,19 +543,35 @@ WRONG_PARAMS: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
+SEARCH_PARAMS: dict[str, tuple[Any, ...]] = {
+    "lambdas": ((0.3,), (), [0.1, 0.0], (1.0, 0.1), np.array([1.0]), (1e-30,)),
+    "standardize": ((None,), (None, "domain"), ["source"], ("domain", None, None)),
+    "n_seeds": (1, 1, 2, np.int64(1)),
+    "margin": (0.0, 1, 1e30),
+    "scoring": (None, None, None, _score, InformationMaximizationScorer()),
+}
+WRONG_SEARCH: dict[str, tuple[Any, ...]] = {
+    "lambdas": ((-1,), ("a",), None, 3, (np.nan,), (np.inf,), (1e30,), [[1.0]], {"a": 1}),
+    "standardize": ((), "domain", ("pca",), None, (1,), ([],)),
+    "n_seeds": (0, -1, 1.5, None, "a"),
+    "margin": (-1, np.nan, None, "a"),
+    "scoring": ("accuracy", 3, lambda estimator, X, y: "a", lambda estimator, X, y: np.nan),
+}
+
+
 # -- the strategy ---------------------------------------------------------------------------------
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Draw one call to fit; `suspects` are the arguments that may be refused."""
+def cases(draw: st.DrawFn, call: str = "fit") -> Case:
+    """Draw one call to fit or to another; `suspects` are the arguments that may be refused."""
 
     def one_of(options: Any) -> Any:
         return draw(st.sampled_from(options))
 
     case = Case()
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    n_wrong = one_of((0, 0, 1, 1, 2))
+    n_wrong = one_of((0, 0, 1, 1, 2) if call == "fit" else (0, 0, 0, 1))
     wrong = {one_of(WRONG_PLACES) for _ in range(n_wrong)}
     n_rows = one_of((2, 3, 4, 5, 8, 12, 20, 20, 30, 30, 30, 65))
     is_lopsided = one_of((False,) * 15 + (True,))
@@ -652,6 +688,19 @@ def cases(draw: st.DrawFn) -> Case:
         params["batch_size"] = 64
     if params["early_stopping"] and (is_kept.sum() < 4 or not is_kept.any()):
         case.suspects |= {"early_stopping"}
+    if params["checkpoint"] is not None and params["random_state"] is None:
+        case.suspects |= {"checkpoint", "random_state"}
+    if call == "partial_fit":
+        labels = [0, 1] if "y_source" in wrong else np.asarray(case.args["y_source"]).ravel()
+        case.classes = np.unique(labels)
+    if call == "search":
+        case.search = {name: one_of(values) for name, values in SEARCH_PARAMS.items()}
+        if one_of((False, False, True)):
+            name = one_of(tuple(WRONG_SEARCH))
+            case.search[name] = one_of(WRONG_SEARCH[name])
+            case.suspects.add(name)
+        if is_kept.sum() < 10:  # a fold may lack a class
+            case.suspects |= {"X_source", "y_source", "early_stopping"}
     return case
 
 
@@ -777,14 +826,19 @@ def _check_refusal(error: Exception, case: Case) -> None:
 
 def check(case: Case) -> None:
     """Hold the promise of this module for one call."""
-    clf = DANNClassifier(**case.params)
+    clf = _estimator(case)
     before = set(vars(clf))
     refusal: Exception | None = None
-    n_fits = 2 if case.params["warm_start"] is True else 1
+    n_fits = 2 if case.params["warm_start"] is True or case.classes is not None else 1
+    for left in os.listdir(FOLDER.name):
+        os.remove(os.path.join(FOLDER.name, left))
     with _leaves_no_trace(case) as caught:
         try:
-            for _ in range(n_fits):
-                clf.fit(**case.args)
+            for _ in range(n_fits if case.search is None else 1):
+                if case.classes is None:
+                    clf.fit(**case.args)
+                else:
+                    clf.partial_fit(**case.args, classes=case.classes)
                 before |= set(vars(clf))
             answers = [_answers(clf, X) for X in case.to_predict]
         except Exception as error:
@@ -796,29 +850,76 @@ def check(case: Case) -> None:
         assert not left, f"a failed fit left {sorted(left)}"
         return
     event("fitted")
+    assert os.listdir(FOLDER.name) == [], "the checkpoint of an ended fit is still there"
     for probability, label, features, domain in answers:
         assert np.isfinite(probability).all(), "probabilities are not finite"
         np.testing.assert_allclose(probability.sum(axis=1), 1.0, atol=1e-6)
         assert probability.shape[1] == len(clf.classes_)
         assert np.isin(label, clf.classes_).all()
-        assert np.isfinite(features).all(), "features are not finite"
+        assert features is None or np.isfinite(features).all(), "features are not finite"
         assert domain is None or np.isfinite(domain).all(), "domain probabilities are not finite"
+    if case.to_predict:
+        proba = _round_trip(clf, case).predict_proba(case.to_predict[0])
+        np.testing.assert_array_equal(proba, answers[0][0], "saving has changed it")
 
 
-def _answers(clf: DANNClassifier, X: Any) -> tuple[np.ndarray, ...]:
+def _estimator(case: Case) -> Any:
+    if case.search is None:
+        return DANNClassifier(**case.params)
+    random_state = case.params["random_state"]
+    own = DANNClassifier(**{**case.params, "random_state": 0})
+    return DANNClassifierCV(own, **case.search, random_state=random_state)
+
+
+def _answers(clf: Any, X: Any) -> tuple[Any, ...]:
+    if isinstance(clf, DANNClassifierCV):
+        return clf.predict_proba(X), clf.predict(X), None, None
     domain = clf.predict_domain_proba(X) if clf.module_.domain_classifier is not None else None
     return clf.predict_proba(X), clf.predict(X), clf.transform(X), domain
 
 
-@settings(
-    max_examples=LONG or 60,
-    deadline=None,
-    derandomize=not LONG,
-    database=None,
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
+def _round_trip(clf: Any, case: Case) -> Any:
+    """Save and load, giving what JSON cannot hold."""
+    clf.save(MODEL)
+    given = {name: case.params[name] for name in encode_values(case.params)[1]}
+    given.pop("checkpoint", None)
+    if case.search is not None:
+        given.pop("random_state", None)
+        given = {f"estimator__{name}": value for name, value in given.items()}
+        own = {**case.search, "random_state": case.params["random_state"]}
+        given |= {name: own[name] for name in encode_values(own)[1]}
+    with warnings.catch_warnings(action="error"):
+        return type(clf).load(MODEL, **given)
+
+
+def fuzz(max_examples: int) -> Any:
+    """Settings of hypothesis: few examples, always the same ones, or many."""
+    return settings(
+        max_examples=max_examples,
+        deadline=None,
+        derandomize=not LONG,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@fuzz(LONG or 60)
 @given(case=cases())
 def test_fit_gives_sound_probabilities_or_names_the_fault(case: Case) -> None:
+    note(repr(case))
+    check(case)
+
+
+@fuzz(LONG // 5 or 30)
+@given(case=cases("partial_fit"))
+def test_partial_fit(case: Case) -> None:
+    note(repr(case))
+    check(case)
+
+
+@fuzz(LONG // 5 or 20)
+@given(case=cases("search"))
+def test_search(case: Case) -> None:
     note(repr(case))
     check(case)

@@ -64,8 +64,11 @@ def test_a_member_equals_the_single_fit(make_clf, changed, dropout):
             )
             for row, expected in zip(member.history_, single.history_, strict=True):
                 assert row.keys() >= {"train_loss", "label_loss", "lambda", "lr"}
-                for name in ("train_loss", "domain_loss", "domain_accuracy", "lambda", "lr"):
+                for name in ("train_loss", "domain_loss", "lambda", "lr"):
                     assert row[name] == pytest.approx(expected[name], abs=tolerance), name
+                one_row = 1.01 / (2 * len(fold.train))  # whose logit rounds to the other side of 0
+                accuracy = expected["domain_accuracy"]
+                assert row["domain_accuracy"] == pytest.approx(accuracy, abs=one_row)
             # and goes on like it: optimiser and generators came along
             for clf in (member, single):
                 clf.partial_fit(X[fold.train], y[fold.train], X_target)

@@ -3,6 +3,7 @@
 import copy
 import errno
 import io
+import itertools
 import json
 import math
 import os
@@ -24,10 +25,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skdann import DANNClassifier
-from skdann._persistence import FORMAT, _decode, _digest, _encode
+from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
+from skdann._persistence._files import FORMAT, digest
+from skdann._persistence._values import decode, encode
 
 
 class OwnExtractor(nn.Module):
@@ -73,7 +76,7 @@ def read(path):
 def write(path, description, tensors):
     """Write a file as an attacker could: with a fitting SHA-256."""
     description = {name: value for name, value in description.items() if name != "sha256"}
-    description["sha256"] = _digest(description, tensors)
+    description["sha256"] = digest(description, tensors)
     path.write_bytes(save(tensors, {"skdann": json.dumps(description)}))
 
 
@@ -152,13 +155,13 @@ class TestRoundTrip:
         assert_same_fit(own, loaded)
         assert not all(map(torch.equal, before, own.module_.state_dict().values()))
 
-    def test_after_partial_fit_the_schedules_go_on(self, make_clf, domains, path):
-        own = make_clf(max_epochs=4)
-        own.partial_fit(*domains[:3], classes=[0, 1])
+    def test_after_partial_fit_training_goes_on(self, make_clf, domains, path, assert_same_fit):
+        own = make_clf(max_epochs=4, dropout=0.5)
+        own.partial_fit(*domains[:3], classes=[0, 1]).partial_fit(*domains[:3])
         own.save(path)
         loaded = DANNClassifier.load(path).partial_fit(*domains[:3])
-        assert loaded.history_[1]["lambda"] > loaded.history_[0]["lambda"]
-        assert loaded.history_[1]["lambda"] == own.partial_fit(*domains[:3]).history_[1]["lambda"]
+        assert loaded.history_[2]["lambda"] > loaded.history_[1]["lambda"]
+        assert_same_fit(own.partial_fit(*domains[:3]), loaded)
 
     @pytest.mark.parametrize(
         "labels",
@@ -279,7 +282,7 @@ class TestRoundTrip:
         )
     )
     def test_plain_values_survive_json(self, value):
-        found = _decode(json.loads(json.dumps(_encode(value), allow_nan=False)))
+        found = decode(json.loads(json.dumps(encode(value), allow_nan=False)))
         assert repr(found) == repr(value)
 
 
@@ -358,7 +361,7 @@ class TestOwnParts:
                 pass
 
         own = DANNClassifier(feature_extractor=Stateful(4, 3), max_epochs=1).fit(*domains[:3])
-        with pytest.raises(ValueError, match="_extra_state is a dict"):
+        with pytest.raises(ValueError, match="_extra_state is no tensor"):
             own.save(path)
 
     def test_tied_weights(self, domains, path):
@@ -430,7 +433,7 @@ class TestAtomicity:
                 raise full
 
         if step == "write":
-            monkeypatch.setattr("skdann._persistence.open", FullDisk, raising=False)
+            monkeypatch.setattr("skdann._persistence._files.open", FullDisk, raising=False)
         else:
             monkeypatch.setattr(os, step, fail)
         with pytest.raises(OSError, match="No space left"):
@@ -438,6 +441,27 @@ class TestAtomicity:
         monkeypatch.undo()
         assert saved.read_bytes() == before
         assert os.listdir(tmp_path) == [saved.name]
+
+    def test_a_disk_that_is_truly_full(self, clf, saved, domains, tmp_path):
+        before, model = saved.read_bytes(), tmp_path / "pickled"
+        model.write_bytes(pickle.dumps(clf))
+        code = (
+            "import pickle, resource, signal, sys\n"
+            "clf = pickle.load(open(sys.argv[1], 'rb'))\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+            "try:\n    clf.save(sys.argv[2])\n"
+            "except OSError as error:\n    print(error.strerror)\n"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(model), str(saved)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stdout.strip() == os.strerror(errno.EFBIG)
+        assert saved.read_bytes() == before
+        assert sorted(os.listdir(tmp_path)) == sorted([saved.name, model.name])
 
     def test_interrupt_leaves_no_debris(self, clf, path, monkeypatch, tmp_path):
         def interrupt(*args):
@@ -480,7 +504,7 @@ class TestAtomicity:
         script = """if True:
             import glob, os, random, signal, sys, time
             import numpy as np
-            from skdann import DANNClassifier
+            from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
             X, y = np.random.RandomState(0).randn(40, 4), np.arange(40) % 2
             both = [
                 DANNClassifier(feature_extractor=(512, 512), max_epochs=1, random_state=seed)
@@ -570,13 +594,21 @@ HOSTILE = {
     "layer": (param("feature_extractor", [9]), r"\(1, 4, 8\) in the file, .*\(1, 4, 9\)"),
     "seed": (changed(seed=-1), "cannot be rebuilt"),
     "epochs": (changed(n_epochs_done=-1), "-1 epochs done"),
+    "shift": (changed(label_shift=["correct", [0.5, 0.5], [1.0, 0.0]]), "label_shift is"),
+    "infinite shift": (changed(label_shift=["correct", [1, 1], [1, math.inf]]), "label_shift is"),
+    "shift kind": (
+        changed(label_shift=["both", [0.5, 0.5], [1.0, 1.0]]),
+        "label_shift is .*'both'",
+    ),
+    "shift size": (changed(label_shift=["correct", [1.0], [1.0]]), "label_shift is"),
+    "shift lists": (changed(label_shift=["correct", [0.5, 0.5]]), "does not hold together"),
     "shape": (tensor(WEIGHT, torch.zeros(1, 8, 4)), r"\(1, 8, 4\) in the file"),
     "dtype": (tensor(WEIGHT, torch.zeros(1, 4, 8).double()), "float64"),
     "infinite": (tensor(WEIGHT, torch.full((1, 4, 8), torch.inf)), "weight are not finite"),
     "extra": (tensor("module.evil", torch.zeros(1)), "unknown tensors: module.evil"),
     "slot": (tensor("optimizer.0.evil", torch.zeros(1)), "unknown tensors: optimizer.0.evil"),
     "generator": (
-        tensor("generator.source_order", torch.full((5056,), 255, dtype=torch.uint8)),
+        tensor("generator.0.source_order", torch.full((5056,), 255, dtype=torch.uint8)),
         "Invalid mt19937 state",
     ),
     "missing": (lambda _, tensors: tensors.pop(WEIGHT), f"missing tensors: {WEIGHT}"),
@@ -697,7 +729,184 @@ class TestFuzz:
             self.load_or_refuse(sound, path)
 
 
+def scorer(estimator, X, y):
+    return float((estimator.predict(X) == y).mean())
+
+
+class TestSearch:
+    @pytest.fixture
+    def search(self, make_clf, domains):
+        labels = np.array(["no", "yes"])[domains.y_source]
+        search = DANNClassifierCV(make_clf(), lambdas=(0.3,), n_seeds=2, random_state=0)
+        return search.fit(domains.X_source, labels, domains.X_target)
+
+    @staticmethod
+    def assert_same_search(own, loaded, X):
+        names = ("classes_", "domains_", "n_features_in_", "adapted_", "lambda_", "standardize_")
+        for name in (*names, "reason_", "scores_", "weights_"):
+            np.testing.assert_array_equal(getattr(own, name), getattr(loaded, name), strict=True)
+        assert vars(own).keys() == vars(loaded).keys()
+        np.testing.assert_array_equal(own.predict_proba(X), loaded.predict_proba(X), strict=True)
+        for members, others in zip(own.candidates_, loaded.candidates_, strict=True):
+            for member, other in zip(members, others, strict=True):
+                assert_same(member, other, X)
+        assert all(
+            any(m is own for own in itertools.chain(*loaded.candidates_)) for m in loaded.members_
+        )
+
+    def test_round_trip(self, search, domains, path):
+        search.save(path)
+        loaded = DANNClassifierCV.load(path)
+        self.assert_same_search(search, loaded, domains.X_target)
+        assert repr(loaded.get_params()) == repr(search.get_params())
+        loaded.save(path.with_name("again"))
+        assert path.with_name("again").read_bytes() == path.read_bytes()
+
+    def test_column_names(self, make_clf, domains, path):
+        X, X_target = (pd.DataFrame(part, columns=list("abcd")) for part in domains[:3:2])
+        search = DANNClassifierCV(make_clf(), lambdas=(), n_seeds=1, random_state=0)
+        search.fit(X, domains.y_source, X_target).save(path)
+        loaded = DANNClassifierCV.load(path)
+        assert loaded.feature_names_in_.tolist() == list("abcd")
+        with pytest.raises(ValueError, match="feature names should match"):
+            loaded.predict(X_target[list("dcba")])
+
+    def test_own_parts_are_given_again(self, domains, path):
+        estimator = DANNClassifier(feature_extractor=OwnExtractor, max_epochs=1)
+        search = DANNClassifierCV(
+            estimator, lambdas=(0.3,), standardize=(None,), n_seeds=1, scoring=scorer
+        )
+        search.fit(*domains[:3]).save(path)
+        with pytest.raises(ValueError, match=r"scoring=<scorer>") as error:
+            DANNClassifierCV.load(path)
+        assert "estimator__feature_extractor=<OwnExtractor>" in str(error.value)
+        given = {"scoring": scorer, "estimator__feature_extractor": OwnExtractor}
+        loaded = DANNClassifierCV.load(path, **given)
+        self.assert_same_search(search, loaded, domains.X_target)
+        assert loaded.scoring is scorer
+        assert loaded.estimator.feature_extractor is OwnExtractor
+        with pytest.raises(TypeError, match=r"feature_extractor.*begin with estimator__"):
+            DANNClassifierCV.load(path, **given, feature_extractor=OwnExtractor)
+
+    def test_a_member_that_diverged(self, make_clf, domains, path):
+        search = DANNClassifierCV(
+            make_clf(optimizer="sgd"), lambdas=(1e30,), standardize=(None,), n_seeds=1
+        )
+        search.fit(*domains[:3])
+        assert "diverged" in search.scores_[1]["error"]
+        search.save(path)
+        loaded = DANNClassifierCV.load(path)
+        assert loaded.scores_ == search.scores_
+        assert not hasattr(loaded.candidates_[1][0], "net_")
+        np.testing.assert_array_equal(
+            loaded.predict_proba(domains.X_target), search.predict_proba(domains.X_target)
+        )
+
+    def test_the_other_class_is_named(self, clf, search, path):
+        clf.save(path)
+        with pytest.raises(ValueError, match="holds a 'DANNClassifier'"):
+            DANNClassifierCV.load(path)
+        search.save(path)
+        with pytest.raises(ValueError, match="holds a 'DANNClassifierCV'"):
+            DANNClassifier.load(path)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (changed(scores=[]), "0 scores of 4 candidates"),
+            (changed(candidates=[[], [], [], []]), "4 scores of 4 candidates"),
+            (changed(candidates=[1]), "not those of a fit"),
+            (changed(candidates=[[{}]]), "not those of a fit"),
+            (changed(classes=["<U3", ["no", "maybe"]]), "has other columns"),
+            (changed(n_features_in=3), "has other columns"),
+            (changed(reason=None), "reason is None, not a str"),
+            (changed(estimator=[1]), "not those of a fit"),
+            (changed(estimator={"params": {"lr": -1}}), "'lr' parameter"),
+            (param("lambdas", ["os.system"]), "must hold finite numbers"),
+            (lambda d, t: d["candidates"][0][0].pop("seed"), "serves, but a member is not fitted"),
+            (lambda d, t: d["candidates"][1][0].update(n_features_in=10**15), "weights are asked"),
+            (lambda d, t: d["scores"][0].update(weight=0.5), "do not sum to one"),
+            (lambda d, t: d["scores"][0].update(weight={"float": "nan"}), "not numbers in"),
+            (tensor("evil", torch.zeros(1)), "not enough values to unpack"),
+            (tensor("9.9.evil", torch.zeros(1)), "unknown tensors: 9.9"),
+            (lambda d, t: t.pop(f"0.0.{WEIGHT}"), "missing tensors"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_hostile_files(self, change, message, search, path):
+        search.save(path)
+        description, tensors = read(path)
+        description["scores"][0]["weight"] = 1.0
+        for row in description["scores"][1:]:
+            row["weight"] = 0.0
+        change(description, tensors)
+        write(path, description, tensors)
+        with pytest.raises(ValueError, match=message) as error:
+            DANNClassifierCV.load(path)
+        assert str(path) in str(error.value)
+
+    def test_copies(self, search, domains):
+        for other in (pickle.loads(pickle.dumps(search)), copy.deepcopy(search)):
+            self.assert_same_search(search, other, domains.X_target)
+
+    def test_failed_save_leaves_the_old_file(self, search, path, monkeypatch, tmp_path):
+        search.save(path)
+        before = path.read_bytes()
+        monkeypatch.setattr(os, "replace", lambda *_: os.stat("/nowhere"))
+        with pytest.raises(FileNotFoundError):
+            search.save(path)
+        assert path.read_bytes() == before
+        assert os.listdir(tmp_path) == [path.name]
+
+
+class TestSkops:
+    """skops.io runs nothing either, and has to be told of our own classes alone."""
+
+    @pytest.mark.parametrize("kind", ["classifier", "pipeline", "search"])
+    def test_round_trip(self, kind, make_clf, domains, path):
+        skops = pytest.importorskip("skops.io")
+        X, y, X_target, _ = domains
+        clf = make_clf(normalization="domain_batch")
+        trusted = ["skdann._classifier.DANNClassifier"]
+        if kind == "pipeline":
+            clf = make_pipeline(StandardScaler(), clf)
+            trusted.append("skdann._pipeline.DomainPipeline")
+        if kind == "search":
+            clf = DANNClassifierCV(clf, lambdas=(0.3,), n_seeds=1, random_state=0)
+            trusted.append("skdann._cv.DANNClassifierCV")
+        clf.fit(X, y, X_target=X_target)
+        skops.dump(clf, path)
+        assert skops.get_untrusted_types(file=path) == trusted
+        loaded = skops.load(path, trusted=trusted)
+        np.testing.assert_array_equal(loaded.predict_proba(X_target), clf.predict_proba(X_target))
+        if kind == "classifier":
+            assert_same(clf, loaded, X_target)
+
+    def test_no_pickle_inside(self, clf, path, monkeypatch):
+        skops = pytest.importorskip("skops.io")
+        for module, name in ((pickle, "loads"), (pickle, "load"), (pickle, "Unpickler")):
+            monkeypatch.setattr(module, name, lambda *_: pytest.fail("unpickled"))
+        skops.dump(clf, path)
+        skops.load(path, trusted=["skdann._classifier.DANNClassifier"])
+
+
 class TestOtherWays:
+    def test_a_pickle_from_a_device_that_is_not_there(self, clf, domains):
+        expected = clf.predict_proba(domains.X_target)
+        clf.device = "cuda:7"
+        content = pickle.dumps(clf)
+        with pytest.warns(UserWarning, match="Taking the CPU instead.*'cuda:7' is not there"):
+            loaded = pickle.loads(content)
+        assert loaded.device == "cuda:7"
+        np.testing.assert_array_equal(loaded.predict_proba(domains.X_target), expected)
+
+    def test_a_net_that_keeps_more_than_tensors_is_pickled_whole(self, domains):
+        own = DANNClassifier(optimizer=CountingSGD, max_epochs=1).fit(*domains[:3])
+        other = pickle.loads(pickle.dumps(own))
+        state = next(iter(other.net_.optimizer_.state.values()))
+        assert state["n_steps"] == 1
+        assert_same(own, other, domains.X_target)
+
     @pytest.mark.parametrize(
         "copied",
         [

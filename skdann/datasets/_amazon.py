@@ -15,7 +15,6 @@ from urllib.request import urlopen
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.datasets import get_data_home, load_svmlight_file
 from sklearn.utils import Bunch
 
 from skdann.datasets._checks import check_number
@@ -117,6 +116,8 @@ def fetch_amazon_reviews(
     _check_task(source, target)
     check_number("n_retries", n_retries, minimum=0, is_integer=True, example=3)
     check_number("delay", delay, minimum=0, example=1.0)
+    from sklearn.datasets import get_data_home, load_svmlight_file  # slow to import
+
     folder = Path(get_data_home(data_home)) / "skdann" / "amazon_reviews"
 
     def load(domain: str | None, split: str) -> tuple[Any, _Array]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import make_moons
 from sklearn.utils import check_random_state
 
 from skdann.datasets._checks import check_number
@@ -68,6 +67,8 @@ def make_inter_twinning_moons(
     check_number("rotation", rotation, example=35.0)
     check_number("noise", noise, minimum=0, example=0.05)
     rng = _make_rng(random_state)
+    from sklearn.datasets import make_moons  # slow to import
+
     X_source, y_source = make_moons(n_samples, noise=noise, random_state=rng)
     X_target, y_target = make_moons(n_target, noise=noise, random_state=rng)
     center = X_source.mean(axis=0)

@@ -17,8 +17,13 @@ from skdann.model_selection._scores import METRICS, label_index, weighted_score
 
 
 def fit_reverse(estimator: Any, X: Any, X_target: Any, labels: Any) -> Any:
-    """Fit a clone on labelled target rows, with X as its unlabelled target if it takes one."""
+    """Fit a clone on labelled target rows, with X as its unlabelled target if it takes one.
+
+    What a DANNClassifier knows of the target's class shares does not hold on the way back.
+    """
     reverse = clone(estimator)
+    shifts = [name for name in reverse.get_params() if name.split("__")[-1] == "label_shift"]
+    reverse.set_params(**dict.fromkeys(shifts))
     with config_context(enable_metadata_routing=True):
         if not _takes_target(reverse):
             return reverse.fit(X_target, labels)

@@ -35,6 +35,11 @@ class Rows(NamedTuple):
     n_source: int
     domain: Tensor | None = None
 
+    def of_source(self) -> Rows:
+        """Describe the source rows alone."""
+        domain = None if self.domain is None else self.domain[..., : self.n_source]
+        return Rows(self.n_source, domain)
+
 
 def _unbatched(parameter: Tensor, x: Tensor) -> Tensor:
     """Drop the member dimension of a parameter for a plain (n_rows, n_features) input."""
@@ -105,6 +110,9 @@ class MemberLinear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}{members}"
 
 
+LEVELS = 2**16
+
+
 class MemberDropout(nn.Module):
     """Dropout with a random generator of its own for each member and for each side of a batch.
 
@@ -114,7 +122,7 @@ class MemberDropout(nn.Module):
     Parameters
     ----------
     p : float
-        Share of units set to zero in training, in [0, 1).
+        Share of units set to zero in training, in [0, 1), taken to the next of 65,536 levels.
     source_generators, target_generators : sequence of torch.Generator
         One a member.
 
@@ -142,22 +150,29 @@ class MemberDropout(nn.Module):
     ) -> None:
         super().__init__()
         self.p = p
+        self.n_dropped = min(round(p * LEVELS), LEVELS - 1)
         self.source_generators = list(source_generators)
         self.target_generators = list(target_generators)
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
         """Drop units in training, pass `x` through otherwise."""
-        if not self.training:
-            return x
+        return x * self.draw_mask(x, rows) if self.training else x
+
+    def draw_mask(self, x: Tensor, rows: Rows | None) -> Tensor:
+        """Return 1 / (1 - p) for units to keep and 0 for those to drop, like `x`."""
         n_source = x.shape[-2] if rows is None else rows.n_source
-        mask = torch.empty(x.shape, dtype=x.dtype)
-        members = mask.unsqueeze(0) if mask.dim() == 2 else mask
+        # 64 random bits decide for four units: several times faster than a draw for each
+        bits = torch.empty(*x.shape[:-1], -(-x.shape[-1] // 4), dtype=torch.int64)
+        members = bits.unsqueeze(0) if bits.dim() == 2 else bits
         for member, source, target in zip(
             members, self.source_generators, self.target_generators, strict=True
         ):
-            member[:n_source].bernoulli_(1.0 - self.p, generator=source)
-            member[n_source:].bernoulli_(1.0 - self.p, generator=target)
-        return x * mask.div_(1.0 - self.p).to(x.device, non_blocking=True)
+            member[:n_source].random_(-(2**63), None, generator=source)
+            member[n_source:].random_(-(2**63), None, generator=target)
+        levels = bits.view(torch.int16)[..., : x.shape[-1]]
+        mask = (levels >= self.n_dropped - LEVELS // 2).to(x.dtype)
+        mask /= 1.0 - self.p
+        return mask.to(x.device, non_blocking=True)
 
     def _get_name(self) -> str:
         return "Dropout"
@@ -286,7 +301,9 @@ class MemberBatchNorm(nn.Module):
                 "MemberBatchNorm keeps statistics of each domain apart but was not told the rows' "
                 "domains; call the module with rows=Rows(n_source, domain)."
             )
-        return F.one_hot(rows.domain, self.n_domains).to(x.dtype)
+        # F.one_hot would look at the values and so wait for the device
+        every = torch.arange(self.n_domains, device=x.device)
+        return (rows.domain.unsqueeze(-1) == every).to(x.dtype)
 
     def _normalise_by_batch(self, x: Tensor, assignment: Tensor) -> Tensor:
         count = assignment.sum(-2).unsqueeze(-1)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from skdann.nn._members import Rows
 
+LEAST = float(np.finfo(np.float32).tiny)  # a column of less deviation counts as constant
+
 
 class DomainStandardizer(nn.Module):
     """Scale the columns, of all rows alike or of each domain apart.
@@ -81,13 +83,15 @@ class DomainStandardizer(nn.Module):
         is_target = domain >= n_sources
         mean, std = _mean_and_deviation(X[~is_target])
         if kind == "source":
-            self._set(member, slice(None), mean, 1.0 / np.where(std > 0, std, 1.0), 0.0)
+            self._set(member, slice(None), mean, 1.0 / np.where(std > LEAST, std, 1.0), 0.0)
             return
         groups = [domain == index for index in range(self.n_domains)]
         groups.append(is_target if self.n_targets else ~is_target)
         for index, group in enumerate(groups):
-            own_mean, own_std = _mean_and_deviation(X[group])
-            scale = np.where(own_std > 0, std / np.where(own_std > 0, own_std, 1.0), 1.0)
+            # a domain whose rows are all held out counts as one like the others
+            own_mean, own_std = _mean_and_deviation(X[group]) if group.any() else (mean, std)
+            is_wide = own_std > LEAST
+            scale = np.where(is_wide, std / np.where(is_wide, own_std, 1.0), 1.0)
             self._set(member, index, own_mean, scale, mean)
 
     def _set(self, member: int, index: Any, mean: Any, scale: Any, shift: Any) -> None:

@@ -1,0 +1,119 @@
+"""The package: wheel and sdist hold what they should, and importing it is light and quiet.
+
+`make package` installs the wheel into an empty environment and runs the README's first example.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import skdann
+
+ROOT = Path(skdann.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Wheel and sdist, built from the source as it is."""
+    pytest.importorskip("hatchling")
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("needs the source tree")
+    folder = tmp_path_factory.mktemp("dist")
+    for target in ("wheel", "sdist"):
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
+    return next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
+
+
+def test_wheel_holds_the_package_alone(built):
+    names = set(zipfile.ZipFile(built[0]).namelist())
+    source = {str(file.relative_to(ROOT)) for file in (ROOT / "skdann").rglob("*.py")}
+    about = f"skdann-{skdann.__version__}.dist-info"
+    metadata = {f"{about}/{name}" for name in ("METADATA", "WHEEL", "RECORD")}
+    assert names == source | metadata | {"skdann/py.typed", f"{about}/licenses/LICENSE"}
+
+
+def test_sdist_holds_what_is_needed_to_build_and_test(built):
+    with tarfile.open(built[1]) as archive:
+        files = {name.partition("/")[2] for name in archive.getnames()}
+        assert all(member.isfile() for member in archive.getmembers())
+    tops = {name.partition("/")[0] for name in files}
+    needed = {"skdann", "tests", "docs", "examples", ".ci", "Makefile", "constraints.txt"}
+    texts = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "README.md", "LICENSE"}
+    assert needed | texts | {"pyproject.toml", "PKG-INFO"} <= tops
+    assert tops <= needed | texts | {"pyproject.toml", "PKG-INFO", ".gitignore"}
+    for folder in ("skdann", "tests"):
+        on_disk = {str(file.relative_to(ROOT)) for file in (ROOT / folder).rglob("*.py")}
+        assert {name for name in files if name.startswith(folder + "/")} - on_disk <= {
+            "skdann/py.typed"
+        }
+        assert on_disk <= files
+    endings = {os.path.splitext(name)[1] for name in files}
+    assert not endings & {".pyc", ".whl", ".gz", ".zip", ".pkl", ".npz", ".so"}
+
+
+def test_metadata(built):
+    with zipfile.ZipFile(built[0]) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+        metadata = wheel.read(name).decode()
+    assert re.search(rf"^Version: {re.escape(skdann.__version__)}$", metadata, re.MULTILINE)
+    assert (ROOT / "README.md").read_text() in metadata
+    for extra in ("onnx", "plots"):
+        assert f"Provides-Extra: {extra}" in metadata
+    needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;]*$", metadata, re.MULTILINE)
+    assert not set(needed) & {"matplotlib", "pandas", "onnx", "onnxruntime", "skops"}
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_import_opens_no_connection_and_says_nothing():
+    done = run(
+        "import socket\n"
+        "class Refused(socket.socket):\n"
+        "    def __init__(self, *args, **kwargs): raise SystemExit('a socket was made')\n"
+        "def refuse(*args, **kwargs): raise SystemExit('a connection was opened')\n"
+        "socket.socket = Refused\n"
+        "socket.create_connection = socket.getaddrinfo = refuse\n"
+        "import skdann\n"
+    )
+    assert done.stdout == done.stderr == ""
+
+
+FIT = """
+X, y, X_target, _ = skdann.datasets.make_covariate_shift(20, random_state=0)
+clf = skdann.DANNClassifier(max_epochs=1).fit(X, y, X_target)
+clf.predict(X)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("", {"matplotlib", "pandas", "onnx", "sklearn.ensemble", "sklearn.datasets"}),
+        (FIT, {"matplotlib", "pandas", "onnx"}),
+    ],
+    ids=["import", "fit"],
+)
+def test_heavy_packages_are_not_imported(code, heavy):
+    heavy = heavy | {"IPython", "polars", "pyarrow", "skl2onnx"}
+    done = run(
+        "import sys, sklearn, skorch, torch\n"
+        "before = set(sys.modules)\n"
+        f"import skdann\n{code}\n"
+        f"print(sorted({heavy!r} & set(sys.modules) - before))"
+    )
+    assert done.stdout.strip() == "[]"
