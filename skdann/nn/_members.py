@@ -36,7 +36,13 @@ class Rows(NamedTuple):
     domain: Tensor | None = None
 
     def of_source(self) -> Rows:
-        """Describe the source rows alone."""
+        """Describe the source rows alone.
+
+        Returns
+        -------
+        Rows
+            Their number and their domains.
+        """
         domain = None if self.domain is None else self.domain[..., : self.n_source]
         return Rows(self.n_source, domain)
 
@@ -159,7 +165,20 @@ class MemberDropout(nn.Module):
         return x * self.draw_mask(x, rows) if self.training else x
 
     def draw_mask(self, x: Tensor, rows: Rows | None) -> Tensor:
-        """Return 1 / (1 - p) for units to keep and 0 for those to drop, like `x`."""
+        """Draw which units are dropped.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., n_rows, n_features)
+            What is to be dropped from.
+        rows : Rows or None
+            How many rows come from the source; None means all.
+
+        Returns
+        -------
+        Tensor, like `x`
+            1 / (1 - p) for units to keep and 0 for those to drop.
+        """
         n_source = x.shape[-2] if rows is None else rows.n_source
         # 64 random bits decide for four units: several times faster than a draw for each
         bits = torch.empty(*x.shape[:-1], -(-x.shape[-1] // 4), dtype=torch.int64)
