@@ -224,20 +224,20 @@ class ByHand:
             if not is_adversarial:
                 features = self.extractor.rest(self._input(batch.x, rows))
             domain_logits = self.classifier.forward(features, rows)
-            domain_grad = domain_gradient(
-                domain_logits,
-                rows.domain,  # type: ignore[arg-type]
-                batch.domain_weight,
-                self.domain_label_smoothing,
-            )
-            if self.domain_loss_weight != 1.0:
-                domain_grad *= self.domain_loss_weight
-            domain_grad = self.classifier.backward(domain_grad, needs_input=is_adversarial)
-        if is_adversarial:
-            domain_grad.mul_(-lambda_)[:, : rows.n_source] += grad
-            grad = domain_grad
+            adversary = self._backward_domains(domain_logits, batch, needs_input=is_adversarial)
+            if is_adversarial:
+                adversary.mul_(-lambda_)[:, : rows.n_source] += grad
+                grad = adversary
         self.extractor.backward(grad, needs_input=False)
         return logits, domain_logits
+
+    def _backward_domains(self, logits: Tensor, batch: Batch, *, needs_input: bool) -> Tensor:
+        """Write the gradients of G_d; return that of its input."""
+        domain, weight = batch.rows.domain, batch.domain_weight
+        grad = domain_gradient(logits, domain, weight, self.domain_label_smoothing)  # type: ignore[arg-type]
+        if self.domain_loss_weight != 1.0:
+            grad *= self.domain_loss_weight
+        return self.classifier.backward(grad, needs_input=needs_input)  # type: ignore[union-attr]
 
     def _input(self, x: Any, rows: Rows) -> Any:
         """Return what G_f sees of these rows, with a member dimension."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from skdann._batches import Batch
 
-FLUSH_STEPS = 256
+FLUSH_STEPS = 64
 FLUSH_NUMBERS = 2**20
 
 
@@ -133,7 +133,7 @@ class Outputs(NamedTuple):
 
 
 class EpochSums:
-    """Means over the steps of an epoch, brought to the host a few hundred steps at a time."""
+    """Means over the steps of an epoch, brought to the host many steps at a time."""
 
     def __init__(self, label_smoothing: float, domain_label_smoothing: float) -> None:
         self.label_smoothing = label_smoothing
