@@ -294,7 +294,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 if candidate.error
                 else np.mean(
                     [
-                        self.scoring(
+                        self._score(
                             member, data.X[fold.valid], data.classes[data.y[fold.valid]], **more
                         )
                         for member, fold in zip(candidate.members, folds, strict=True)
@@ -305,7 +305,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         )
         scores = np.where(np.isnan(scores), -np.inf, scores)
         best = int(scores.argmax())
-        gain = scores[best] - scores[0]
+        gain = 0.0 if scores[best] == -np.inf else scores[best] - scores[0]
         if not gain > self.margin:
             best, found = 0, f"no candidate exceeds the twin's score by more than {self.margin:g}"
         else:
@@ -313,6 +313,12 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return Choice(
             np.eye(len(candidates))[best], [{"score": float(score)} for score in scores], found
         )
+
+    def _score(self, member: DANNClassifier, X: Any, y: np.ndarray, **more: Any) -> float:
+        score = self.scoring(member, X, y, **more)
+        if not isinstance(score, Real):
+            raise TypeError(f"scoring gave {score!r}; it must give a number, high where good.")
+        return float(score)
 
     def _take_over(self, candidates: list[Candidate], choice: Choice, data: DomainData):
         """Take over the results once all went well."""

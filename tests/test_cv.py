@@ -265,3 +265,15 @@ EXPECTED = {
 @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")
 def test_check_estimator(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("score", ["high", None, [1.0]])
+def test_a_scoring_that_gives_no_number_is_named(score, make_clf, domains):
+    search = DANNClassifierCV(make_clf(), n_seeds=1, scoring=lambda *_: score)
+    with pytest.raises(TypeError, match=r"scoring gave .* must give a number"):
+        search.fit(*domains[:3])
+
+
+def test_a_scoring_that_is_never_a_number_keeps_the_twin(make_clf, domains):
+    search = DANNClassifierCV(make_clf(), n_seeds=1, scoring=lambda *_: float("nan"))
+    assert not search.fit(*domains[:3]).adapted_

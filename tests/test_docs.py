@@ -69,6 +69,18 @@ def test_make_targets_of_the_readme_exist():
     assert {"make demo", "make docs", "make test"} <= set(run.splitlines())
 
 
+def test_every_promise_names_tests_that_exist():
+    file = ""
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)?((?:::\w+)*)(?:\[\w+\])?`", page)
+    assert len([name for name in named if any(name)]) >= 25
+    for own_file, parts in named:
+        file = own_file or file
+        source = (ROOT / "tests" / file).read_text() if file else ""
+        for name in re.findall(r"\w+", parts):
+            assert re.search(rf"^ *(def|class) {name}\b", source, re.MULTILINE), (file, name)
+
+
 # -- docstrings -------------------------------------------------------------------------------
 
 IGNORED = {

@@ -188,3 +188,22 @@ def test_standardize_is_saved_and_takes_constant_columns(make_clf, tmp_path, kin
     loaded = DANNClassifier.load(tmp_path / "clf")
     assert_array_equal(loaded.predict_proba(X_target), clf.predict_proba(X_target))
     assert np.isfinite(clf.predict_proba(X_target)).all()
+
+
+@pytest.mark.parametrize("standardize", ["source", "domain"])
+def test_standardize_takes_denormal_columns_as_constant(make_clf, standardize):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 2))
+    X[:, 0] *= 1e-41
+    clf = make_clf(standardize=standardize).fit(X, np.arange(20) % 2, X.copy())
+    assert np.isfinite(clf.predict_proba(X)).all()
+    assert (clf.module_.standardizer.scale[..., 0] == 1.0).all()
+
+
+def test_standardize_with_a_domain_that_is_held_out_whole(make_clf):
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    clf = make_clf(standardize="domain", early_stopping=True, validation_fraction=0.3)
+    domain = np.append(np.zeros(19, int), 1)  # and a seed that holds the last row out
+    for seed in range(10):
+        clf.set_params(random_state=seed).fit(X, np.arange(20) % 2, X + 1.0, sample_domain=domain)
+        assert torch.isfinite(clf.module_.standardizer.mean).all()

@@ -628,6 +628,12 @@ class TestHostileFiles:
         assert str(saved) in str(error.value)
         assert str(error.value).endswith(".")
 
+    def test_a_file_does_not_say_where_to_write(self, saved, tmp_path):
+        description, tensors = read(saved)
+        description["params"]["checkpoint"] = str(tmp_path / "overwritten")
+        write(saved, description, tensors)
+        assert DANNClassifier.load(saved).checkpoint is None
+
     def test_unchanged_content_written_so_is_loaded(self, clf, saved, domains):
         write(saved, *read(saved))
         assert_same(clf, DANNClassifier.load(saved), domains.X_target)

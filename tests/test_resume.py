@@ -1,6 +1,7 @@
 """Resuming: a fit that was killed or interrupted ends with the bits of one that never was."""
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from safetensors.torch import load, save
 from skorch.callbacks import Callback
 from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV
+from skdann._persistence._files import digest
 from skdann._state import net_state
 
 
@@ -212,6 +215,29 @@ class TestAnotherFit:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"SHA-256.*remove the file to begin anew"):
             broken.fit(*domains[:3])
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda d, t: t.pop("batches.0.0.left"), "KeyError: '0.0.left'"),
+            (lambda d, t: t.pop("generator.0.source_order"), "missing tensors"),
+            (lambda d, t: t.update(evil=torch.zeros(1)), "unknown tensors: evil"),
+            (lambda d, t: d.update(n_epochs="all"), "n_epochs is 'all', not a int"),
+            (lambda d, t: d.update(groups=[]), "it does not fit the networks"),
+            (lambda d, t: d.update(history=[1]), "it does not fit the networks"),
+        ],
+    )
+    def test_a_forged_file(self, change, message, broken, domains, path):
+        content = path.read_bytes()
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        description, tensors = json.loads(header["__metadata__"]["skdann"]), load(content)
+        del description["sha256"]
+        change(description, tensors)
+        description["sha256"] = digest(description, tensors)
+        path.write_bytes(save(tensors, {"skdann": json.dumps(description)}))
+        with pytest.raises(ValueError, match=message):
+            broken.fit(*domains[:3])
+        assert not hasattr(broken, "net_")
 
     def test_without_a_seed(self, make_clf, domains, path, no_training):
         with pytest.raises(ValueError, match="needs a random_state"):

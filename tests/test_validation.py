@@ -975,3 +975,10 @@ def test_dates_are_refused_in_both_domains_and_in_predict() -> None:
     clf = DANNClassifier(max_epochs=1).fit(X, y, X)
     with pytest.raises(TypeError, match=r"X must hold .* datetime64"):
         clf.predict(dates)
+
+
+@pytest.mark.parametrize("dtype", ["M8[D]", "m8[s]", "S3"])
+def test_labels_that_no_file_could_hold_are_refused(dtype: str) -> None:
+    X, y = np.arange(40.0).reshape(20, 2), (np.arange(20) % 2).astype(dtype)
+    with pytest.raises(TypeError, match=r"y_source must hold class labels: strings"):
+        DANNClassifier().fit(X, y, X)

@@ -59,14 +59,8 @@ def describe_params(estimator: Any) -> dict[str, Any]:
 def describe_columns(estimator: Any) -> dict[str, Any]:
     """Names and numbers of classes, domains and columns."""
     classes, names = estimator.classes_, getattr(estimator, "feature_names_in_", None)
-    try:
-        labels = encode(classes.tolist())
-    except TypeError as error:
-        raise ValueError(
-            f"classes_ cannot be saved: {error} Fit with labels that are strings or numbers."
-        ) from error
     return {
-        "classes": [classes.dtype.str, labels],
+        "classes": [classes.dtype.str, encode(classes.tolist())],
         "domains": estimator.domains_.tolist(),
         "n_features_in": estimator.n_features_in_,
         "feature_names_in": None if names is None else encode(names.tolist()),
