@@ -205,11 +205,13 @@ adversarial, domain_steps
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
         n_epochs = self.max_epochs if epochs is None else epochs
         mark: Any = None
+        self.is_broken_off_ = True
         try:
             n_products = 2 * batches.max_size * self._count_weights()
             with self._user_generators(), suited_threads(n_products):
                 n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
                 for _epoch in range(n_done, n_epochs):
+                    self.is_broken_off_ = True
                     mark = self._mark()
                     if checkpoint:
                         checkpoint.save(self, batches)
@@ -218,13 +220,12 @@ adversarial, domain_steps
                     self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
                     mark = None
+                    self.is_broken_off_ = False  # a callback may end training here
                     self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt:
             if mark:
                 self._return_to(mark)
             raise
-        finally:
-            self.is_broken_off_ = mark is not None
         return self
 
     def _mark(self) -> tuple[dict[str, Tensor], int, int, int]:

@@ -3,8 +3,10 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -160,6 +162,19 @@ def test_an_interrupt_leaves_the_last_whole_epoch(optimizer, epoch, make_clf, do
     assert found.keys() == states[-1].keys()
     for name, value in states[-1].items():
         assert torch.equal(found[name], value), f"{name} is not that of the last whole epoch"
+
+
+def test_ctrl_c_at_any_moment(make_clf, domains):
+    make_clf().fit(*domains[:3])  # what torch imports at its first step takes seconds
+    params = {"max_epochs": 10**6, "dropout": 0.5}
+    for seconds in (0.1, 0.15, 0.2):
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        clf = make_clf(**params).fit(*domains[:3])
+        timer.join()
+        assert clf.n_epochs_ == len(clf.history_) == clf.net_.n_epochs_done_ > 0
+        stop = Stop(clf.n_epochs_ + 1, KeyboardInterrupt())
+        assert_same_net(clf, make_clf(**params, callbacks=[stop]).fit(*domains[:3]))
 
 
 def test_an_interrupt_of_a_search_ends_it_and_leaves_it_as_it_was(make_clf, domains):
