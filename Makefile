@@ -1,11 +1,11 @@
-# Two commands for newcomers: `make demo` and `make test`. Each makes its own environment from nothing.
+# For newcomers: `make demo`, `make test` and `make docs`. Each makes its own environment from nothing.
 
 PYTHON ?= python3
 BIN := .venv/bin
 # small networks are fastest on one thread, and two test processes share two cores
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check fuzz package lint format types clean
+.PHONY: demo test check docs fuzz package lint format types clean
 
 demo: .venv/installed
 	$(BIN)/python examples/quickstart.py
@@ -14,7 +14,13 @@ demo: .venv/installed
 test: lint types
 	$(BIN)/python -m pytest -n 2
 
-check: test
+check: test docs
+
+# the site, examples and notebooks run; any warning is an error
+docs: .venv/docs-installed
+	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 # five thousand random calls of the estimator; about five minutes
 fuzz: .venv/installed
@@ -42,5 +48,9 @@ format: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
 
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist docs/_build docs/_made docs/api docs/auto_examples docs/notebooks

@@ -167,7 +167,7 @@ class DANNClassifier(
         `sample_domain` named them.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where the input had any.
     module_ : skdann.nn.DANNModule
         The three networks.

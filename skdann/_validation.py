@@ -32,7 +32,16 @@ from skdann._rows import (
 
 
 class SourceOnlyWarning(UserWarning):
-    """There are no target rows, so the network is trained on the source alone."""
+    """There are no target rows, so the network is trained on the source alone.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skdann import DANNClassifier, SourceOnlyWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", SourceOnlyWarning)
+    ...     clf = DANNClassifier(max_epochs=2, random_state=0).fit([[0.0], [1.0]], [0, 1])
+    """
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,72 @@
-"""Every code block of the guide and the README runs, in order, and every internal link resolves."""
+"""Code blocks of the documentation run; links resolve; docstrings are whole numpydoc."""
 
+import inspect
+import json
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import torch
+from numpydoc.validate import validate
 
+import skdann
 from skdann.datasets import make_covariate_shift
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/guide.md", "docs/reliability.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
+BLOCK = re.compile(r"^```(?:python|\{code-cell\} ipython3)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/reliability.md"])
+def code_blocks(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return BLOCK.findall(text)
+
+
+WITH_CODE = [page for page in ["README.md", *DOCS] if code_blocks(page)]
+
+
+def test_pages_with_code_are_found():
+    assert {"README.md", "docs/guide/idea.md", "docs/tutorial.md"} <= set(WITH_CODE)
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     X_source, y_source, X_target, _ = make_covariate_shift(120, random_state=0)
     names = {"X_source": X_source, "y_source": y_source, "X_target": X_target}
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL
-    )
-    assert len(blocks) >= 3
-    for block in blocks:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    for block in code_blocks(page):
         exec(compile(block, page, "exec"), names)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_internal_links_resolve(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if not target.startswith("http"):
             assert ((ROOT / page).parent / target).exists(), target
 
 
+def test_links_of_a_built_site_are_walked(tmp_path):
+    """The links of the site itself are walked by `make docs`; this is about the walker."""
+    (tmp_path / "index.html").write_text('<a href="other.html#here">x</a><img src="a.png">')
+    (tmp_path / "other.html").write_text('<p id="there">x</p><a href="https://a.b/c">y</a>')
+    walk = [sys.executable, ROOT / "docs" / "check_links.py", tmp_path]
+    done = subprocess.run(walk, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.split("\n")[1:3] == ["index.html: a.png", "index.html: other.html#here"]
+    (tmp_path / "index.html").write_text('<a href="other.html#there">x</a>')
+    assert subprocess.run(walk).returncode == 0
+
+
 def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    run = (ROOT / ".ci" / "run").read_text()
+    assert {"make demo", "make docs", "make test"} <= set(run.splitlines())
 
 
 def test_every_promise_names_tests_that_exist():
@@ -48,3 +79,72 @@ def test_every_promise_names_tests_that_exist():
         source = (ROOT / "tests" / file).read_text() if file else ""
         for name in re.findall(r"\w+", parts):
             assert re.search(rf"^ *(def|class) {name}\b", source, re.MULTILINE), (file, name)
+
+
+# -- docstrings -------------------------------------------------------------------------------
+
+IGNORED = {
+    "ES01": "a summary that says all needs no second paragraph",
+    "GL01": "text begins on the line of the quotes, as ruff's pydocstyle has it",
+    "SA01": "a See Also stands where it helps",
+}
+OF_METHODS = {"EX01": "the example of the class shows its methods"}
+OF_TORCH = {"forward", "extra_repr"}  # called by torch; the class says what goes in and out
+
+
+def public_modules():
+    yield skdann
+    for name in skdann.__all__:
+        if inspect.ismodule(getattr(skdann, name)):
+            yield getattr(skdann, name)
+
+
+def public_docstrings():
+    """Names of the public classes and functions, and of their public methods, of all modules."""
+    for module in public_modules():
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.ismodule(value):
+                continue
+            yield f"{module.__name__}.{name}"
+            for method in vars(value) if inspect.isclass(value) else ():
+                is_of_torch = method in OF_TORCH and issubclass(value, torch.nn.Module)
+                is_ours = getattr(getattr(value, method), "__module__", "").startswith("skdann")
+                if is_ours and not (method[0] == "_" or is_of_torch):
+                    yield f"{module.__name__}.{name}.{method}"
+
+
+@pytest.mark.parametrize("name", sorted(set(public_docstrings())))
+def test_docstring_is_whole(name):
+    is_method = name.rpartition(".")[0] in set(public_docstrings())
+    ignored = {**IGNORED, **(OF_METHODS if is_method else {})}
+    errors = [error for error in validate(name)["errors"] if error[0] not in ignored]
+    assert not errors
+
+
+def test_every_public_name_is_in_the_api_reference():
+    text = (ROOT / "docs" / "api.rst").read_text()
+    listed = set(re.findall(r"^   (\w+)$", text, re.MULTILINE))
+    names = {name for module in public_modules() for name in module.__all__}
+    assert listed == names - {module.__name__.rpartition(".")[2] for module in public_modules()}
+
+
+# -- notebooks and the page of a package index ------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "notebooks").glob("*.ipynb")), ids=str)
+def test_notebook_is_kept_without_outputs(path):
+    """`make docs` runs each from a clean kernel; outputs in the repository would be another's."""
+    cells = json.loads(path.read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+def test_long_description_has_no_relative_link():
+    """What pyproject.toml makes of the README; a package index resolves no relative link."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]
+    text = (ROOT / "README.md").read_text()
+    assert re.search(r"\]\((?!http)", text)
+    for rule in settings["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    assert not re.search(r"\]\((?!http)", text)
+    assert "https://jmlr.org" in text

@@ -48,7 +48,8 @@ def test_sdist_holds_what_is_needed_to_build_and_test(built):
         files = {name.partition("/")[2] for name in archive.getnames()}
         assert all(member.isfile() for member in archive.getmembers())
     tops = {name.partition("/")[0] for name in files}
-    needed = {"skdann", "tests", "docs", "examples", ".ci", "Makefile", "constraints.txt"}
+    needed = {"skdann", "tests", "docs", "examples", "benchmarks"}
+    needed |= {".ci", "Makefile", "constraints.txt"}
     texts = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "README.md", "LICENSE"}
     assert needed | texts | {"pyproject.toml", "PKG-INFO"} <= tops
     assert tops <= needed | texts | {"pyproject.toml", "PKG-INFO", ".gitignore"}
@@ -67,7 +68,9 @@ def test_metadata(built):
         (name,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
         metadata = wheel.read(name).decode()
     assert re.search(rf"^Version: {re.escape(skdann.__version__)}$", metadata, re.MULTILINE)
-    assert (ROOT / "README.md").read_text() in metadata
+    readme = (ROOT / "README.md").read_text()
+    assert readme[readme.index("## Use") : readme.index("- **Label shift")] in metadata
+    assert "](docs/" not in metadata  # an index resolves no relative link
     for extra in ("onnx", "plots"):
         assert f"Provides-Extra: {extra}" in metadata
     needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;]*$", metadata, re.MULTILINE)

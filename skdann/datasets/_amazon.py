@@ -83,7 +83,7 @@ def fetch_amazon_reviews(
 
     Returns
     -------
-    bunch : :class:`~sklearn.utils.Bunch`
+    :class:`~sklearn.utils.Bunch` or tuple
         All the data: `data`, CSR matrix of counts of shape (27677, 5000); `target`, ndarray of
         shape (27677,), 1 for a positive review and -1 for a negative; `domain` and `split`,
         ndarrays of shape (27677,) with the name of the domain, and "train" or "test". One task:

@@ -44,7 +44,7 @@ class LambdaPathDisplay:
 
     See Also
     --------
-    DANNClassifierCV : How candidates are scored; `scores_` has more figures.
+    skdann.DANNClassifierCV : How candidates are scored; `scores_` has more figures.
 
     Examples
     --------

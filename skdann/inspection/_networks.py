@@ -47,12 +47,26 @@ class Layer(NamedTuple):
 class NetworkSummary:
     """Layers of the three networks; it prints as a table, in notebooks too.
 
-    Attributes
+    Parameters
     ----------
     n_features_in : int
         Columns of the input.
     layers : tuple of Layer
         In the order of the networks; ``pandas.DataFrame(summary.layers)`` is a table.
+
+    See Also
+    --------
+    summarize_networks : Makes one of a fitted estimator.
+
+    Examples
+    --------
+    >>> from skdann import DANNClassifier
+    >>> from skdann.datasets import make_covariate_shift
+    >>> from skdann.inspection import summarize_networks
+    >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
+    >>> clf = DANNClassifier(feature_extractor=(16,), domain_classifier=(8,), max_epochs=2)
+    >>> summarize_networks(clf.fit(X_source, y_source, X_target)).n_parameters
+    227
     """
 
     n_features_in: int

@@ -46,7 +46,7 @@ class DomainShiftDisplay:
 
     See Also
     --------
-    DANNClassifier.diagnose : The whole report, of which this is a part.
+    skdann.DANNClassifier.diagnose : The whole report, of which this is a part.
     skdann.metrics.domain_auc : Shift of all columns together.
 
     References

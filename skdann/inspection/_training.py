@@ -43,7 +43,7 @@ class TrainingCurveDisplay:
 
     See Also
     --------
-    DANNClassifier.diagnose : Whether adaptation is likely to help.
+    skdann.DANNClassifier.diagnose : Whether adaptation is likely to help.
 
     References
     ----------

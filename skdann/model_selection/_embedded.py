@@ -43,7 +43,7 @@ class DeepEmbeddedValidationScorer(WeightedScorer):
         Where the domains are compared: in the features that the classifier, or a pipeline's last
         step, makes with ``transform`` (in the inputs if it has none); or in the rows as it gets
         them.
-    weight_estimator, cv, max_weight, random_state
+    weight_estimator, cv, max_weight, random_state : optional
         As in :class:`ImportanceWeightedScorer`.
 
     See Also

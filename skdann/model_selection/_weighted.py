@@ -28,7 +28,7 @@ _Array = NDArray[Any]
 class WeightedScore(NamedTuple):
     """A score of weighted source rows, and how many rows it rests on.
 
-    Attributes
+    Parameters
     ----------
     score : float
         What the scorer returns when called.
@@ -37,6 +37,18 @@ class WeightedScore(NamedTuple):
         can be trusted.
     weights : ndarray of shape (n_samples,)
         Weight of each source row.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skdann.datasets import make_covariate_shift
+    >>> from skdann.model_selection import ImportanceWeightedScorer
+    >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
+    >>> clf = LogisticRegression().fit(X_source, y_source)
+    >>> scorer = ImportanceWeightedScorer(random_state=0)
+    >>> result = scorer.evaluate(clf, X_source, y_source, X_target)
+    >>> result.effective_sample_size < len(X_source)
+    True
     """
 
     score: float

@@ -18,19 +18,31 @@ from torch.nn import functional as F
 class Rows(NamedTuple):
     """What a layer may need to know of the rows of a batch: source rows stand first.
 
-    Attributes
+    Parameters
     ----------
     n_source : int
         Number of source rows; those after them are target rows.
     domain : Tensor of shape (n_rows,) or (n_members, n_rows), or None
         Index of each row's domain; ``n_domains`` stands for "any target".
+
+    Examples
+    --------
+    >>> from skdann.nn import Rows
+    >>> Rows(n_source=3).domain is None
+    True
     """
 
     n_source: int
     domain: Tensor | None = None
 
     def of_source(self) -> Rows:
-        """Describe the source rows alone."""
+        """Describe the source rows alone.
+
+        Returns
+        -------
+        Rows
+            Their number and their domains.
+        """
         domain = None if self.domain is None else self.domain[..., : self.n_source]
         return Rows(self.n_source, domain)
 
@@ -57,7 +69,7 @@ class MemberLinear(nn.Module):
     generators : sequence of torch.Generator or None, default=None
         One source of initial weights a member; None draws from torch's global generator.
 
-    Shape
+    Notes
     -----
     Input ``(n_members, n_rows, in_features)``, or ``(n_rows, in_features)`` for one member; output
     the same with ``out_features``.
@@ -120,9 +132,18 @@ class MemberDropout(nn.Module):
     source_generators, target_generators : sequence of torch.Generator
         One a member.
 
-    Shape
+    Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberDropout
+    >>> source, target = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
+    >>> dropout = MemberDropout(0.5, [source], [target])
+    >>> sorted(set(dropout(torch.ones(9, 4)).flatten().tolist()))
+    [0.0, 2.0]
     """
 
     needs_rows = True
@@ -144,7 +165,20 @@ class MemberDropout(nn.Module):
         return x * self.draw_mask(x, rows) if self.training else x
 
     def draw_mask(self, x: Tensor, rows: Rows | None) -> Tensor:
-        """Return 1 / (1 - p) for units to keep and 0 for those to drop, like `x`."""
+        """Draw which units are dropped.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., n_rows, n_features)
+            What is to be dropped from.
+        rows : Rows or None
+            How many rows come from the source; None means all.
+
+        Returns
+        -------
+        Tensor, like `x`
+            1 / (1 - p) for units to keep and 0 for those to drop.
+        """
         n_source = x.shape[-2] if rows is None else rows.n_source
         # 64 random bits decide for four units: several times faster than a draw for each
         bits = torch.empty(*x.shape[:-1], -(-x.shape[-1] // 4), dtype=torch.int64)
@@ -177,9 +211,16 @@ class MemberLayerNorm(nn.Module):
     n_members : int, default=1
         Number of copies.
 
-    Shape
+    Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberLayerNorm
+    >>> MemberLayerNorm(5, n_members=4)(torch.rand(4, 7, 5)).shape
+    torch.Size([4, 7, 5])
     """
 
     def __init__(self, n_features: int, n_members: int = 1) -> None:
@@ -222,13 +263,22 @@ class MemberBatchNorm(nn.Module):
     eps : float, default=1e-5
         Added to the variance.
 
-    Shape
+    Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
 
     References
     ----------
     Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", ICLR workshop 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberBatchNorm, Rows
+    >>> norm = MemberBatchNorm(2, n_domains=2, n_targets=1)
+    >>> rows = torch.tensor([[0.0, 0.0], [2.0, 2.0], [10.0, 10.0], [12.0, 12.0]])
+    >>> norm(rows, Rows(n_source=2, domain=torch.tensor([0, 0, 1, 1])))[:, 0].round().tolist()
+    [-1.0, 1.0, -1.0, 1.0]
     """
 
     needs_rows = True
@@ -315,7 +365,21 @@ class MemberBatchNorm(nn.Module):
 
 
 class RowsSequential(nn.Sequential):
-    """Layers in a row, of which those that ask for them are told the rows' domains."""
+    """Layers in a row, of which those that ask for them are told the rows' domains.
+
+    Parameters
+    ----------
+    *args : torch.nn.Module
+        The layers, as of :class:`torch.nn.Sequential`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import MemberBatchNorm, MemberLinear, Rows, RowsSequential
+    >>> layers = RowsSequential(MemberLinear(3, 2), MemberBatchNorm(2, n_members=1))
+    >>> layers(torch.ones(4, 3), Rows(n_source=2)).shape
+    torch.Size([4, 2])
+    """
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
         """Apply the layers one after the other."""

@@ -48,7 +48,7 @@ class DANNModule(nn.Module):
     standardizer : DomainStandardizer or None, default=None
         Scales the columns before G_f.
 
-    Shape
+    Notes
     -----
     Input ``(n_rows, n_features)``; :meth:`forward` gives class logits ``(n_rows, n_classes)``.
 
@@ -56,6 +56,14 @@ class DANNModule(nn.Module):
     ----------
     Ganin et al., JMLR 17(59), 2016; Long et al., "Conditional Adversarial Domain Adaptation",
     NeurIPS 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdann.nn import DANNModule
+    >>> networks = DANNModule(torch.nn.Linear(3, 8), torch.nn.Linear(8, 2), torch.nn.Linear(8, 1))
+    >>> networks(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
     """
 
     def __init__(
@@ -80,17 +88,56 @@ class DANNModule(nn.Module):
         return self.predict_labels(self.extract_features(x, rows), rows)
 
     def extract_features(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """Output of G_f."""
+        """Give the features of rows, the output of G_f.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_features) or (n_members, n_rows, n_features)
+            Rows.
+        rows : Rows or None, default=None
+            What is known of the rows: how many come from the source, and their domains.
+
+        Returns
+        -------
+        Tensor of shape (..., n_rows, n_features_out)
+            Features.
+        """
         if hasattr(self, "standardizer"):
             x = self.standardizer(x, rows)
         return _call(self.feature_extractor, x, rows)
 
     def predict_labels(self, features: Tensor, rows: Rows | None = None) -> Tensor:
-        """Class logits of features."""
+        """Give the class logits of features.
+
+        Parameters
+        ----------
+        features : Tensor of shape (..., n_rows, n_features_out)
+            Features.
+        rows : Rows or None, default=None
+            What is known of the rows: how many come from the source, and their domains.
+
+        Returns
+        -------
+        Tensor of shape (..., n_rows, n_classes)
+            Logits.
+        """
         return _call(self.label_predictor, features, rows)
 
     def condition(self, features: Tensor, rows: Rows | None = None) -> Tensor:
-        """What G_d sees of features; class probabilities get no gradient from it."""
+        """Give what G_d sees of features; class probabilities get no gradient from it.
+
+        Parameters
+        ----------
+        features : Tensor of shape (..., n_rows, n_features_out)
+            Features.
+        rows : Rows or None, default=None
+            What is known of the rows: how many come from the source, and their domains.
+
+        Returns
+        -------
+        Tensor of shape (..., n_rows, n_conditioned)
+            The features, or with "cdan" their outer product with the class probabilities.
+        """
         if self.conditioning is None:
             return features
         # DEVIATION: Long et al. let the gradient into the probabilities too; their published code
@@ -99,7 +146,25 @@ class DANNModule(nn.Module):
         return (features.unsqueeze(-1) * probabilities.unsqueeze(-2)).flatten(-2)
 
     def classify_domains(self, conditioned: Tensor, rows: Rows | None = None) -> Tensor:
-        """Domain logits: one column for two domains (positive: target), else one a domain."""
+        """Give domain logits: one column for two domains (positive: target), else one a domain.
+
+        Parameters
+        ----------
+        conditioned : Tensor of shape (..., n_rows, n_conditioned)
+            What :meth:`condition` gave.
+        rows : Rows or None, default=None
+            What is known of the rows: how many come from the source, and their domains.
+
+        Returns
+        -------
+        Tensor of shape (..., n_rows, 1) or (..., n_rows, n_domains)
+            Logits.
+
+        Raises
+        ------
+        ValueError
+            If the network was trained on one domain.
+        """
         if self.domain_classifier is None:
             raise ValueError("This network was trained on one domain and has no domain classifier.")
         return _call(self.domain_classifier, conditioned, rows)

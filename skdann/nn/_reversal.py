@@ -78,7 +78,7 @@ class GradientReversal(nn.Module):
     lambda_ : float or Tensor, default=1.0
         The coefficient :math:`\lambda`; assign to the attribute to change it during training.
 
-    Shape
+    Notes
     -----
     Input and output: any shape, the same.
 

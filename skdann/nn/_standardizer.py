@@ -34,9 +34,20 @@ class DomainStandardizer(nn.Module):
         Domains in all, and targets among them: the last ones. A row of "any target" (index
         ``n_domains``, or no `rows` at all) is scaled by the statistics of all target rows.
 
-    Shape
+    Notes
     -----
     Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skdann.nn import DomainStandardizer
+    >>> scaler = DomainStandardizer(["domain"], n_features=1, n_domains=2, n_targets=1)
+    >>> X = np.array([[0.0], [2.0], [10.0], [14.0]], dtype=np.float32)
+    >>> scaler.measure(0, X, np.array([0, 0, 1, 1]))
+    >>> scaler(torch.from_numpy(X[2:])).flatten().tolist()  # like the source, 0 and 2
+    [0.0, 2.0]
     """
 
     needs_rows = True

@@ -1,0 +1,100 @@
+"""Pages made of what stands in `benchmarks/results/`; run by the build of the site.
+
+New results show with the next build: every text file is shown whole, tables of accuracy come from
+`benchmarks/accuracy.py report`, the table of peers from `features.json`. Nothing is written here
+that was not measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BENCHMARKS = HERE.parent / "benchmarks"
+RESULTS = BENCHMARKS / "results"
+MADE = HERE / "_made"
+
+# page: (result file, most rows a domain, half of the data sets)
+ACCURACY = {
+    "accuracy_reporting": ("accuracy.jsonl", 4000, "reporting"),
+    "accuracy_choosing": ("accuracy.jsonl", 4000, "choosing"),
+    "choice_reporting": ("accuracy-cv-reporting.jsonl", 1000, "reporting"),
+    "choice_choosing": ("accuracy-cv-choosing.jsonl", 1000, "choosing"),
+}
+MISSING = "*Not measured yet: `benchmarks/results/{}` is not there.*\n"
+
+
+def accuracy_table(file: str, max_rows: int, half: str) -> str:
+    """Markdown that `benchmarks/accuracy.py report` prints, with the day it was measured."""
+    path = RESULTS / file
+    if not path.exists():
+        return MISSING.format(file)
+    report = [sys.executable, str(BENCHMARKS / "accuracy.py"), "report", "--files", str(path)]
+    report += ["--max-rows", str(max_rows), "--half", half]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run(report, capture_output=True, text=True, env=environment, check=True)
+    machines = [json.loads(line).get("machine") for line in path.read_text().splitlines()]
+    days = sorted({machine["date"][:10] for machine in machines if machine})
+    command = f"`python benchmarks/accuracy.py report --files {file} --half {half}`"
+    return f"{done.stdout}\nMeasured {', '.join(days)}; {command}.\n"
+
+
+def shorten(answer: str) -> str:
+    """A cell: yes, or no with the reason as a note."""
+    if answer == "yes":
+        return "yes"
+    reason = re.sub(r"^no: \w+: ", "", answer).split(".")[0].replace("|", "/")
+    return f"no [^{re.sub(r'[^a-z]+', '-', reason.lower())[:40].strip('-')}]"
+
+
+def features_table() -> str:
+    """One column a package, one row a question, the reasons of a no as footnotes."""
+    path = RESULTS / "features.json"
+    if not path.exists():
+        return MISSING.format(path.name)
+    found = json.loads(path.read_text())
+    heads = [f"{name.split('.')[0]} {row['version']}" for name, row in found.items()]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    notes: dict[str, str] = {}
+    for question in next(iter(found.values()))["answers"]:
+        cells = []
+        for row in found.values():
+            answer = row["answers"][question]
+            cells.append(shorten(answer))
+            if answer != "yes":
+                reason = re.sub(r"^no: ", "", answer)
+                notes[cells[-1].removeprefix("no ")] = reason.split(". ")[0].strip()
+        lines.append(f"| {question} | " + " | ".join(cells) + " |")
+    days = sorted({row["date"] for row in found.values()})
+    lines += ["", f"Run {', '.join(days)}: `python benchmarks/features.py`.", ""]
+    lines += [*(f"{mark}: `{reason}`" for mark, reason in notes.items())]
+    return "\n".join(lines) + "\n"
+
+
+def raw_results() -> str:
+    """Every text file of results, folded."""
+    parts = []
+    for path in sorted(RESULTS.glob("*.txt")):
+        relative = os.path.relpath(path, HERE)
+        parts.append(f"::::{{dropdown}} {path.name}\n```{{literalinclude}} {relative}\n```\n::::\n")
+    return "\n".join(parts)
+
+
+def write_pages() -> None:
+    """Write every made page, leaving equal ones untouched."""
+    MADE.mkdir(exist_ok=True)
+    pages = {name: accuracy_table(*args) for name, args in ACCURACY.items()}
+    pages |= {"features": features_table(), "raw": raw_results()}
+    for name, text in pages.items():
+        path = MADE / f"{name}.md"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages()
