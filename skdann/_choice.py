@@ -78,7 +78,32 @@ class Choice(NamedTuple):
     found: str
 
 
-def choose(evidence: Evidence, seed: int) -> Choice:
+def serving_weights(scores: np.ndarray, best: int, margin: float, aggregate: str) -> np.ndarray:
+    """Part of each candidate in the predictions.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_candidates,)
+        The twin's first.
+    best : int
+        The candidate chosen, 0 if the twin serves.
+    margin : float
+        By how much others exceed the twin to serve too.
+    aggregate : {"best", "passing"}
+        Whether any others do.
+
+    Returns
+    -------
+    ndarray of shape (n_candidates,)
+        They sum to one.
+    """
+    serves = np.arange(len(scores)) == best
+    if aggregate == "passing" and best:
+        serves |= scores > scores[0] + margin
+    return serves / serves.sum()
+
+
+def choose(evidence: Evidence, seed: int, aggregate: str = "best") -> Choice:
     """Choose a candidate; `seed` draws the rows that are looked at where there are many."""
     source = _draw(len(evidence.y), seed)
     target = _draw(evidence.X_target.shape[0], seed)
@@ -112,7 +137,7 @@ def choose(evidence: Evidence, seed: int) -> Choice:
         found = f"the best score exceeds the twin's by {gain:.3f}, no more than {MARGIN}"
     else:
         found = f"its score {scores[best]:.3f} exceeds the twin's by {gain:.3f}, more than {MARGIN}"
-    return Choice(np.eye(len(rows))[best], rows, found)
+    return Choice(serving_weights(scores, best, MARGIN, aggregate), rows, found)
 
 
 def information(proba: np.ndarray) -> float:

@@ -15,9 +15,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdann._callbacks import as_fit_rows, watch_fit
 from skdann._checkpoint import check_can_resume, numbered_checkpoints
-from skdann._choice import MARGIN, Choice, Evidence, choose
+from skdann._choice import MARGIN, Choice, Evidence, choose, serving_weights
 from skdann._classifier import DANNClassifier
-from skdann._compat import CallbackSupportMixin, Interval, with_callbacks
+from skdann._compat import CallbackSupportMixin, Interval, StrOptions, with_callbacks
 from skdann._onnx import save_onnx
 from skdann._path import Candidate, Fold, count_networks, make_folds, train_path
 from skdann._persistence import load_search, save_search
@@ -54,6 +54,10 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         candidate with the highest mean serves.
     margin : float, default=0.0
         With `scoring`: by how much the score of a candidate must exceed the twin's to be taken.
+    aggregate : {"best", "passing"}, default="best"
+        Whose members predict, by the mean of their probabilities: those of the best candidate, or
+        of every candidate whose score exceeds the twin's by the margin. Where none does, the twin
+        predicts.
     random_state : int, RandomState instance or None, default=None
         From which the seeds and the folds are drawn.
     verbose : int, default=0
@@ -64,7 +68,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     adapted_ : bool
         Whether a candidate other than the source-only twin serves.
     lambda_ : float
-        Its ``lambda_max``; of several, the one with the greatest weight.
+        Its ``lambda_max``; of several, that of the best score.
     standardize_ : {None, "source", "domain"}
         Its scaling.
     reason_ : str
@@ -130,6 +134,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "n_seeds": [Interval(Integral, 1, None, closed="left")],
         "scoring": [None, callable],
         "margin": [Interval(Real, 0, None, closed="left")],
+        "aggregate": [StrOptions({"best", "passing"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -143,6 +148,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         n_seeds=3,
         scoring=None,
         margin=0.0,
+        aggregate="best",
         random_state=None,
         verbose=0,
     ):
@@ -152,6 +158,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.n_seeds = n_seeds
         self.scoring = scoring
         self.margin = margin
+        self.aggregate = aggregate
         self.random_state = random_state
         self.verbose = verbose
 
@@ -248,7 +255,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if len(candidates) == 1:
             return Choice(np.ones(1), [{"score": 0.0}], "there are no target rows to adapt to")
         if self.scoring is None:
-            return choose(_evidence(candidates, folds, data), seed)
+            return choose(_evidence(candidates, folds, data), seed, self.aggregate)
         return self._choose_by_scoring(candidates, folds, data)
 
     def _checked_path(self) -> tuple[list[Any], list[float]]:
@@ -310,9 +317,8 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             best, found = 0, f"no candidate exceeds the twin's score by more than {self.margin:g}"
         else:
             found = f"its score exceeds the twin's by {gain:.3g}"
-        return Choice(
-            np.eye(len(candidates))[best], [{"score": float(score)} for score in scores], found
-        )
+        weights = serving_weights(scores, best, self.margin, self.aggregate)
+        return Choice(weights, [{"score": float(score)} for score in scores], found)
 
     def _score(self, member: DANNClassifier, X: Any, y: np.ndarray, **more: Any) -> float:
         score = self.scoring(member, X, y, **more)
@@ -339,10 +345,12 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 candidates, choice.evidence, choice.weights, strict=True
             )
         ]
-        best = candidates[int(choice.weights.argmax())]
+        best = max(scores, key=_rank)
         if choice.weights[0] < 1.0:
-            scaling = f", standardize={best.standardize!r}" if best.standardize else ""
-            reason = f"adapted with lambda {best.lambda_max:g}{scaling}: {choice.found}"
+            scaling = f", standardize={best['standardize']!r}" if best["standardize"] else ""
+            n_others = int((choice.weights > 0).sum()) - 1
+            others = f" and {n_others} more" if n_others else ""
+            reason = f"adapted with lambda {best['lambda_max']:g}{scaling}{others}: {choice.found}"
         else:
             reason = f"not adapted: {choice.found}"
         return self._serve([own.members for own in candidates], scores, reason)
@@ -350,7 +358,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _serve(self, candidates: list[list[DANNClassifier]], scores: list[dict], reason: str):
         """Predict with the candidates that have a weight."""
         weights = np.array([row["weight"] for row in scores])
-        serving, best = np.flatnonzero(weights > 0), scores[int(weights.argmax())]
+        serving, best = np.flatnonzero(weights > 0), max(scores, key=_rank)
         self.candidates_, self.scores_ = candidates, scores
         self.members_ = [member for index in serving for member in candidates[index]]
         n_seeds = len(candidates[0])
@@ -535,6 +543,11 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         True
         """
         return load_search(cls, DANNClassifier, path, {**params, "estimator__device": device})
+
+
+def _rank(row: dict[str, Any]) -> tuple[float, float]:
+    """Order candidates by their part in the predictions, then by score."""
+    return row["weight"], row["score"]
 
 
 def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) -> Evidence:

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import skdann._choice
 import skdann._cv
 from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
 from skdann._choice import Choice
@@ -89,7 +90,7 @@ def test_attributes_and_predictions_hold_together(make_cv, domains):
 def test_weights_of_several_candidates_count(make_cv, domains, monkeypatch):
     weights = np.array([0.25, 0.0, 0.75, 0.0])
     choice = Choice(weights, [{"score": 0.0}] * 4, "told so")
-    monkeypatch.setattr(skdann._cv, "choose", lambda evidence, seed: choice)
+    monkeypatch.setattr(skdann._cv, "choose", lambda evidence, seed, aggregate: choice)
     clf = make_cv().fit(domains.X_source, domains.y_source, domains.X_target)
     each = [
         np.mean([member.predict_proba(domains.X_target) for member in members], axis=0)
@@ -104,7 +105,7 @@ def test_evidence_of_held_out_rows_comes_from_members_that_have_not_seen_them(
 ):
     seen = {}
 
-    def spy(evidence, seed):
+    def spy(evidence, seed, aggregate):
         seen["evidence"] = evidence
         return Choice(np.eye(4)[0], [{"score": 0.0}] * 4, "spied")
 
@@ -207,6 +208,25 @@ def test_without_target_rows_there_is_the_twin_alone(make_cv, domains):
     assert len(clf.scores_) == 1
 
 
+@pytest.mark.parametrize("rule", ["default", "scoring"])
+def test_all_that_pass_the_margin_are_averaged(make_cv, shifted, rule, monkeypatch):
+    known = {0.0: 0.1, 0.1: 0.12, 0.3: 0.9, 1.0: 0.5}
+    params = {"lambdas": (0.1, 0.3, 1.0), "standardize": (None,), "aggregate": "passing"}
+    if rule == "scoring":
+        params |= {"scoring": lambda member, X, y: known[member.lambda_max], "margin": 0.05}
+    else:
+        told = iter(known.values())
+        monkeypatch.setattr(skdann._choice, "information", lambda proba: next(told))
+        monkeypatch.setattr(skdann._choice, "reverse_accuracy", lambda *rows: 0.0)
+    clf = make_cv(**params).fit(*shifted[:3])
+    assert [row["weight"] for row in clf.scores_] == [0.0, 0.0, 0.5, 0.5]
+    assert (clf.adapted_, clf.lambda_) == (True, 0.3)
+    assert "lambda 0.3 and 1 more" in clf.reason_
+    members = [member for own in clf.candidates_[2:] for member in own]
+    expected = np.mean([member.predict_proba(shifted[2]) for member in members], axis=0)
+    assert_allclose(clf.predict_proba(shifted[2]), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -220,6 +240,7 @@ def test_without_target_rows_there_is_the_twin_alone(make_cv, domains):
         ({"estimator": StandardScaler()}, "estimator"),
         ({"estimator": DANNClassifier(lr=-1.0)}, "lr"),
         ({"margin": -0.1}, "margin"),
+        ({"aggregate": "all"}, "aggregate"),
     ],
 )
 def test_bad_parameters_are_named_before_training(make_cv, domains, no_training, params, message):

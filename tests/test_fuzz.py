@@ -44,7 +44,7 @@ MODEL, CHECKPOINT = (os.path.join(FOLDER.name, name) for name in ("model", "chec
 SECONDS = 60  # a fit here takes milliseconds
 ARGUMENTS = ("X_source", "y_source", "X_target", "sample_weight", "sample_domain")
 PARAMETERS = tuple(DANNClassifier().get_params())
-OF_SEARCH = ("lambdas", "n_seeds", "margin", "scoring")
+OF_SEARCH = ("lambdas", "n_seeds", "margin", "aggregate", "scoring")
 NAMES = re.compile(rf"(?<![\w.])({'|'.join((*ARGUMENTS, *PARAMETERS, *OF_SEARCH))})(?!\w)")
 SCALE = "scale"  # numbers so large that training may diverge
 WRONG_PLACES = (*ARGUMENTS, "early_stopping", *PARAMETERS)
@@ -548,6 +548,7 @@ SEARCH_PARAMS: dict[str, tuple[Any, ...]] = {
     "standardize": ((None,), (None, "domain"), ["source"], ("domain", None, None)),
     "n_seeds": (1, 1, 2, np.int64(1)),
     "margin": (0.0, 1, 1e30),
+    "aggregate": ("best", "passing"),
     "scoring": (None, None, None, _score, InformationMaximizationScorer()),
 }
 WRONG_SEARCH: dict[str, tuple[Any, ...]] = {
@@ -555,6 +556,7 @@ WRONG_SEARCH: dict[str, tuple[Any, ...]] = {
     "standardize": ((), "domain", ("pca",), None, (1,), ([],)),
     "n_seeds": (0, -1, 1.5, None, "a"),
     "margin": (-1, np.nan, None, "a"),
+    "aggregate": ("all", None, 1),
     "scoring": ("accuracy", 3, lambda estimator, X, y: "a", lambda estimator, X, y: np.nan),
 }
 
