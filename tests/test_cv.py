@@ -274,6 +274,12 @@ def test_a_scoring_that_gives_no_number_is_named(score, make_clf, domains):
         search.fit(*domains[:3])
 
 
+@pytest.mark.parametrize("standardize", [(), ([],), (1,), ("pca",), (np.zeros(2),)], ids=str)
+def test_scalings_that_are_none_are_named(standardize, make_clf, domains):
+    with pytest.raises(ValueError, match=r"standardize=.* must hold one or more of None"):
+        DANNClassifierCV(make_clf(), standardize=standardize).fit(*domains[:3])
+
+
 def test_a_scoring_that_is_never_a_number_keeps_the_twin(make_clf, domains):
     search = DANNClassifierCV(make_clf(), n_seeds=1, scoring=lambda *_: float("nan"))
     assert not search.fit(*domains[:3]).adapted_
