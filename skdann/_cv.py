@@ -382,7 +382,8 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
+            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
         return sum(
             weight * member.predict_proba(X, sample_domain=sample_domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)
