@@ -269,13 +269,14 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"lambdas={self.lambdas!r} must hold finite numbers of 0 or more, the candidates "
                 "for lambda_max."
             )
-        scalings = list(dict.fromkeys(self.standardize))
-        if not scalings or not set(scalings) <= {None, "source", "domain"}:
+        names = [own for own in self.standardize if own is not None]
+        is_known = all(isinstance(own, str) and own in ("source", "domain") for own in names)
+        if not len(self.standardize) or not is_known:
             raise ValueError(
                 f"standardize={self.standardize!r} must hold one or more of None, 'source' and "
                 "'domain'."
             )
-        return scalings, sorted({0.0, *lambdas})
+        return list(dict.fromkeys(self.standardize)), sorted({0.0, *lambdas})
 
     def _seeds(self) -> tuple[list[int], int]:
         """One seed a member, the same for every candidate, and one of the folds."""
@@ -389,7 +390,8 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
+            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
         return sum(
             weight * member.predict_proba(X, sample_domain=sample_domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)

@@ -115,8 +115,18 @@ def _pipeline_graph(pipeline: Any) -> Any:
                 "most transformers of scikit-learn, fitted on arrays of numbers. Call to_onnx of "
                 "the last step, and transform the rows before."
             ) from error
+    _name_output(merged.graph, "probabilities")
     onnx.helper.set_model_props(merged, {prop.key: prop.value for prop in last.metadata_props})
     return merged
+
+
+def _name_output(graph: Any, name: str) -> None:
+    """Name the one output of a graph; older versions of onnx put the prefix before it too."""
+    for node in graph.node:
+        for index, output in enumerate(node.output):
+            if output == graph.output[0].name:
+                node.output[index] = name
+    graph.output[0].name = name
 
 
 def _last(error: BaseException) -> str:

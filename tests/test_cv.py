@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 
 import numpy as np
@@ -293,6 +294,21 @@ def test_a_scoring_that_gives_no_number_is_named(score, make_clf, domains):
     search = DANNClassifierCV(make_clf(), n_seeds=1, scoring=lambda *_: score)
     with pytest.raises(TypeError, match=r"scoring gave .* must give a number"):
         search.fit(*domains[:3])
+
+
+@pytest.mark.parametrize("standardize", [(), ([],), (1,), ("pca",), (np.zeros(2),)], ids=str)
+def test_scalings_that_are_none_are_named(standardize, make_clf, domains):
+    with pytest.raises(ValueError, match=r"standardize=.* must hold one or more of None"):
+        DANNClassifierCV(make_clf(), standardize=standardize).fit(*domains[:3])
+
+
+def test_rows_whose_sum_overflows_are_predicted_without_a_warning(make_clf, domains):
+    search = DANNClassifierCV(make_clf(), lambdas=(), n_seeds=1).fit(*domains[:3])
+    rows = np.repeat(np.float32([[3e38], [-3e38]]), 4, axis=1)
+    with np.errstate(over="ignore"), pytest.warns(RuntimeWarning, match="invalid value"):
+        rows.sum()
+    with contextlib.suppress(ValueError):  # they may be too far from those of the fit
+        search.predict_proba(rows)
 
 
 def test_a_scoring_that_is_never_a_number_keeps_the_twin(make_clf, domains):

@@ -234,7 +234,7 @@ class TestAnotherFit:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda d, t: t.pop("batches.0.0.left"), "KeyError: '0.0.left'"),
+            (lambda d, t: t.pop("batches.0.0.generator"), "KeyError: '0.0.generator'"),
             (lambda d, t: t.pop("generator.0.source_order"), "missing tensors"),
             (lambda d, t: t.update(evil=torch.zeros(1)), "unknown tensors: evil"),
             (lambda d, t: d.update(n_epochs="all"), "n_epochs is 'all', not a int"),
