@@ -196,6 +196,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         base = DANNClassifier() if self.estimator is None else clone(self.estimator)
         check_can_resume(base.checkpoint, self.random_state)
         checkpoint = base.checkpoint
+        base._validate_params()  # before some of them are replaced
         base.set_params(verbose=self.verbose or base.verbose, warm_start=False, checkpoint=None)
         base._check_params()
         scalings, lambdas = self._checked_path()
