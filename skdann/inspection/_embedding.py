@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from sklearn.utils import column_or_1d
 
 from skdann._diagnosis import _draw, _infer
@@ -304,6 +302,8 @@ def _embed(X: Any, method: str, seed: int, what: str) -> tuple[np.ndarray, tuple
     if method == "pca" or X.shape[1] > n_components or sp.issparse(X):
         X, shares = _principal_components(X, n_components, seed)
     if method == "tsne":
+        from sklearn.manifold import TSNE  # slow to import
+
         perplexity = min(30.0, (X.shape[0] - 1) / 3)
         tsne = TSNE(perplexity=perplexity, init="random", random_state=seed)
         return tsne.fit_transform(X).astype(np.float64), (f"t-SNE 1 of the {what}", "t-SNE 2")
@@ -314,6 +314,8 @@ def _embed(X: Any, method: str, seed: int, what: str) -> tuple[np.ndarray, tuple
 
 def _principal_components(X: Any, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates on the first principal components, and their shares of the variance."""
+    from sklearn.decomposition import PCA  # slow to import
+
     n_components = min(n_components, *X.shape)
     if sp.issparse(X):
         n_components = min(n_components, min(X.shape) - 1)
