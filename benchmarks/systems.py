@@ -150,7 +150,12 @@ def lr(rows: Rows, seed: int) -> np.ndarray:
     return logistic_regression().fit(rows.X_source, rows.y_source).predict_proba(rows.X_test)
 
 
-@system("lr_per_domain", "the same, each domain scaled by itself", "sklearn", takes_sparse=True)
+@system(
+    "lr_per_domain",
+    "logistic regression, each domain scaled by itself",
+    "sklearn",
+    takes_sparse=True,
+)
 def lr_per_domain(rows: Rows, seed: int) -> np.ndarray:
     """Logistic regression on domains that are each scaled by their own unlabelled rows."""
     scale = MaxAbsScaler if sp.issparse(rows.X_source) else StandardScaler

@@ -144,10 +144,16 @@ def _chain_of(network: nn.Module | None) -> _Chain | None:
 
 def _is_watched(module: nn.Module) -> bool:
     """Whether hooks or frozen weights, of callbacks for example, need autograd's path."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(part, name) for part in module.modules() for name in hooks) or any(
-        parameter._backward_hooks or not parameter.requires_grad
-        for parameter in module.parameters()
+    return any(
+        part._forward_hooks
+        or part._forward_pre_hooks
+        or part._backward_hooks
+        or part._backward_pre_hooks
+        or any(
+            weight is not None and (weight._backward_hooks or not weight.requires_grad)
+            for weight in part._parameters.values()
+        )
+        for part in module.modules()
     )
 
 

@@ -35,7 +35,10 @@ def foreign_state(net: Any) -> list[str]:
 
 def copy_state(net: Any) -> dict[str, Tensor]:
     """Return a copy of the state, on the device of the net."""
-    return {name: value.detach().clone() for name, value in net_state(net).items()}
+    return {
+        name: value if name.startswith("generator.") else value.detach().clone()
+        for name, value in net_state(net).items()
+    }
 
 
 def put_state(net: Any, saved: Mapping[str, Tensor]) -> None:
