@@ -267,7 +267,8 @@ adversarial, domain_steps
         step_fn: Callable[..., Outputs],
     ) -> None:
         """Train on every batch and record the epoch's means."""
-        self._set_training(True)
+        if not self.module_.training:
+            self._set_training(True)
         is_heard = self._has_listener("on_batch_begin", "on_batch_end")
         self.is_gradient_heard_ = self._has_listener("on_grad_computed")
         by_hand = self._by_hand()
@@ -296,10 +297,10 @@ adversarial, domain_steps
                 logits = logits.squeeze(0) if self.n_members == 1 else logits
                 self.history.record_batch(f"{prefix}_loss", loss.item())
                 self._notify_batch_end(batch.x, batch.y, loss, logits, training)
+        self._record_epoch(prefix, sums.means(), lambda_, n_steps)
         if not is_heard:  # skorch's Checkpoint reads the last batch of an epoch
             self.history.new_batch()
-            self.history.record_batch(f"{prefix}_loss", self._loss_of(outputs).item())
-        self._record_epoch(prefix, sums.means(), lambda_, n_steps)
+            self.history.record_batch(f"{prefix}_loss", self.history[-1][f"{prefix}_loss"])
 
     def _by_hand(self) -> ByHand | None:
         """Rules for the gradients of these networks, if all of their layers have one."""
@@ -349,18 +350,19 @@ adversarial, domain_steps
             {name: np.broadcast_to(np.ravel(value), self.n_members) for name, value in own.items()}
             | {"lr": np.full(self.n_members, lr)}
         )
-        self._record_with_best(f"{prefix}_loss", float(np.nanmean(loss)))
+        self._record_with_best(f"{prefix}_loss", _mean(loss))
         for name, value in means.items():
-            self.history.record(name, float(np.nanmean(value)))
+            self.history.record(name, _mean(value))
         self.history.record("lambda", float(np.max(own["lambda"])))
         self.history.record("lr", lr)
         self.history.record(f"{prefix}_batch_count", n_steps)
 
     def _record_with_best(self, name: str, value: float) -> None:
         """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
-        earlier = [row[name] for row in self.history[:-1] if name in row]
+        rows = (self.history[index] for index in range(len(self.history) - 2, -1, -1))
+        best = next((row[name] for row in rows if row.get(f"{name}_best")), math.inf)
         self.history.record(name, value)
-        self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
+        self.history.record(f"{name}_best", value < best)
 
     def check_outcome(self, data: DomainData) -> None:
         """Raise unless weights, running statistics, and outputs for some rows are finite."""
@@ -443,6 +445,11 @@ adversarial, domain_steps
     def infer_blocks(self, X: Any, domain: np.ndarray | None, what: str) -> Iterator[np.ndarray]:
         """Yield features, class logits or domain logits of `X`, block by block."""
         return infer_blocks(self.module_, X, domain, what, n_domains=self.n_domains)
+
+
+def _mean(values: Any) -> float:
+    """Mean over the members that have not diverged."""
+    return float(values) if np.size(values) == 1 else float(np.nanmean(values))
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -173,4 +173,4 @@ class EpochSums:
         if self.n_rows:
             means["domain_loss"] = self.sums[1] / self.n_steps
             means["domain_accuracy"] = self.sums[2] / self.n_rows
-        return {name: value if value.ndim else float(value) for name, value in means.items()}
+        return {name: v.item() if v.size == 1 else v for name, v in means.items()}
