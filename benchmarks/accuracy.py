@@ -289,7 +289,7 @@ def report(args: argparse.Namespace) -> None:
     names = list(frame["system"].unique())
     if not names:
         raise SystemExit("no results to report; see `run`")
-    against = next(key for key in (args.against, "lr", names[0]) if key in names)
+    against = next(key for key in (args.against, CV_TWIN, "lr", names[0]) if key in names)
     n_seeds = frame.groupby(["task", "system"]).size()
     table = summarise(frame, against)
     seeds = (

@@ -19,12 +19,13 @@ BENCHMARKS = HERE.parent / "benchmarks"
 RESULTS = BENCHMARKS / "results"
 MADE = HERE / "_made"
 
-# page: (result file, most rows a domain, half of the data sets)
+# page: (result file, most rows a domain, half of the data sets or "amazon")
 ACCURACY = {
     "accuracy_reporting": ("accuracy.jsonl", 4000, "reporting"),
     "accuracy_choosing": ("accuracy.jsonl", 4000, "choosing"),
-    "choice_reporting": ("accuracy-cv-reporting.jsonl", 1000, "reporting"),
-    "choice_choosing": ("accuracy-cv-choosing.jsonl", 1000, "choosing"),
+    "choice_reporting": ("accuracy-cv.jsonl", 2000, "reporting"),
+    "choice_choosing": ("accuracy-cv.jsonl", 2000, "choosing"),
+    "choice_amazon": ("accuracy-amazon.jsonl", 4000, "amazon"),
 }
 MISSING = "*Not measured yet: `benchmarks/results/{}` is not there.*\n"
 
@@ -35,12 +36,13 @@ def accuracy_table(file: str, max_rows: int, half: str) -> str:
     if not path.exists():
         return MISSING.format(file)
     report = [sys.executable, str(BENCHMARKS / "accuracy.py"), "report", "--files", str(path)]
-    report += ["--max-rows", str(max_rows), "--half", half]
+    which = ["--amazon"] if half == "amazon" else ["--half", half]
+    report += ["--max-rows", str(max_rows), *which]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(report, capture_output=True, text=True, env=environment, check=True)
     machines = [json.loads(line).get("machine") for line in path.read_text().splitlines()]
     days = sorted({machine["date"][:10] for machine in machines if machine})
-    command = f"`python benchmarks/accuracy.py report --files {file} --half {half}`"
+    command = f"`python benchmarks/accuracy.py report --files {file} {' '.join(which)}`"
     return f"{done.stdout}\nMeasured {', '.join(days)}; {command}.\n"
 
 
