@@ -359,10 +359,11 @@ adversarial, domain_steps
 
     def _record_with_best(self, name: str, value: float) -> None:
         """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
-        rows = (self.history[index] for index in range(len(self.history) - 2, -1, -1))
-        best = next((row[name] for row in rows if row.get(f"{name}_best")), math.inf)
+        last = self.history[-2] if len(self.history) > 1 else {}
+        least = last.get(f"{name}_least", last.get(name, math.inf))
         self.history.record(name, value)
-        self.history.record(f"{name}_best", value < best)
+        self.history.record(f"{name}_best", value < least)
+        self.history.record(f"{name}_least", min(value, least))
 
     def check_outcome(self, data: DomainData) -> None:
         """Raise unless weights, running statistics, and outputs for some rows are finite."""
