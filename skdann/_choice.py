@@ -23,11 +23,12 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import entr
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import recall_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import resample
 
 from skdann.metrics import estimate_target_priors
+from skdann.model_selection._target import information_maximization
 
 MARGIN = 0.05
 LEAST_AUC = 0.6
@@ -142,8 +143,7 @@ def choose(evidence: Evidence, seed: int, aggregate: str = "best") -> Choice:
 
 def information(proba: np.ndarray) -> float:
     """Mutual information of rows and predicted classes, as a share of its largest value."""
-    certain = entr(proba.mean(axis=0)).sum() - entr(proba).sum(axis=1).mean()
-    return float(certain / np.log(proba.shape[1]))
+    return information_maximization(proba) / float(np.log(proba.shape[1]))
 
 
 def reverse_accuracy(X_source: Any, y: np.ndarray, X_target: Any, label: np.ndarray) -> float:
@@ -151,8 +151,8 @@ def reverse_accuracy(X_source: Any, y: np.ndarray, X_target: Any, label: np.ndar
     if len(np.unique(label)) < 2:
         return 1.0 / len(np.unique(y))
     predicted = LogisticRegression(max_iter=1000).fit(X_target, label).predict(X_source)
-    hits = [(predicted[y == index] == index).mean() for index in np.unique(y)]
-    return float(np.mean(hits))
+    recall = recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)
+    return float(recall)
 
 
 def matched_auc(

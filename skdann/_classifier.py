@@ -50,9 +50,7 @@ from skdann._validation import DomainData, check_domain_vector, check_domains
 from skdann.nn._module import ACTIVATIONS, build_dann_module, is_sizes
 
 # what skorch's own callbacks need of a row of the net's history, and nobody else
-NOT_IN_HISTORY = {"batches", "train_batch_count"} | {
-    f"{side}_loss_{what}" for side in ("train", "valid") for what in ("best", "least")
-}
+NOT_IN_HISTORY = {"batches", "train_batch_count", "train_loss_best", "valid_loss_best"}
 NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
 
 

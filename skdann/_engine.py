@@ -359,11 +359,9 @@ adversarial, domain_steps
 
     def _record_with_best(self, name: str, value: float) -> None:
         """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
-        last = self.history[-2] if len(self.history) > 1 else {}
-        least = last.get(f"{name}_least", last.get(name, math.inf))
+        earlier = [row[name] for row in self.history[:-1] if name in row]
         self.history.record(name, value)
-        self.history.record(f"{name}_best", value < least)
-        self.history.record(f"{name}_least", min(value, least))
+        self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
 
     def check_outcome(self, data: DomainData) -> None:
         """Raise unless weights, running statistics, and outputs for some rows are finite."""

@@ -71,8 +71,8 @@ class AdversarialSteps(NeuralNet):
                 seen = gradient_reversal(self.module_.condition(features, batch.rows), lambda_)
             else:
                 seen = self._features_at_rest(batch)
-            domain_loss, domain_logits = self._domain_loss(seen, batch)
-            loss = loss + self.domain_loss_weight * domain_loss
+            adversary, domain_logits = self._domain_loss(seen, batch)
+            loss = loss + self.domain_loss_weight * adversary
         total = loss.sum()
         total.backward()
         return total.detach(), Outputs.of(batch, logits, domain_logits)

@@ -1,0 +1,58 @@
+"""What choosing costs: `DANNClassifierCV()` by default beside fitting its members one by one.
+
+4,000 + 4,000 rows x 50, one thread; the search and one single fit in alternation. The members one
+by one are taken as their number times the single fit, which is on all rows, a fourth more than each
+member trains on.
+
+    python benchmarks/cost.py               # about three minutes
+    python benchmarks/cost.py --repeats 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from machine import Stopwatch, describe, facts, load
+from peaks import make_domains, warm_up
+
+N_ROWS, N_FEATURES = 4000, 50
+
+
+def spread(values: list[float]) -> str:
+    """Median and range."""
+    return f"{np.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
+
+
+def main() -> None:
+    """Print seconds of both, and the ratio."""
+    from skdann import DANNClassifier, DANNClassifierCV
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    print(describe(facts()))
+    rows = make_domains(N_ROWS, N_FEATURES, "float32")
+    warm_up()
+    search, single, ratio = [], [], []
+    for seed in range(args.repeats):
+        with Stopwatch() as whole:
+            clf = DANNClassifierCV(random_state=seed).fit(*rows)
+        with Stopwatch() as one:
+            DANNClassifier(random_state=seed).fit(*rows)
+        n_members = sum(len(members) for members in clf.candidates_)
+        search.append(whole.cpu)
+        single.append(one.cpu)
+        ratio.append(whole.cpu / (n_members * one.cpu))
+    print(f"DANNClassifierCV(), {n_members} members: {spread(search)} s of processor")
+    print(f"DANNClassifier(): {spread(single)} s of processor")
+    print(
+        f"search / {n_members} single fits: {spread(ratio)} (bound 0.5); load at the end {load()}"
+    )
+
+
+if __name__ == "__main__":
+    main()
