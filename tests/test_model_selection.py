@@ -57,7 +57,7 @@ from skdann.model_selection._mixval import (
     mix_rows,
     pair_rows,
 )
-from skdann.model_selection._scores import weighted_score
+from skdann.model_selection._scores import log_losses, weighted_score
 from skdann.model_selection._target import (
     batch_nuclear_norm,
     information_maximization,
@@ -374,6 +374,25 @@ def test_features_of_our_classifier(domains: Any, make_clf: Any) -> None:
     features = pipe.transform(domains.X_source), pipe.transform(domains.X_target)
     assert features[0].shape == (40, 8)
     assert_array_equal(weights, importance_weights(*features, random_state=0))
+
+
+def test_source_rows_keep_their_own_scaling_in_the_features(domains: Any, make_clf: Any) -> None:
+    X_target = domains.X_target - 6  # taken for target rows, the source's are far off
+    pipe = make_pipeline(StandardScaler(), make_clf(standardize="domain", max_epochs=20))
+    pipe.fit(domains.X_source, domains.y_source, X_target=X_target)
+    clf, X = pipe[-1], pipe[:-1].transform(domains.X_source)
+    scorer = DeepEmbeddedValidationScorer(X_target)
+    features = clf.transform(X, sample_domain=0), pipe.transform(X_target)
+    weights = importance_weights(*features, random_state=0)
+    found = scorer.evaluate(pipe, domains.X_source, domains.y_source)
+    assert_array_equal(found.weights, weights)
+    losses = log_losses(domains.y_source, clf.predict_proba(X, sample_domain=0))
+    assert found.score == -deep_embedded_risk(losses, weights)
+    # in the inputs the classifier is judged as it serves the target
+    weighted = ImportanceWeightedScorer(X_target, metric="log_loss")(
+        pipe, domains.X_source, domains.y_source
+    )
+    assert weighted < found.score
 
 
 @pytest.fixture

@@ -147,16 +147,15 @@ def _stack_rows(parts: list[Any]) -> Any:
     return np.concatenate([np.asarray(part) for part in parts])
 
 
-def class_probabilities(estimator: Any, rows: Any, scorer: str) -> _Array:
-    """Predict finite probabilities, one column a class."""
+def class_probabilities(estimator: Any, rows: Any, scorer: str, **more: Any) -> _Array:
+    """Predict finite probabilities, one column a class; `more` goes to ``predict_proba``."""
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
             f"{scorer} needs class probabilities but {type(estimator).__name__} has no "
             "predict_proba; wrap it, e.g. in sklearn.calibration.CalibratedClassifierCV."
         )
-    return check_array(
-        estimator.predict_proba(rows), dtype=np.float64, input_name="output of predict_proba"
-    )
+    proba = estimator.predict_proba(rows, **more)
+    return check_array(proba, dtype=np.float64, input_name="output of predict_proba")
 
 
 def enter_last_step(estimator: Any, rows: Any) -> tuple[Any, Any]:
@@ -168,10 +167,19 @@ def enter_last_step(estimator: Any, rows: Any) -> tuple[Any, Any]:
     return enter_last_step(estimator[-1], rows)
 
 
-def represent(estimator: Any, rows: Any, space: str) -> Any:
-    """Return rows as the classifier proper sees them, or as the features it makes of them."""
-    last, rows = enter_last_step(estimator, rows)
-    return last.transform(rows) if space == "features" and hasattr(last, "transform") else rows
+def name_source(classifier: Any) -> dict[str, Any]:
+    """Keywords that tell a classifier which knows its domains that rows are of its one source.
+
+    Without them it takes rows for target rows; with several sources nothing says which.
+    """
+    sources = [domain for domain in getattr(classifier, "domains_", ()) if domain >= 0]
+    return {"sample_domain": sources[0]} if len(sources) == 1 else {}
+
+
+def represent(classifier: Any, rows: Any, space: str, **more: Any) -> Any:
+    """Return rows as they are, or as the features the classifier makes of them."""
+    is_wanted = space == "features" and hasattr(classifier, "transform")
+    return classifier.transform(rows, **more) if is_wanted else rows
 
 
 def as_numbers(rows: Any, name: str) -> Any:

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from skdann._compat import Interval, StrOptions
 from skdann.metrics import effective_sample_size
-from skdann.model_selection._base import TargetScorer, as_numbers, class_probabilities, represent
+from skdann.model_selection._base import (
+    TargetScorer,
+    as_numbers,
+    class_probabilities,
+    enter_last_step,
+    name_source,
+    represent,
+)
 from skdann.model_selection._density import source_weights
 from skdann.model_selection._scores import METRICS, label_index, weighted_score
 
@@ -85,10 +92,13 @@ class WeightedScorer(TargetScorer):
 
     def _evaluate(self, estimator: Any, X: Any, y: Any, X_target: Any) -> WeightedScore:
         index = label_index(y, X, estimator, type(self).__name__)
-        proba = class_probabilities(estimator, X, type(self).__name__)
+        last, X = enter_last_step(estimator, X)
+        more = name_source(last) if self.space == "features" else {}
+        proba = class_probabilities(last, X, type(self).__name__, **more)
+        X_target = enter_last_step(estimator, X_target)[1]
         weights = source_weights(
-            as_numbers(represent(estimator, X, self.space), "X"),
-            as_numbers(represent(estimator, X_target, self.space), "X_target"),
+            as_numbers(represent(last, X, self.space, **more), "X"),
+            as_numbers(represent(last, X_target, self.space), "X_target"),
             estimator=self.weight_estimator,
             cv=self.cv,
             max_weight=self.max_weight,
@@ -121,7 +131,9 @@ class ImportanceWeightedScorer(WeightedScorer):
     space : {"inputs", "features"}, default="inputs"
         Where the domains are compared: in the rows as the classifier, or a pipeline's last step,
         gets them; or in the features that it makes of them with ``transform`` (in the inputs if it
-        has none).
+        has none). In the features, what a classifier of skdann keeps of each domain
+        (``standardize="domain"``, ``normalization="domain_batch"``) is the source's for source
+        rows; in the inputs the classifier is judged as it serves the target.
     weight_estimator : classifier with ``predict_proba`` or None, default=None
         What tells the domains apart; None as in :func:`skdann.metrics.importance_weights`.
     cv : int or splitter, default=5
