@@ -89,8 +89,8 @@ def serving_weights(scores: np.ndarray, best: int, margin: float, aggregate: str
         The candidate chosen, 0 if the twin serves.
     margin : float
         By how much others exceed the twin to serve too.
-    aggregate : {"best", "passing"}
-        Whether any others do.
+    aggregate : {"passing", "best"}
+        Whether all do that exceed the twin, or the best alone.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def serving_weights(scores: np.ndarray, best: int, margin: float, aggregate: str
     return serves / serves.sum()
 
 
-def choose(evidence: Evidence, seed: int, aggregate: str = "best") -> Choice:
+def choose(evidence: Evidence, seed: int, aggregate: str = "passing") -> Choice:
     """Choose a candidate; `seed` draws the rows that are looked at where there are many."""
     source = _draw(len(evidence.y), seed)
     target = _draw(evidence.X_target.shape[0], seed)

@@ -50,14 +50,14 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         judged; the members' probabilities are averaged.
     scoring : callable or None, default=None
         None chooses by the rule under Notes. A scorer of :mod:`skdann.model_selection`, or any
-        ``scorer(estimator, X, y)``, is called for each member with its held-out source rows; the
-        candidate with the highest mean serves.
+        ``scorer(estimator, X, y)``, is called for each member with its held-out source rows; their
+        mean is the candidate's score.
     margin : float, default=0.0
         With `scoring`: by how much the score of a candidate must exceed the twin's to be taken.
-    aggregate : {"best", "passing"}, default="best"
-        Whose members predict, by the mean of their probabilities: those of the best candidate, or
-        of every candidate whose score exceeds the twin's by the margin. Where none does, the twin
-        predicts.
+    aggregate : {"passing", "best"}, default="passing"
+        Whose members predict, by the mean of their probabilities: those of every candidate whose
+        score exceeds the twin's by the margin, or of the best candidate alone, which is as many
+        times smaller and faster. Where none exceeds it, the twin predicts.
     random_state : int, RandomState instance or None, default=None
         From which the seeds and the folds are drawn.
     verbose : int, default=0
@@ -94,10 +94,10 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     -----
     By default the score of a candidate is the information its predictions for the target carry
     [2]_, as a share of the most there can be, plus the balanced accuracy of reverse validation [1]_
-    by a logistic regression that learns those predictions and is tried on the source. The best
-    candidate serves if it exceeds the twin by 0.05, and if the domains still differ (linear domain
-    AUC of 0.6 or more) once the classes of the source are weighted to the target's estimated
-    shares. No rule is safe on every table: see the figures in the guide.
+    by a logistic regression that learns those predictions and is tried on the source. Candidates
+    serve that exceed the twin by 0.05, if the domains still differ (linear domain AUC of 0.6 or
+    more) once the classes of the source are weighted to the target's estimated shares. No rule is
+    safe on every table: see the figures in the guide.
 
     A member equals, to rounding, the :class:`DANNClassifier` with its parameters fitted on the
     rows of its fold. Modules of your own, callbacks and early stopping work too, but then members
@@ -134,7 +134,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "n_seeds": [Interval(Integral, 1, None, closed="left")],
         "scoring": [None, callable],
         "margin": [Interval(Real, 0, None, closed="left")],
-        "aggregate": [StrOptions({"best", "passing"})],
+        "aggregate": [StrOptions({"passing", "best"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -148,7 +148,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         n_seeds=3,
         scoring=None,
         margin=0.0,
-        aggregate="best",
+        aggregate="passing",
         random_state=None,
         verbose=0,
     ):
