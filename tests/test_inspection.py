@@ -357,7 +357,7 @@ class TestLambdaPathDisplay:
         ).fit(*frames)
         display = LambdaPathDisplay.from_estimator(cv)
         assert display.margin == 0.7
-        assert_array_equal(display.chosen_.get_offsets(), [[2, 1.0]])
+        assert_array_equal(display.chosen_.get_offsets(), [[2, 1.0]] * 2)  # with either scaling
         cv.set_params(margin=0.0).fit(*frames)
         assert not LambdaPathDisplay.from_estimator(cv).ax_.patches
 
