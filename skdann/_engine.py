@@ -25,7 +25,7 @@ from skdann._inference import infer_blocks
 from skdann._losses import EpochSums, Outputs
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
 from skdann._seeds import spawn_generators
-from skdann._state import copy_state, put_state
+from skdann._state import Mark
 from skdann._steps import AdversarialSteps
 from skdann._threads import suited_threads
 from skdann._validation import DomainData
@@ -204,7 +204,7 @@ adversarial, domain_steps
         valid, valid_domain = self._held_out(X)
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
         n_epochs = self.max_epochs if epochs is None else epochs
-        mark: Any = None
+        mark, is_marked = Mark(), False
         self.is_broken_off_ = True
         try:
             n_products = 2 * batches.max_size * self._count_weights()
@@ -212,33 +212,22 @@ adversarial, domain_steps
                 n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
                 for _epoch in range(n_done, n_epochs):
                     self.is_broken_off_ = True
-                    mark = self._mark()
+                    mark.take(self)
+                    is_marked = True
                     if checkpoint:
                         checkpoint.save(self, batches)
                     self.notify("on_epoch_begin", **on_epoch)
                     self.run_single_epoch(batches, True, "train", self.train_step)
                     self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
-                    mark = None
+                    is_marked = False
                     self.is_broken_off_ = False  # a callback may end training here
                     self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt:
-            if mark:
-                self._return_to(mark)
+            if is_marked:
+                mark.put_back(self)
             raise
         return self
-
-    def _mark(self) -> tuple[dict[str, Tensor], int, int, int]:
-        """Remember where training is between two epochs."""
-        n_rows = len(self.history), len(self.member_history_)
-        return copy_state(self), self.n_epochs_done_, *n_rows
-
-    def _return_to(self, mark: tuple[dict[str, Tensor], int, int, int]) -> None:
-        """Drop what came after a mark."""
-        state, self.n_epochs_done_, n_rows, n_member_rows = mark
-        del self.history[n_rows:]
-        del self.member_history_[n_member_rows:]
-        put_state(self, state)
 
     def _count_weights(self) -> int:
         return sum(parameter.numel() for parameter in self.module_.parameters())
@@ -344,18 +333,16 @@ adversarial, domain_steps
         epoch = len(self.history)
         if not np.isfinite(loss).any():
             raise ValueError(f"The loss became {np.mean(loss)} in epoch {epoch}: {DIVERGED}")
-        lr = self.optimizer_.param_groups[0]["lr"]
-        own = {f"{prefix}_loss": loss, **means, "lambda": np.asarray(lambda_, dtype=float)}
+        lr, lambda_ = self.optimizer_.param_groups[0]["lr"], np.ravel(lambda_)
+        own = {f"{prefix}_loss": loss, **means, "lambda": lambda_, "lr": lr}
         self.member_history_.append(
-            {name: np.broadcast_to(np.ravel(value), self.n_members) for name, value in own.items()}
-            | {"lr": np.full(self.n_members, lr)}
+            {name: np.full(self.n_members, value, float) for name, value in own.items()}
         )
         self._record_with_best(f"{prefix}_loss", _mean(loss))
-        for name, value in means.items():
-            self.history.record(name, _mean(value))
-        self.history.record("lambda", float(np.max(own["lambda"])))
-        self.history.record("lr", lr)
-        self.history.record(f"{prefix}_batch_count", n_steps)
+        self.history[-1].update(
+            {name: _mean(value) for name, value in means.items()}
+            | {"lambda": float(lambda_.max()), "lr": lr, f"{prefix}_batch_count": n_steps}
+        )
 
     def _record_with_best(self, name: str, value: float) -> None:
         """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""

@@ -128,6 +128,8 @@ class Outputs(NamedTuple):
     @classmethod
     def join(cls, steps: Sequence[Outputs]) -> Outputs:
         """Join the rows of several steps."""
+        if len(steps) == 1:
+            return steps[0]
         fields = zip(zip(*steps, strict=True), (-2, -1, -1, -2, -1, -1), strict=True)
         return cls(*(None if own[0] is None else torch.cat(own, dim) for own, dim in fields))  # type: ignore[arg-type]
 
