@@ -62,7 +62,7 @@ class _Passes:
         while count > 0:
             if not len(self.left):
                 self.left = torch.randperm(len(self.rows), generator=self.generator)
-            parts.append(self.rows[self.left[:count]])
+            parts.append(self.rows.index_select(0, self.left[:count]))
             self.left = self.left[count:]
             count -= len(parts[-1])
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -83,14 +83,17 @@ class _Size(NamedTuple):
     ----------
     counts : list of int
         Rows of each target in a step.
-    per_row : Tensor of shape (n_rows,)
-        Weights that make the losses means over each domain's rows.
+    label_weight : Tensor of shape (size,)
+        Weights that make the label loss a mean.
+    domain_weight : Tensor of shape (n_rows,)
+        Weights that make the domain loss a sum of means over each domain's rows.
     domain : Tensor of shape (n_rows,)
         Domains of the rows where there is one source.
     """
 
     counts: list[int]
-    per_row: Tensor
+    label_weight: Tensor
+    domain_weight: Tensor
     domain: Tensor
 
 
@@ -253,10 +256,11 @@ class DomainBatches:
             n_targets = self.n_domains - self.n_sources
             counts = [max(1, size // n_targets + (t < size % n_targets)) for t in range(n_targets)]
             numbers = torch.tensor([size, *counts])
-            per_row = (1.0 / numbers).repeat_interleave(numbers)
+            weight = (1.0 / numbers).repeat_interleave(numbers).to(self.device)
             index = torch.tensor([0, *range(self.n_sources, self.n_domains)])
-            domain = index.repeat_interleave(numbers)
-            self.sizes[size] = _Size(counts, per_row.to(self.device), domain.to(self.device))
+            domain = index.repeat_interleave(numbers).to(self.device)
+            own = _Size(counts, weight[:size], weight * (2.0 / self.n_domains), domain)
+            self.sizes[size] = own
         return self.sizes[size]
 
     def _gather(self, block: Tensor, size: int) -> Iterator[Batch]:
@@ -274,8 +278,7 @@ class DomainBatches:
             yield Batch(x, y, label_weight, Rows(size, domain), domain_weight)
 
     def _label_weights(self, source: Tensor) -> Iterable[Tensor]:
-        size = source.shape[-1]
-        per_row = self.sizes[size].per_row[:size]
+        per_row = self.sizes[source.shape[-1]].label_weight
         if self.label_weight is None or self.label_factor is None:
             return [per_row.expand(source.shape[1:])] * len(source)
         factor = self.label_factor.view(*source.shape[1:-1], 1)
@@ -291,7 +294,7 @@ class DomainBatches:
 
     def _domain_weights(self, source: Tensor) -> Iterable[Tensor]:
         size = source.shape[-1]
-        per_row = self.sizes[size].per_row * (2.0 / self.n_domains)
+        per_row = self.sizes[size].domain_weight
         if self.domain_weight is None or self.domain_factor is None:
             return [per_row.expand(*source.shape[1:-1], -1)] * len(source)
         domain = self.source_domain[source]

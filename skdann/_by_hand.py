@@ -31,7 +31,7 @@ SLOPES: dict[type[nn.Module], Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     nn.ELU: lambda g, x, y: _aten.elu_backward(g, 1.0, 1.0, 1.0, False, x),
     nn.GELU: lambda g, x, y: _aten.gelu_backward(g, x),
     nn.LeakyReLU: lambda g, x, y: _aten.leaky_relu_backward(g, x, 0.01, False),
-    nn.ReLU: lambda g, x, y: _aten.threshold_backward.grad_input(g, y, 0.0, grad_input=g),
+    nn.ReLU: lambda g, x, y: _aten.threshold_backward(g, y, 0.0),
     nn.Sigmoid: lambda g, x, y: _aten.sigmoid_backward(g, y),
     nn.SiLU: lambda g, x, y: _aten.silu_backward(g, x),
     nn.Tanh: lambda g, x, y: _aten.tanh_backward(g, y),
@@ -74,7 +74,7 @@ class _Activation:
         self.rest, self.slope = layer.forward, SLOPES[type(layer)]
 
     def forward(self, x: Tensor, rows: Rows) -> Tensor:
-        self.x = self.y = torch.relu_(x)
+        self.x, self.y = x, self.rest(x)
         return self.y
 
     def backward(self, grad: Tensor) -> Tensor:
@@ -144,17 +144,18 @@ def _chain_of(network: nn.Module | None) -> _Chain | None:
 
 def _is_watched(module: nn.Module) -> bool:
     """Whether hooks or frozen weights, of callbacks for example, need autograd's path."""
-    return any(
-        part._forward_hooks
-        or part._forward_pre_hooks
-        or part._backward_hooks
-        or part._backward_pre_hooks
-        or any(
-            weight is not None and (weight._backward_hooks or not weight.requires_grad)
-            for weight in part._parameters.values()
-        )
-        for part in module.modules()
-    )
+    for part in module.modules():
+        if (
+            part._forward_hooks
+            or part._forward_pre_hooks
+            or part._backward_hooks
+            or part._backward_pre_hooks
+        ):
+            return True
+        for weight in part._parameters.values():
+            if weight is not None and (weight._backward_hooks or not weight.requires_grad):
+                return True
+    return False
 
 
 class ByHand:

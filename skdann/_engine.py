@@ -328,21 +328,23 @@ adversarial, domain_steps
         return self.lambda_at(progress) if self.is_adversarial_ else 0.0
 
     def _record_epoch(self, prefix: str, means: dict[str, Any], lambda_: Any, n_steps: int) -> None:
-        """Record the epoch: means over the members, and in `member_history_` those of each."""
+        """Record the epoch: means over the members, in `member_history_` those of each of several."""
         loss = means["label_loss"] + self.domain_loss_weight * means.get("domain_loss", 0.0)
         epoch = len(self.history)
         if not np.isfinite(loss).any():
             raise ValueError(f"The loss became {np.mean(loss)} in epoch {epoch}: {DIVERGED}")
-        lr, lambda_ = self.optimizer_.param_groups[0]["lr"], np.ravel(lambda_)
-        own = {f"{prefix}_loss": loss, **means, "lambda": lambda_, "lr": lr}
-        self.member_history_.append(
-            {name: np.full(self.n_members, value, float) for name, value in own.items()}
-        )
+        lr = self.optimizer_.param_groups[0]["lr"]
+        if self.n_members > 1:
+            of_each = torch.as_tensor(lambda_, dtype=torch.float64).cpu().numpy().ravel()
+            own = {f"{prefix}_loss": loss, **means, "lambda": of_each, "lr": lr}
+            self.member_history_.append(
+                {name: np.full(self.n_members, value, float) for name, value in own.items()}
+            )
+            means = {name: _mean(value) for name, value in means.items()}
+            lambda_ = float(of_each.max())
         self._record_with_best(f"{prefix}_loss", _mean(loss))
-        self.history[-1].update(
-            {name: _mean(value) for name, value in means.items()}
-            | {"lambda": float(lambda_.max()), "lr": lr, f"{prefix}_batch_count": n_steps}
-        )
+        rest = {"lambda": lambda_, "lr": lr, f"{prefix}_batch_count": n_steps}
+        self.history[-1].update(means | rest)
 
     def _record_with_best(self, name: str, value: float) -> None:
         """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
