@@ -46,9 +46,13 @@ class Mark:
         """Copy the state, on the device of the net."""
         self.n_done = net.n_epochs_done_, len(net.history), len(net.member_history_)
         self.slots = {key: dict(slot) for key, slot in net.optimizer_.state.items()}
-        own = [*net.module_.parameters(), *net.module_.buffers()]
-        for slot in self.slots.values():
-            own += [value for value in slot.values() if isinstance(value, Tensor)]
+        tables = [own for part in net.module_.modules() for own in (part._parameters, part._buffers)]
+        own = [
+            value
+            for table in (*tables, *self.slots.values())
+            for value in table.values()
+            if isinstance(value, Tensor)
+        ]
         if len(own) != len(self.own) or any(map(operator.is_not, own, self.own)):
             self.own, self.copies = own, [torch.empty_like(value) for value in own]
         torch._foreach_copy_(self.copies, self.own)
