@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.dataset import Dataset
+from skorch.history import History
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -57,6 +58,29 @@ class FitData(NamedTuple):
     train: np.ndarray
     valid: np.ndarray
     class_weight: np.ndarray | None
+
+
+class EpochHistory(History):
+    """skorch's history, of which an epoch costs the same however many came before."""
+
+    def __init__(self, rows: Any = ()) -> None:
+        super().__init__(rows)
+        self.least: dict[str, tuple[int, float]] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return rows by their numbers without a copy of all, and anything else as skorch does."""
+        if isinstance(key, int | slice):
+            return list.__getitem__(self, key)
+        return super().__getitem__(key)
+
+    def record_with_best(self, name: str, value: float) -> None:
+        """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
+        n_rows, least = self.least.get(name, (0, math.inf))
+        if n_rows != len(self) - 1:  # rows have been put in or dropped since
+            least = min((row[name] for row in self[:-1] if name in row), default=math.inf)
+        self.record(name, value)
+        self.record(f"{name}_best", value < least)
+        self.least[name] = len(self), min(least, value)
 
 
 class DANNNet(AdversarialSteps):
@@ -107,6 +131,7 @@ adversarial, domain_steps
             criterion=torch.nn.CrossEntropyLoss,
             train_split=None,
             predict_nonlinearity=_softmax,
+            history=EpochHistory(),
             **kwargs,
         )
         self.seeds = seeds
@@ -328,7 +353,7 @@ adversarial, domain_steps
         return self.lambda_at(progress) if self.is_adversarial_ else 0.0
 
     def _record_epoch(self, prefix: str, means: dict[str, Any], lambda_: Any, n_steps: int) -> None:
-        """Record the epoch: means over the members, in `member_history_` those of each of several."""
+        """Record the epoch: means over the members, and in `member_history_` those of each."""
         loss = means["label_loss"] + self.domain_loss_weight * means.get("domain_loss", 0.0)
         epoch = len(self.history)
         if not np.isfinite(loss).any():
@@ -342,15 +367,9 @@ adversarial, domain_steps
             )
             means = {name: _mean(value) for name, value in means.items()}
             lambda_ = float(of_each.max())
-        self._record_with_best(f"{prefix}_loss", _mean(loss))
+        self.history.record_with_best(f"{prefix}_loss", _mean(loss))
         rest = {"lambda": lambda_, "lr": lr, f"{prefix}_batch_count": n_steps}
         self.history[-1].update(means | rest)
-
-    def _record_with_best(self, name: str, value: float) -> None:
-        """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
-        earlier = [row[name] for row in self.history[:-1] if name in row]
-        self.history.record(name, value)
-        self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
 
     def check_outcome(self, data: DomainData) -> None:
         """Raise unless weights, running statistics, and outputs for some rows are finite."""
@@ -421,7 +440,7 @@ adversarial, domain_steps
             self.notify("on_batch_begin", batch=(valid.X, y), training=False)
             self.history.record_batch("valid_loss", float(loss))
             self._notify_batch_end(valid.X, y, loss, logits, False)
-        self._record_with_best("valid_loss", float(loss))
+        self.history.record_with_best("valid_loss", float(loss))
         self.history.record("valid_accuracy", float((logits.argmax(1) == y).float().mean()))
 
     # -- inference ------------------------------------------------------------------------------

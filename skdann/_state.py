@@ -46,13 +46,10 @@ class Mark:
         """Copy the state, on the device of the net."""
         self.n_done = net.n_epochs_done_, len(net.history), len(net.member_history_)
         self.slots = {key: dict(slot) for key, slot in net.optimizer_.state.items()}
-        tables = [own for part in net.module_.modules() for own in (part._parameters, part._buffers)]
-        own = [
-            value
-            for table in (*tables, *self.slots.values())
-            for value in table.values()
-            if isinstance(value, Tensor)
-        ]
+        tables = list(self.slots.values())
+        for part in net.module_.modules():
+            tables += part._parameters, part._buffers
+        own = [value for table in tables for value in table.values() if isinstance(value, Tensor)]
         if len(own) != len(self.own) or any(map(operator.is_not, own, self.own)):
             self.own, self.copies = own, [torch.empty_like(value) for value in own]
         torch._foreach_copy_(self.copies, self.own)
