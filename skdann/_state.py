@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skdann._compat import copy_tensors
+
 
 def net_state(net: Any) -> dict[str, Tensor]:
     """Return every tensor of a net, by name; they are the net's own, but for the generators."""
@@ -52,20 +54,20 @@ class Mark:
         own = [value for table in tables for value in table.values() if isinstance(value, Tensor)]
         if len(own) != len(self.own) or any(map(operator.is_not, own, self.own)):
             self.own, self.copies = own, [torch.empty_like(value) for value in own]
-        torch._foreach_copy_(self.copies, self.own)
+        copy_tensors(self.copies, self.own)
         self.generators = [
             (stream, stream.get_state()) for member in net.generators_ for stream in member.values()
         ]
 
     @torch.no_grad()
     def put_back(self, net: Any) -> None:
-        """Drop what came after."""
+        """Drop all that came after."""
         net.n_epochs_done_, n_rows, n_member_rows = self.n_done
         del net.history[n_rows:]
         del net.member_history_[n_member_rows:]
         net.optimizer_.state.clear()
         net.optimizer_.state.update(self.slots)
-        torch._foreach_copy_(self.own, self.copies)
+        copy_tensors(self.own, self.copies)
         for stream, state in self.generators:
             stream.set_state(state)
 
