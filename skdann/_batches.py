@@ -62,7 +62,7 @@ class _Passes:
         while count > 0:
             if not len(self.left):
                 self.left = torch.randperm(len(self.rows), generator=self.generator)
-            parts.append(self.rows[self.left[:count]])
+            parts.append(self.rows.index_select(0, self.left[:count]))
             self.left = self.left[count:]
             count -= len(parts[-1])
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -74,6 +74,27 @@ def _streams(generator: torch.Generator) -> Iterator[torch.Generator]:
     while True:
         seed = int(torch.randint(2**62, (), generator=generator))
         yield torch.Generator().manual_seed(seed)
+
+
+class _Size(NamedTuple):
+    """What all steps of one size share.
+
+    Attributes
+    ----------
+    counts : list of int
+        Rows of each target in a step.
+    label_weight : Tensor of shape (size,)
+        Weights that make the label loss a mean.
+    domain_weight : Tensor of shape (n_rows,)
+        Weights that make the domain loss a sum of means over each domain's rows.
+    domain : Tensor of shape (n_rows,)
+        Domains of the rows where there is one source.
+    """
+
+    counts: list[int]
+    label_weight: Tensor
+    domain_weight: Tensor
+    domain: Tensor
 
 
 class DomainBatches:
@@ -144,6 +165,7 @@ class DomainBatches:
             self.domain_weight = self._float(weight)
             factors = self._domain_factors(weight, domain[: len(y)], source_rows)
             self.domain_factor = self._float(factors).expand(self.n_members, -1)
+        self.sizes: dict[int, _Size] = {}
         self.source_generators = [member["source_order"] for member in generators]
         targets = [
             torch.from_numpy(np.flatnonzero(domain == index))
@@ -213,8 +235,7 @@ class DomainBatches:
     def _uniform_steps(self, order: Tensor, size: int) -> Iterator[Batch]:
         """Yield the steps of `size` source rows each, gathered a block of steps at a time."""
         n_steps = order.shape[1] // size
-        n_targets = self.n_domains - self.n_sources
-        counts = [max(1, size // n_targets + (t < size % n_targets)) for t in range(n_targets)]
+        counts = self._size(size).counts
         n_bytes = 4 * self.n_features * self.n_members * (size + sum(counts))
         n_block = max(1, BLOCK_BYTES // max(1, n_bytes))
         for first in range(0, n_steps, n_block):
@@ -227,50 +248,59 @@ class DomainBatches:
                 for t, count in enumerate(counts)
             ]
             block = torch.cat(index, 2).transpose(0, 1).to(self.device)
-            yield from self._gather(
-                block.squeeze(1) if self.n_members == 1 else block, size, counts
-            )
+            yield from self._gather(block.squeeze(1) if self.n_members == 1 else block, size)
 
-    def _gather(self, block: Tensor, size: int, counts: list[int]) -> Iterator[Batch]:
+    def _size(self, size: int) -> _Size:
+        """Return what the steps of `size` source rows share; an epoch has two sizes at most."""
+        if size not in self.sizes:
+            n_targets = self.n_domains - self.n_sources
+            counts = [max(1, size // n_targets + (t < size % n_targets)) for t in range(n_targets)]
+            numbers = torch.tensor([size, *counts])
+            weight = (1.0 / numbers).repeat_interleave(numbers).to(self.device)
+            index = torch.tensor([0, *range(self.n_sources, self.n_domains)])
+            domain = index.repeat_interleave(numbers).to(self.device)
+            own = _Size(counts, weight[:size], weight * (2.0 / self.n_domains), domain)
+            self.sizes[size] = own
+        return self.sizes[size]
+
+    def _gather(self, block: Tensor, size: int) -> Iterator[Batch]:
         """Yield the steps of one block; `block` holds row numbers (n_steps, ..., n_rows)."""
         source = block[..., :size]
-        per_row = torch.cat([torch.full((count,), 1.0 / count) for count in [size, *counts]])
-        per_row = per_row.to(self.device)
         fields = zip(
             self._rows(block),
             self.y[source],
-            self._label_weights(source, per_row),
-            self._domains(source, counts),
-            self._domain_weights(source, per_row),
+            self._label_weights(source),
+            self._domains(source),
+            self._domain_weights(source),
             strict=True,
         )
         for x, y, label_weight, domain, domain_weight in fields:
             yield Batch(x, y, label_weight, Rows(size, domain), domain_weight)
 
-    def _label_weights(self, source: Tensor, per_row: Tensor) -> Iterable[Tensor]:
-        per_row = per_row[: source.shape[-1]]
+    def _label_weights(self, source: Tensor) -> Iterable[Tensor]:
+        per_row = self.sizes[source.shape[-1]].label_weight
         if self.label_weight is None or self.label_factor is None:
             return [per_row.expand(source.shape[1:])] * len(source)
         factor = self.label_factor.view(*source.shape[1:-1], 1)
         return self.label_weight[source] * factor * per_row
 
-    def _domains(self, source: Tensor, counts: list[int]) -> Iterable[Tensor]:
-        index = torch.arange(self.n_sources, self.n_domains)
-        target = index.repeat_interleave(torch.tensor(counts, dtype=torch.int64)).to(self.device)
+    def _domains(self, source: Tensor) -> Iterable[Tensor]:
+        size = source.shape[-1]
+        domain = self.sizes[size].domain
         if self.n_sources == 1:
-            return [torch.cat([target.new_zeros(source.shape[-1]), target])] * len(source)
-        of_source = self.source_domain[source]
-        return torch.cat([of_source, target.expand(*source.shape[:-1], len(target))], -1)
+            return [domain] * len(source)
+        target = domain[size:].expand(*source.shape[:-1], -1)
+        return torch.cat([self.source_domain[source], target], -1)
 
-    def _domain_weights(self, source: Tensor, per_row: Tensor) -> Iterable[Tensor]:
-        per_row = per_row * (2.0 / self.n_domains)
+    def _domain_weights(self, source: Tensor) -> Iterable[Tensor]:
+        size = source.shape[-1]
+        per_row = self.sizes[size].domain_weight
         if self.domain_weight is None or self.domain_factor is None:
-            return [per_row.expand(*source.shape[1:-1], len(per_row))] * len(source)
+            return [per_row.expand(*source.shape[1:-1], -1)] * len(source)
         domain = self.source_domain[source]
         member = torch.arange(self.n_members, device=self.device).view(*source.shape[1:-1], 1)
         own = self.domain_weight[source] * self.domain_factor[member, domain]
-        size = source.shape[-1]
-        target = per_row[size:].expand(*source.shape[:-1], len(per_row) - size)
+        target = per_row[size:].expand(*source.shape[:-1], -1)
         return torch.cat([own * per_row[:size], target], -1)
 
     def _rows(self, block: Tensor) -> Iterable[Any]:

@@ -81,6 +81,17 @@ class _Activation:
         return self.slope(grad, self.x, self.y)
 
 
+class _ReLU(_Activation):
+    """ReLU of what a linear layer made, in place: its gradient needs the output alone."""
+
+    def forward(self, x: Tensor, rows: Rows) -> Tensor:
+        self.y = torch.relu_(x)
+        return self.y
+
+    def backward(self, grad: Tensor) -> Tensor:
+        return _aten.threshold_backward.grad_input(grad, self.y, 0.0, grad_input=grad)
+
+
 class _Dropout:
     """Dropout, by the masks of the layer itself."""
 
@@ -95,7 +106,7 @@ class _Dropout:
         return x
 
     def backward(self, grad: Tensor) -> Tensor:
-        return grad * self.mask
+        return grad.mul_(self.mask)
 
 
 class _Chain:
@@ -135,6 +146,8 @@ def _chain_of(network: nn.Module | None) -> _Chain | None:
             layers.append(_Linear(layer))
         elif type(layer) is MemberDropout:
             layers.append(_Dropout(layer))
+        elif type(layer) is nn.ReLU and layers and isinstance(layers[-1], _Linear):
+            layers.append(_ReLU(layer))
         elif type(layer) in SLOPES:
             layers.append(_Activation(layer))
         else:
@@ -144,17 +157,18 @@ def _chain_of(network: nn.Module | None) -> _Chain | None:
 
 def _is_watched(module: nn.Module) -> bool:
     """Whether hooks or frozen weights, of callbacks for example, need autograd's path."""
-    return any(
-        part._forward_hooks
-        or part._forward_pre_hooks
-        or part._backward_hooks
-        or part._backward_pre_hooks
-        or any(
-            weight is not None and (weight._backward_hooks or not weight.requires_grad)
-            for weight in part._parameters.values()
-        )
-        for part in module.modules()
-    )
+    for part in module.modules():
+        if (
+            part._forward_hooks
+            or part._forward_pre_hooks
+            or part._backward_hooks
+            or part._backward_pre_hooks
+        ):
+            return True
+        for weight in part._parameters.values():
+            if weight is not None and (weight._backward_hooks or not weight.requires_grad):
+                return True
+    return False
 
 
 class ByHand:

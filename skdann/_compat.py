@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from torch import _foreach_copy_ as copy_tensors  # (to, from): as one call, also on a GPU
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -31,5 +32,6 @@ __all__ = [
     "Interval",
     "StrOptions",
     "check_sample_weight",
+    "copy_tensors",
     "with_callbacks",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.dataset import Dataset
+from skorch.history import History
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,7 +26,7 @@ from skdann._inference import infer_blocks
 from skdann._losses import EpochSums, Outputs
 from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
 from skdann._seeds import spawn_generators
-from skdann._state import copy_state, put_state
+from skdann._state import Mark
 from skdann._steps import AdversarialSteps
 from skdann._threads import suited_threads
 from skdann._validation import DomainData
@@ -57,6 +58,29 @@ class FitData(NamedTuple):
     train: np.ndarray
     valid: np.ndarray
     class_weight: np.ndarray | None
+
+
+class EpochHistory(History):
+    """skorch's history, of which an epoch costs the same however many came before."""
+
+    def __init__(self, rows: Any = ()) -> None:
+        super().__init__(rows)
+        self.least: dict[str, tuple[int, float]] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return rows by their numbers without a copy of all, and anything else as skorch does."""
+        if isinstance(key, int | slice):
+            return list.__getitem__(self, key)
+        return super().__getitem__(key)
+
+    def record_with_best(self, name: str, value: float) -> None:
+        """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
+        n_rows, least = self.least.get(name, (0, math.inf))
+        if n_rows != len(self) - 1:  # rows have been put in or dropped since
+            least = min((row[name] for row in self[:-1] if name in row), default=math.inf)
+        self.record(name, value)
+        self.record(f"{name}_best", value < least)
+        self.least[name] = len(self), min(least, value)
 
 
 class DANNNet(AdversarialSteps):
@@ -107,6 +131,7 @@ adversarial, domain_steps
             criterion=torch.nn.CrossEntropyLoss,
             train_split=None,
             predict_nonlinearity=_softmax,
+            history=EpochHistory(),
             **kwargs,
         )
         self.seeds = seeds
@@ -204,7 +229,7 @@ adversarial, domain_steps
         valid, valid_domain = self._held_out(X)
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
         n_epochs = self.max_epochs if epochs is None else epochs
-        mark: Any = None
+        mark, is_marked = Mark(), False
         self.is_broken_off_ = True
         try:
             n_products = 2 * batches.max_size * self._count_weights()
@@ -212,33 +237,22 @@ adversarial, domain_steps
                 n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
                 for _epoch in range(n_done, n_epochs):
                     self.is_broken_off_ = True
-                    mark = self._mark()
+                    mark.take(self)
+                    is_marked = True
                     if checkpoint:
                         checkpoint.save(self, batches)
                     self.notify("on_epoch_begin", **on_epoch)
                     self.run_single_epoch(batches, True, "train", self.train_step)
                     self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
-                    mark = None
+                    is_marked = False
                     self.is_broken_off_ = False  # a callback may end training here
                     self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt:
-            if mark:
-                self._return_to(mark)
+            if is_marked:
+                mark.put_back(self)
             raise
         return self
-
-    def _mark(self) -> tuple[dict[str, Tensor], int, int, int]:
-        """Remember where training is between two epochs."""
-        n_rows = len(self.history), len(self.member_history_)
-        return copy_state(self), self.n_epochs_done_, *n_rows
-
-    def _return_to(self, mark: tuple[dict[str, Tensor], int, int, int]) -> None:
-        """Drop what came after a mark."""
-        state, self.n_epochs_done_, n_rows, n_member_rows = mark
-        del self.history[n_rows:]
-        del self.member_history_[n_member_rows:]
-        put_state(self, state)
 
     def _count_weights(self) -> int:
         return sum(parameter.numel() for parameter in self.module_.parameters())
@@ -345,23 +359,17 @@ adversarial, domain_steps
         if not np.isfinite(loss).any():
             raise ValueError(f"The loss became {np.mean(loss)} in epoch {epoch}: {DIVERGED}")
         lr = self.optimizer_.param_groups[0]["lr"]
-        own = {f"{prefix}_loss": loss, **means, "lambda": np.asarray(lambda_, dtype=float)}
-        self.member_history_.append(
-            {name: np.broadcast_to(np.ravel(value), self.n_members) for name, value in own.items()}
-            | {"lr": np.full(self.n_members, lr)}
-        )
-        self._record_with_best(f"{prefix}_loss", _mean(loss))
-        for name, value in means.items():
-            self.history.record(name, _mean(value))
-        self.history.record("lambda", float(np.max(own["lambda"])))
-        self.history.record("lr", lr)
-        self.history.record(f"{prefix}_batch_count", n_steps)
-
-    def _record_with_best(self, name: str, value: float) -> None:
-        """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
-        earlier = [row[name] for row in self.history[:-1] if name in row]
-        self.history.record(name, value)
-        self.history.record(f"{name}_best", value < min(earlier, default=math.inf))
+        if self.n_members > 1:
+            of_each = torch.as_tensor(lambda_, dtype=torch.float64).cpu().numpy().ravel()
+            own = {f"{prefix}_loss": loss, **means, "lambda": of_each, "lr": lr}
+            self.member_history_.append(
+                {name: np.full(self.n_members, value, float) for name, value in own.items()}
+            )
+            means = {name: _mean(value) for name, value in means.items()}
+            lambda_ = float(of_each.max())
+        self.history.record_with_best(f"{prefix}_loss", _mean(loss))
+        rest = {"lambda": lambda_, "lr": lr, f"{prefix}_batch_count": n_steps}
+        self.history[-1].update(means | rest)
 
     def check_outcome(self, data: DomainData) -> None:
         """Raise unless weights, running statistics, and outputs for some rows are finite."""
@@ -432,7 +440,7 @@ adversarial, domain_steps
             self.notify("on_batch_begin", batch=(valid.X, y), training=False)
             self.history.record_batch("valid_loss", float(loss))
             self._notify_batch_end(valid.X, y, loss, logits, False)
-        self._record_with_best("valid_loss", float(loss))
+        self.history.record_with_best("valid_loss", float(loss))
         self.history.record("valid_accuracy", float((logits.argmax(1) == y).float().mean()))
 
     # -- inference ------------------------------------------------------------------------------

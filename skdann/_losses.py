@@ -60,7 +60,7 @@ def domain_loss(logits: Tensor, domain: Tensor, weight: Tensor, smoothing: float
         losses = F.cross_entropy(logits, domain, reduction="none", label_smoothing=smoothing)
     else:
         logit = logits.squeeze(-1)
-        wanted = domain.to(logit.dtype) * (1.0 - smoothing) + smoothing / 2.0
+        wanted = _wanted(domain, logit, smoothing)
         losses = F.binary_cross_entropy_with_logits(logit, wanted, reduction="none")
     return _weighted_sum(losses, weight)
 
@@ -94,10 +94,14 @@ def domain_gradient(logits: Tensor, domain: Tensor, weight: Tensor, smoothing: f
     """Gradient of :func:`domain_loss` at logits (n_members, n_rows, 1 or n_domains)."""
     if logits.shape[-1] > 1:
         return label_gradient(logits, domain, weight, smoothing)
-    wanted = domain.to(logits.dtype)
-    if smoothing:
-        wanted = wanted * (1.0 - smoothing) + smoothing / 2.0
+    wanted = _wanted(domain, logits, smoothing)
     return (logits.sigmoid() - wanted.unsqueeze(-1)) * weight.unsqueeze(-1)
+
+
+def _wanted(domain: Tensor, logits: Tensor, smoothing: float) -> Tensor:
+    """What the sigmoid of a single domain logit should be."""
+    wanted = domain.to(logits.dtype)
+    return wanted * (1.0 - smoothing) + smoothing / 2.0 if smoothing else wanted
 
 
 class Outputs(NamedTuple):
@@ -128,6 +132,8 @@ class Outputs(NamedTuple):
     @classmethod
     def join(cls, steps: Sequence[Outputs]) -> Outputs:
         """Join the rows of several steps."""
+        if len(steps) == 1:
+            return steps[0]
         fields = zip(zip(*steps, strict=True), (-2, -1, -1, -2, -1, -1), strict=True)
         return cls(*(None if own[0] is None else torch.cat(own, dim) for own, dim in fields))  # type: ignore[arg-type]
 

@@ -6,11 +6,14 @@ Weights and buffers ("module."), the optimiser's memory ("optimizer.") and the r
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from skdann._compat import copy_tensors
 
 
 def net_state(net: Any) -> dict[str, Tensor]:
@@ -33,22 +36,40 @@ def foreign_state(net: Any) -> list[str]:
     return [name for name, value in values.items() if not isinstance(value, Tensor)]
 
 
-def copy_state(net: Any) -> dict[str, Tensor]:
-    """Return a copy of the state, on the device of the net."""
-    return {
-        name: value if name.startswith("generator.") else value.detach().clone()
-        for name, value in net_state(net).items()
-    }
+class Mark:
+    """Where training is between two epochs, to come back to; taken anew, it keeps its memory."""
 
+    def __init__(self) -> None:
+        self.own: list[Tensor] = []
+        self.copies: list[Tensor] = []
 
-def put_state(net: Any, saved: Mapping[str, Tensor]) -> None:
-    """Put back what `copy_state` took from this net."""
-    if not any(name.startswith("optimizer.") for name in saved):
+    @torch.no_grad()
+    def take(self, net: Any) -> None:
+        """Copy the state, on the device of the net."""
+        self.n_done = net.n_epochs_done_, len(net.history), len(net.member_history_)
+        self.slots = {key: dict(slot) for key, slot in net.optimizer_.state.items()}
+        tables = list(self.slots.values())
+        for part in net.module_.modules():
+            tables += part._parameters, part._buffers
+        own = [value for table in tables for value in table.values() if isinstance(value, Tensor)]
+        if len(own) != len(self.own) or any(map(operator.is_not, own, self.own)):
+            self.own, self.copies = own, [torch.empty_like(value) for value in own]
+        copy_tensors(self.copies, self.own)
+        self.generators = [
+            (stream, stream.get_state()) for member in net.generators_ for stream in member.values()
+        ]
+
+    @torch.no_grad()
+    def put_back(self, net: Any) -> None:
+        """Drop all that came after."""
+        net.n_epochs_done_, n_rows, n_member_rows = self.n_done
+        del net.history[n_rows:]
+        del net.member_history_[n_member_rows:]
         net.optimizer_.state.clear()
-    with torch.no_grad():
-        for name, own in net_state(net).items():
-            own.copy_(saved[name])
-    _set_generators(net, saved)
+        net.optimizer_.state.update(self.slots)
+        copy_tensors(self.own, self.copies)
+        for stream, state in self.generators:
+            stream.set_state(state)
 
 
 def fill_state(net: Any, tensors: Mapping[str, Tensor]) -> None:

@@ -664,6 +664,19 @@ def test_checkpoints_keep_the_best_epoch(tmp_path):
     assert_weights_file(tmp_path / "params.pt", spy.epochs_[best])
 
 
+def test_a_loaded_history_counts_for_the_best_epoch(tmp_path):
+    X, y, targets = domains()
+    fit(SMALL, X, y, targets).save(tmp_path / "model")
+    clf = DANNClassifier.load(tmp_path / "model", lr=0.5, batch_size=8)
+    for _ in range(9):
+        clf.partial_fit(X, y, targets[0])
+    losses = [row["train_loss"] for row in clf.history_]
+    expected = [losses[epoch] < min(losses[:epoch]) for epoch in range(3, 12)]
+    assert not expected[0]  # such steps do harm at first
+    assert any(expected)
+    assert [row["train_loss_best"] for row in clf.net_.history[3:]] == expected
+
+
 def assert_weights_file(path, expected):
     found = torch.load(path, weights_only=True)
     for name, value in expected.items():

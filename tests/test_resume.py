@@ -164,6 +164,29 @@ def test_an_interrupt_leaves_the_last_whole_epoch(optimizer, epoch, make_clf, do
         assert torch.equal(found[name], value), f"{name} is not that of the last whole epoch"
 
 
+def test_an_interrupt_leaves_the_plain_numbers_of_an_optimizer(make_clf, domains):
+    class Counting(torch.optim.SGD):
+        def step(self, closure=None):
+            loss = super().step(closure)
+            for parameter in self.param_groups[0]["params"]:
+                self.state[parameter]["n"] = self.state[parameter].get("n", 0) + 1
+            return loss
+
+    counts = []
+
+    class Late(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            counts.append([slot["n"] for slot in net.optimizer_.state.values()])
+
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 4:
+                raise KeyboardInterrupt
+
+    clf = make_clf(max_epochs=6, optimizer=Counting, callbacks=[Late()]).fit(*domains[:3])
+    assert clf.n_epochs_ == 3
+    assert [slot["n"] for slot in clf.net_.optimizer_.state.values()] == counts[3] != []
+
+
 def test_ctrl_c_at_any_moment(make_clf, domains):
     make_clf().fit(*domains[:3])  # what torch imports at its first step takes seconds
     params = {"max_epochs": 10**5, "dropout": 0.5}
