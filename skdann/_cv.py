@@ -350,9 +350,11 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         best = max(scores, key=_rank)
         if choice.weights[0] < 1.0:
             scaling = f", standardize={best['standardize']!r}" if best["standardize"] else ""
-            n_others = int((choice.weights > 0).sum()) - 1
-            others = f" and {n_others} more" if n_others else ""
-            reason = f"adapted with lambda {best['lambda_max']:g}{scaling}{others}: {choice.found}"
+            n_serving = int((choice.weights > 0).sum())
+            reason = (
+                f"adapted by {n_serving} of {len(candidates)} candidates, best with lambda "
+                f"{best['lambda_max']:g}{scaling}: {choice.found}"
+            )
         else:
             reason = f"not adapted: {choice.found}"
         return self._serve([own.members for own in candidates], scores, reason)

@@ -47,7 +47,7 @@ def test_it_adapts_where_adapting_helps(make_cv, shifted):
     twin = np.mean([m.predict_proba(X_target) for m in clf.candidates_[0]], axis=0)
     assert clf.adapted_
     assert clf.standardize_ == "domain"
-    assert clf.reason_.startswith("adapted with lambda")
+    assert clf.reason_.startswith("adapted by")
     assert np.mean(twin.argmax(1) == y_target) < 0.7
     assert clf.score(X_target, y_target) > 0.85
 
@@ -222,7 +222,7 @@ def test_all_that_pass_the_margin_are_averaged(make_cv, shifted, rule, monkeypat
     clf = make_cv(**params).fit(*shifted[:3])
     assert [row["weight"] for row in clf.scores_] == [0.0, 0.0, 0.5, 0.5]
     assert (clf.adapted_, clf.lambda_) == (True, 0.3)
-    assert "lambda 0.3 and 1 more" in clf.reason_
+    assert "adapted by 2 of 4 candidates, best with lambda 0.3: its score" in clf.reason_
     members = [member for own in clf.candidates_[2:] for member in own]
     expected = np.mean([member.predict_proba(shifted[2]) for member in members], axis=0)
     assert_allclose(clf.predict_proba(shifted[2]), expected, atol=1e-6)
