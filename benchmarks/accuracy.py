@@ -289,7 +289,7 @@ def report(args: argparse.Namespace) -> None:
     names = list(frame["system"].unique())
     if not names:
         raise SystemExit("no results to report; see `run`")
-    against = next(key for key in (args.against, CV_TWIN, "lr", names[0]) if key in names)
+    against = next(key for key in (args.against, "twin", "lr", names[0]) if key in names)
     n_seeds = frame.groupby(["task", "system"]).size()
     table = summarise(frame, against)
     seeds = (
@@ -324,7 +324,7 @@ def main() -> None:
     runs.add_argument("--jobs", type=int, default=1, help="processes, one thread each")
     reports = commands.add_parser("report", help="print tables from result files")
     reports.add_argument("--files", nargs="+", type=Path, default=[RESULTS])
-    reports.add_argument("--against", default="twin", help="system to compare with")
+    reports.add_argument("--against", default=CV_TWIN, help="system to compare with")
     reports.add_argument("--systems", nargs="+")
     reports.add_argument("--max-rows", type=int, default=4000)
     reports.add_argument("--tasks", action="store_true", help="every task too")

@@ -19,30 +19,31 @@ BENCHMARKS = HERE.parent / "benchmarks"
 RESULTS = BENCHMARKS / "results"
 MADE = HERE / "_made"
 
-# page: (result file, most rows a domain, half of the data sets or "amazon")
+BY_TASK = ("dann_cv", "cv_twin", "ceiling", "twin", "dann", "lr", "hgb", "skada_coral")
+# page: (result file, what `benchmarks/accuracy.py report` is asked for)
 ACCURACY = {
-    "accuracy_reporting": ("accuracy.jsonl", 4000, "reporting"),
-    "accuracy_choosing": ("accuracy.jsonl", 4000, "choosing"),
-    "choice_reporting": ("accuracy-cv.jsonl", 2000, "reporting"),
-    "choice_choosing": ("accuracy-cv.jsonl", 2000, "choosing"),
-    "choice_amazon": ("accuracy-amazon.jsonl", 4000, "amazon"),
+    "accuracy_all": ("accuracy.jsonl",),
+    "accuracy_reporting": ("accuracy.jsonl", "--half", "reporting"),
+    "accuracy_choosing": ("accuracy.jsonl", "--half", "choosing"),
+    "accuracy_tasks": ("accuracy.jsonl", "--tasks", "--systems", *BY_TASK),
+    "accuracy_amazon": ("accuracy-amazon.jsonl", "--amazon"),
 }
 MISSING = "*Not measured yet: `benchmarks/results/{}` is not there.*\n"
 
 
-def accuracy_table(file: str, max_rows: int, half: str) -> str:
+def accuracy_table(file: str, *options: str) -> str:
     """Markdown that `benchmarks/accuracy.py report` prints, with the day it was measured."""
     path = RESULTS / file
     if not path.exists():
         return MISSING.format(file)
     report = [sys.executable, str(BENCHMARKS / "accuracy.py"), "report", "--files", str(path)]
-    which = ["--amazon"] if half == "amazon" else ["--half", half]
-    report += ["--max-rows", str(max_rows), *which]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    done = subprocess.run(report, capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [*report, *options], capture_output=True, text=True, env=environment, check=True
+    )
     machines = [json.loads(line).get("machine") for line in path.read_text().splitlines()]
     days = sorted({machine["date"][:10] for machine in machines if machine})
-    command = f"`python benchmarks/accuracy.py report --files {file} {' '.join(which)}`"
+    command = f"`python benchmarks/accuracy.py report --files {file} {' '.join(options)}`"
     return f"{done.stdout}\nMeasured {', '.join(days)}; {command}.\n"
 
 
