@@ -52,8 +52,10 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         None chooses by the rule under Notes. A scorer of :mod:`skdann.model_selection`, or any
         ``scorer(estimator, X, y)``, is called for each member with its held-out source rows; their
         mean is the candidate's score.
-    margin : float, default=0.0
-        With `scoring`: by how much the score of a candidate must exceed the twin's to be taken.
+    margin : float or None, default=None
+        By how much the score of a candidate must exceed the twin's to be taken: the more, the
+        safer, and the less often anything is gained. None is 0.05 for the default rule, whose
+        scores are at most 2, and 0 with `scoring`.
     aggregate : {"passing", "best"}, default="passing"
         Whose members predict, by the mean of their probabilities: those of every candidate whose
         score exceeds the twin's by the margin, or of the best candidate alone, which is as many
@@ -95,7 +97,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     By default the score of a candidate is the information its predictions for the target carry
     [2]_, as a share of the most there can be, plus the balanced accuracy of reverse validation [1]_
     by a logistic regression that learns those predictions and is tried on the source. Candidates
-    serve that exceed the twin by 0.05, if the domains still differ (linear domain AUC of 0.6 or
+    serve that exceed the twin by `margin`, if the domains still differ (linear domain AUC of 0.6 or
     more) once the classes of the source are weighted to the target's estimated shares. No rule is
     safe on every table: see the figures in the guide.
 
@@ -133,7 +135,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "standardize": [tuple, list],
         "n_seeds": [Interval(Integral, 1, None, closed="left")],
         "scoring": [None, callable],
-        "margin": [Interval(Real, 0, None, closed="left")],
+        "margin": [None, Interval(Real, 0, None, closed="left")],
         "aggregate": [StrOptions({"passing", "best"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -147,7 +149,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         standardize=(None, "domain"),
         n_seeds=3,
         scoring=None,
-        margin=0.0,
+        margin=None,
         aggregate="passing",
         random_state=None,
         verbose=0,
@@ -256,7 +258,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if len(candidates) == 1:
             return Choice(np.ones(1), [{"score": 0.0}], "there are no target rows to adapt to")
         if self.scoring is None:
-            return choose(_evidence(candidates, folds, data), seed, self.aggregate)
+            return choose(_evidence(candidates, folds, data), seed, self.aggregate, self._margin())
         return self._choose_by_scoring(candidates, folds, data)
 
     def _checked_path(self) -> tuple[list[Any], list[float]]:
@@ -293,7 +295,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _choose_by_scoring(
         self, candidates: list[Candidate], folds: list[Fold], data: DomainData
     ) -> Choice:
-        """Take the candidate with the highest mean score, if it exceeds the twin's by `margin`."""
+        """Take the candidates whose mean score exceeds the twin's by the margin, or the best."""
         takes_target = "X_target" in inspect.signature(self.scoring).parameters
         takes_target &= getattr(self.scoring, "X_target", 0) is None
         more = {"X_target": (data.X[data.n_source :],)} if takes_target else {}
@@ -315,11 +317,12 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         scores = np.where(np.isnan(scores), -np.inf, scores)
         best = int(scores.argmax())
         gain = 0.0 if scores[best] == -np.inf else scores[best] - scores[0]
-        if not gain > self.margin:
-            best, found = 0, f"no candidate exceeds the twin's score by more than {self.margin:g}"
+        margin = self._margin()
+        if not gain > margin:
+            best, found = 0, f"no candidate exceeds the twin's score by more than {margin:g}"
         else:
             found = f"its score exceeds the twin's by {gain:.3g}"
-        weights = serving_weights(scores, best, self.margin, self.aggregate)
+        weights = serving_weights(scores, best, margin, self.aggregate)
         return Choice(weights, [{"score": float(score)} for score in scores], found)
 
     def _score(self, member: DANNClassifier, X: Any, y: np.ndarray, **more: Any) -> float:
@@ -468,7 +471,9 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _margin(self) -> float:
         """By how much a candidate's score must exceed the twin's."""
-        return MARGIN if self.scoring is None else float(self.margin)
+        if self.margin is not None:
+            return float(self.margin)
+        return MARGIN if self.scoring is None else 0.0
 
     # -- saving ---------------------------------------------------------------------------------
 

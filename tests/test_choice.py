@@ -92,6 +92,16 @@ def test_a_gain_below_the_margin_leaves_the_twin():
     assert "twin" in chosen.found
 
 
+def test_the_margin_can_be_another():
+    evidence, y_target = make_evidence()
+    evidence = evidence._replace(proba_target=[onehot(np.arange(400) % 2, 0.6), onehot(y_target)])
+    gain = np.diff([row["score"] for row in choose(evidence, 0).evidence])[0]
+    assert choose(evidence, 0, margin=gain - 0.01).weights.tolist() == [0.0, 1.0]
+    kept = choose(evidence, 0, margin=gain + 0.01)
+    assert kept.weights.tolist() == [1.0, 0.0]
+    assert f"no more than {gain + 0.01:g}" in kept.found
+
+
 def test_mere_label_shift_leaves_the_twin():
     evidence, y_target = make_evidence(shift=0.0, target_share=0.9)
     candidates = [onehot(y_target, 0.8), onehot(y_target, 0.99)]

@@ -50,6 +50,7 @@ def test_it_adapts_where_adapting_helps(make_cv, shifted):
     assert clf.reason_.startswith("adapted by")
     assert np.mean(twin.argmax(1) == y_target) < 0.7
     assert clf.score(X_target, y_target) > 0.85
+    assert not clf.set_params(margin=2.0).fit(X, y, X_target).adapted_
 
 
 def test_it_leaves_equal_domains_alone(make_cv):
@@ -91,7 +92,7 @@ def test_attributes_and_predictions_hold_together(make_cv, domains):
 def test_weights_of_several_candidates_count(make_cv, domains, monkeypatch):
     weights = np.array([0.25, 0.0, 0.75, 0.0])
     choice = Choice(weights, [{"score": 0.0}] * 4, "told so")
-    monkeypatch.setattr(skdann._cv, "choose", lambda evidence, seed, aggregate: choice)
+    monkeypatch.setattr(skdann._cv, "choose", lambda *evidence: choice)
     clf = make_cv().fit(domains.X_source, domains.y_source, domains.X_target)
     each = [
         np.mean([member.predict_proba(domains.X_target) for member in members], axis=0)
@@ -106,7 +107,7 @@ def test_evidence_of_held_out_rows_comes_from_members_that_have_not_seen_them(
 ):
     seen = {}
 
-    def spy(evidence, seed, aggregate):
+    def spy(evidence, *rest):
         seen["evidence"] = evidence
         return Choice(np.eye(4)[0], [{"score": 0.0}] * 4, "spied")
 

@@ -85,7 +85,11 @@ class TestVerdict:
         ("name", "change", "words"),
         [
             ("adapted", {}, ["took effect", "0.55 against 0.90", "lambda_max=0", CHOICE]),
-            ("adapted", {"reason": "adapted by 2 of 8 candidates: ..."}, ["CV, which is adapted by"]),
+            (
+                "adapted",
+                {"reason": "adapted by 2 of 8 candidates: ..."},
+                ["CV, which is adapted by"],
+            ),
             ("not_chosen", {"lambda_": 0.0, "reason": REASON}, ["lambda 0 was chosen", REASON]),
             ("alike", {"input_auc": 0.53}, ["little to gain", "AUC 0.53", "keep lambda_max=0"]),
             (

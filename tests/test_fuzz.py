@@ -548,7 +548,7 @@ SEARCH_PARAMS: dict[str, tuple[Any, ...]] = {
     "lambdas": ((0.3,), (), [0.1, 0.0], (1.0, 0.1), np.array([1.0]), (1e-30,)),
     "standardize": ((None,), (None, "domain"), ["source"], ("domain", None, None)),
     "n_seeds": (1, 1, 2, np.int64(1)),
-    "margin": (0.0, 1, 1e30),
+    "margin": (0.0, 1, 1e30, None),
     "aggregate": ("best", "passing"),
     "scoring": (None, None, None, _score, InformationMaximizationScorer()),
 }
@@ -556,7 +556,7 @@ WRONG_SEARCH: dict[str, tuple[Any, ...]] = {
     "lambdas": ((-1,), ("a",), None, 3, (np.nan,), (np.inf,), (1e30,), [[1.0]], {"a": 1}),
     "standardize": ((), "domain", ("pca",), None, (1,), ([],)),
     "n_seeds": (0, -1, 1.5, None, "a"),
-    "margin": (-1, np.nan, None, "a"),
+    "margin": (-1, np.nan, "a"),
     "aggregate": ("all", None, 1),
     "scoring": ("accuracy", 3, lambda estimator, X, y: "a", lambda estimator, X, y: np.nan),
 }
