@@ -32,7 +32,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     What LassoCV is to Lasso: a path of lambdas is trained, with each scaling and several seeds, as
     members of one network; held-out source rows and the predictions for the target decide which
-    candidate serves, and whether adapting serves at all. Lambda 0, the source-only twin, is always
+    candidates serve, and whether adapting serves at all. Lambda 0, the source-only twin, is always
     among the candidates, and stays where the evidence for another is weak.
 
     Parameters
@@ -58,7 +58,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         scores are at most 2, and 0 with `scoring`.
     aggregate : {"passing", "best"}, default="passing"
         Whose members predict, by the mean of their probabilities: those of every candidate whose
-        score exceeds the twin's by the margin, or of the best candidate alone, which is as many
+        score exceeds the twin's by the margin, or of the best candidate alone, a model up to seven
         times smaller and faster. Where none exceeds it, the twin predicts.
     random_state : int, RandomState instance or None, default=None
         From which the seeds and the folds are drawn.
@@ -316,9 +316,10 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         )
         scores = np.where(np.isnan(scores), -np.inf, scores)
         best = int(scores.argmax())
-        gain = 0.0 if scores[best] == -np.inf else scores[best] - scores[0]
         margin = self._margin()
-        if not gain > margin:
+        if scores[0] == -np.inf:
+            best, found = 0, "the twin has no score, so there is nothing to compare with"
+        elif not (gain := scores[best] - scores[0]) > margin:
             best, found = 0, f"no candidate exceeds the twin's score by more than {margin:g}"
         else:
             found = f"its score exceeds the twin's by {gain:.3g}"
@@ -440,7 +441,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return np.log(self.predict_proba(X, sample_domain=sample_domain))
 
     def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
-        """Report on the first of the serving members, and on what was chosen and why.
+        """Report on a member of the best candidate, and on what was chosen and why.
 
         The report is that of :meth:`DANNClassifier.diagnose`; its next step starts from `reason_`.
 
@@ -463,8 +464,10 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return dataclasses.replace(report, reason=self.reason_)
 
     def _main_member(self) -> DANNClassifier:
-        """Copy the serving member that weighs most, and tell it the names of the columns."""
-        member = copy.copy(self.members_[int(self.weights_.argmax())])
+        """Copy the first member of the best candidate, and tell it the names of the columns."""
+        rows = self.scores_
+        best = max(range(len(rows)), key=lambda index: _rank(rows[index]))
+        member = copy.copy(self.candidates_[best][0])
         if hasattr(self, "feature_names_in_"):
             member.feature_names_in_ = self.feature_names_in_
         return member

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple
@@ -63,10 +64,6 @@ class FitData(NamedTuple):
 class EpochHistory(History):
     """skorch's history, of which an epoch costs the same however many came before."""
 
-    def __init__(self, rows: Any = ()) -> None:
-        super().__init__(rows)
-        self.least: dict[str, tuple[int, float]] = {}
-
     def __getitem__(self, key: Any) -> Any:
         """Return rows by their numbers without a copy of all, and anything else as skorch does."""
         if isinstance(key, int | slice):
@@ -75,12 +72,13 @@ class EpochHistory(History):
 
     def record_with_best(self, name: str, value: float) -> None:
         """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
-        n_rows, least = self.least.get(name, (0, math.inf))
-        if n_rows != len(self) - 1:  # rows have been put in or dropped since
-            least = min((row[name] for row in self[:-1] if name in row), default=math.inf)
+        least = math.inf
+        for row in itertools.islice(reversed(self), 1, None):
+            least = min(least, row.get(name, math.inf))
+            if row.get(f"{name}_best"):  # the least of all up to there
+                break
         self.record(name, value)
         self.record(f"{name}_best", value < least)
-        self.least[name] = len(self), min(least, value)
 
 
 class DANNNet(AdversarialSteps):
@@ -144,6 +142,15 @@ adversarial, domain_steps
         self.has_user_modules = has_user_modules
 
     # -- set-up ---------------------------------------------------------------------------------
+
+    @property
+    def history(self) -> EpochHistory:
+        """A row an epoch; what skorch loads from a file becomes one of ours."""
+        return self.history_
+
+    @history.setter
+    def history(self, rows: History) -> None:
+        self.history_ = EpochHistory(rows)
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
         """Time the epochs; with a `verbose` of 2, print a line for each."""

@@ -210,6 +210,23 @@ def test_without_target_rows_there_is_the_twin_alone(make_cv, domains):
     assert len(clf.scores_) == 1
 
 
+def test_reports_and_displays_look_at_the_best_of_those_that_serve(make_cv, shifted):
+    known = {0.0: 0.1, 0.1: 0.2, 0.3: 0.9, 1.0: 0.5}
+    clf = make_cv(
+        lambdas=(0.1, 0.3, 1.0), scoring=lambda member, X, y: known[member.lambda_max]
+    ).fit(*shifted[:3])
+    assert len(clf.weights_) > len(clf.candidates_[0])
+    assert clf._main_member().lambda_max == clf.lambda_ == 0.3
+    assert clf.diagnose(shifted[0], shifted[2]).lambda_ == pytest.approx(0.3, rel=1e-3)
+
+
+def test_a_twin_without_a_score_serves(make_cv, domains):
+    clf = make_cv(scoring=lambda member, X, y: member.lambda_max or float("nan"))
+    clf.fit(*domains[:3])
+    assert not clf.adapted_
+    assert "no score" in clf.reason_
+
+
 @pytest.mark.parametrize("rule", ["default", "scoring"])
 def test_all_that_pass_the_margin_are_averaged(make_cv, shifted, rule, monkeypatch):
     known = {0.0: 0.1, 0.1: 0.12, 0.3: 0.9, 1.0: 0.5}

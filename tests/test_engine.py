@@ -19,6 +19,7 @@ from skorch.callbacks import (
     EarlyStopping,
     EpochScoring,
     GradientNormClipping,
+    LoadInitState,
     LRScheduler,
 )
 from torch import nn
@@ -662,6 +663,17 @@ def test_checkpoints_keep_the_best_epoch(tmp_path):
     assert best < 11  # else the best epoch is the last one and the test says nothing
     assert_weights(clf.module_, spy.epochs_[best], atol=0)
     assert_weights_file(tmp_path / "params.pt", spy.epochs_[best])
+
+
+def test_training_goes_on_after_skorch_loaded_a_history(tmp_path):
+    X, y, targets = domains()
+    kept = Checkpoint(dirname=tmp_path, monitor="train_loss_best", load_best=True)
+    clf = fit(SMALL | {"callbacks": [kept]}, X, y, targets)
+    clf.partial_fit(X, y, targets[0])
+    assert [row["epoch"] for row in clf.history_][-1] == len(clf.net_.history)
+    assert "train_loss_best" in clf.net_.history[-1]
+    again = DANNClassifier(**SMALL | {"callbacks": [LoadInitState(kept)]}).fit(X, y, targets[0])
+    assert len(again.net_.history) > SMALL["max_epochs"]
 
 
 def test_a_loaded_history_counts_for_the_best_epoch(tmp_path):

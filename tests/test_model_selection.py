@@ -37,7 +37,7 @@ from sklearn.pipeline import make_pipeline as make_plain_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
-from skdann import make_pipeline
+from skdann import DANNClassifierCV, make_pipeline
 from skdann.datasets import make_covariate_shift
 from skdann.metrics import effective_sample_size, importance_weights
 from skdann.model_selection import (
@@ -388,6 +388,13 @@ def test_source_rows_keep_their_own_scaling_in_the_features(domains: Any, make_c
     assert_array_equal(found.weights, weights)
     losses = log_losses(domains.y_source, clf.predict_proba(X, sample_domain=0))
     assert found.score == -deep_embedded_risk(losses, weights)
+    search = DANNClassifierCV(make_clf(), n_seeds=1, lambdas=(), standardize=("domain",))
+    search.fit(X, domains.y_source, X_target)  # no features: judged in the inputs
+    scores = [
+        DeepEmbeddedValidationScorer(X_target, space=space)(search, X, domains.y_source)
+        for space in ("features", "inputs")
+    ]
+    assert scores[0] == scores[1]
     # in the inputs the classifier is judged as it serves the target
     weighted = ImportanceWeightedScorer(X_target, metric="log_loss")(
         pipe, domains.X_source, domains.y_source

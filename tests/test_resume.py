@@ -164,27 +164,46 @@ def test_an_interrupt_leaves_the_last_whole_epoch(optimizer, epoch, make_clf, do
         assert torch.equal(found[name], value), f"{name} is not that of the last whole epoch"
 
 
-def test_an_interrupt_leaves_the_plain_numbers_of_an_optimizer(make_clf, domains):
+def test_an_interrupt_leaves_what_else_optimizer_and_modules_keep(make_clf, domains):
     class Counting(torch.optim.SGD):
         def step(self, closure=None):
             loss = super().step(closure)
             for parameter in self.param_groups[0]["params"]:
-                self.state[parameter]["n"] = self.state[parameter].get("n", 0) + 1
+                slot = self.state[parameter]
+                slot["n"] = slot.get("n", 0) + 1
+                slot.setdefault("seen", []).append(slot["n"])
             return loss
 
-    counts = []
+    class Body(torch.nn.Sequential):
+        def __init__(self):
+            super().__init__(torch.nn.Linear(domains.X_source.shape[1], 8), torch.nn.ReLU())
+            self.register_buffer("n", torch.zeros(()))
+
+        def forward(self, x):
+            if self.training:
+                self.n = self.n + 1  # another tensor each time
+            return super().forward(x)
+
+    def kept(net):
+        slots = [(slot["n"], list(slot["seen"])) for slot in net.optimizer_.state.values()]
+        return slots, float(net.module_.feature_extractor.n)
+
+    at_begin = []
 
     class Late(Callback):
         def on_epoch_begin(self, net, **kwargs):
-            counts.append([slot["n"] for slot in net.optimizer_.state.values()])
+            at_begin.append(kept(net))
 
         def on_batch_end(self, net, **kwargs):
             if len(net.history) == 4:
                 raise KeyboardInterrupt
 
-    clf = make_clf(max_epochs=6, optimizer=Counting, callbacks=[Late()]).fit(*domains[:3])
+    clf = make_clf(
+        feature_extractor=Body(), max_epochs=6, optimizer=Counting, callbacks=[Late()]
+    ).fit(*domains[:3])
     assert clf.n_epochs_ == 3
-    assert [slot["n"] for slot in clf.net_.optimizer_.state.values()] == counts[3] != []
+    assert kept(clf.net_) == at_begin[3]
+    assert at_begin[3] != at_begin[2]
 
 
 def test_ctrl_c_at_any_moment(make_clf, domains):

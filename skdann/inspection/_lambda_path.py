@@ -1,4 +1,4 @@
-"""The candidates of a fitted `DANNClassifierCV`, and which of them serves."""
+"""The candidates of a fitted `DANNClassifierCV`, and which of them serve."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from skdann.inspection._fitted import find_fitted
 
 
 class LambdaPathDisplay:
-    """Score of each candidate of a fitted DANNClassifierCV: which serves, and by what margin.
+    """Score of each candidate of a fitted DANNClassifierCV: which serve, and by what margin.
 
-    The source-only twin is a hollow square, the candidate that serves a ring. Only scores above the
-    grey band exceed the twin's by more than the margin.
+    The source-only twin is a hollow square, candidates that serve have a ring. Only scores above
+    the grey band exceed the twin's by more than the margin.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class LambdaPathDisplay:
     margin : float
         By how much a score must exceed that of the twin, which is the first candidate.
     reason : str, default=""
-        Why that one serves; the title.
+        Why these serve; the title.
 
     Attributes
     ----------

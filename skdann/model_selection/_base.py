@@ -173,7 +173,14 @@ def name_source(classifier: Any) -> dict[str, Any]:
     Without them it takes rows for target rows; with several sources nothing says which.
     """
     sources = [domain for domain in getattr(classifier, "domains_", ()) if domain >= 0]
-    return {"sample_domain": sources[0]} if len(sources) == 1 else {}
+    if len(sources) != 1:
+        return {}
+    methods = [getattr(classifier, name, None) for name in ("predict_proba", "transform")]
+    is_taken = all(
+        method is not None and "sample_domain" in inspect.signature(method).parameters
+        for method in methods
+    )
+    return {"sample_domain": sources[0]} if is_taken else {}
 
 
 def represent(classifier: Any, rows: Any, space: str, **more: Any) -> Any:
