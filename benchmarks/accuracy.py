@@ -271,7 +271,7 @@ def print_tasks(frame: pd.DataFrame, order: list[str]) -> None:
 
 def report(args: argparse.Namespace) -> None:
     """Print markdown tables from the result files."""
-    lines = with_candidates([line for path in args.files for line in read(path)])
+    lines = with_candidates([line for path in args.results for line in read(path)])
     frame = pd.DataFrame(lines)
     sets = frame["task"].str.split(": ").str[0]
     wanted = sets.eq(AMAZON) if args.amazon else sets.ne(AMAZON)
@@ -323,7 +323,7 @@ def main() -> None:
     runs.add_argument("--results", type=Path, default=RESULTS)
     runs.add_argument("--jobs", type=int, default=1, help="processes, one thread each")
     reports = commands.add_parser("report", help="print tables from result files")
-    reports.add_argument("--files", nargs="+", type=Path, default=[RESULTS])
+    reports.add_argument("--results", nargs="+", type=Path, default=[RESULTS])
     reports.add_argument("--against", default=CV_TWIN, help="system to compare with")
     reports.add_argument("--systems", nargs="+")
     reports.add_argument("--max-rows", type=int, default=4000)

@@ -9,8 +9,7 @@ are for. The sets in `tables.REPORTING` are for reporting what was chosen, and f
     python benchmarks/defaults.py report
 
 `run` adds one JSON line a task, seed and value to the result file and skips what is there: it may
-be stopped and started again. The text files beside it are of an earlier grid (lambda, epochs,
-dropout) and of its report.
+be stopped and started again. `report` prints markdown tables.
 """
 
 from __future__ import annotations

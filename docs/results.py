@@ -20,31 +20,32 @@ RESULTS = BENCHMARKS / "results"
 MADE = HERE / "_made"
 
 BY_TASK = ("dann_cv", "cv_twin", "ceiling", "twin", "dann", "lr", "hgb", "skada_coral")
-# page: (result file, what `benchmarks/accuracy.py report` is asked for)
-ACCURACY = {
-    "accuracy_all": ("accuracy.jsonl",),
-    "accuracy_reporting": ("accuracy.jsonl", "--half", "reporting"),
-    "accuracy_choosing": ("accuracy.jsonl", "--half", "choosing"),
-    "accuracy_tasks": ("accuracy.jsonl", "--tasks", "--systems", *BY_TASK),
-    "accuracy_amazon": ("accuracy-amazon.jsonl", "--amazon"),
+# page: (script, result file, options of the script's `report`)
+REPORTS = {
+    "accuracy_all": ("accuracy.py", "accuracy.jsonl"),
+    "accuracy_reporting": ("accuracy.py", "accuracy.jsonl", "--half", "reporting"),
+    "accuracy_choosing": ("accuracy.py", "accuracy.jsonl", "--half", "choosing"),
+    "accuracy_tasks": ("accuracy.py", "accuracy.jsonl", "--tasks", "--systems", *BY_TASK),
+    "accuracy_amazon": ("accuracy.py", "accuracy-amazon.jsonl", "--amazon"),
+    "defaults": ("defaults.py", "defaults.jsonl"),
 }
 MISSING = "*Not measured yet: `benchmarks/results/{}` is not there.*\n"
 
 
-def accuracy_table(file: str, *options: str) -> str:
-    """Markdown that `benchmarks/accuracy.py report` prints, with the day it was measured."""
+def report(script: str, file: str, *options: str) -> str:
+    """Markdown that a script's `report` prints, with the day it was measured."""
     path = RESULTS / file
     if not path.exists():
         return MISSING.format(file)
-    report = [sys.executable, str(BENCHMARKS / "accuracy.py"), "report", "--files", str(path)]
+    command = [sys.executable, str(BENCHMARKS / script), "report", "--results", str(path)]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(
-        [*report, *options], capture_output=True, text=True, env=environment, check=True
+        [*command, *options], capture_output=True, text=True, env=environment, check=True
     )
     machines = [json.loads(line).get("machine") for line in path.read_text().splitlines()]
     days = sorted({machine["date"][:10] for machine in machines if machine})
-    command = f"`python benchmarks/accuracy.py report --files {file} {' '.join(options)}`"
-    return f"{done.stdout}\nMeasured {', '.join(days)}; {command}.\n"
+    shown = " ".join(["python", f"benchmarks/{script}", "report", "--results", file, *options])
+    return f"{done.stdout}\nMeasured {', '.join(days)}; `{shown}`.\n"
 
 
 def shorten(answer: str) -> str:
@@ -91,7 +92,7 @@ def raw_results() -> str:
 def write_pages() -> None:
     """Write every made page, leaving equal ones untouched."""
     MADE.mkdir(exist_ok=True)
-    pages = {name: accuracy_table(*args) for name, args in ACCURACY.items()}
+    pages = {name: report(*args) for name, args in REPORTS.items()}
     pages |= {"features": features_table(), "raw": raw_results()}
     for name, text in pages.items():
         path = MADE / f"{name}.md"
