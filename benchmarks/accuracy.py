@@ -284,13 +284,13 @@ def report(args: argparse.Namespace) -> None:
     frame = frame[wanted]
     if "error" not in frame:
         frame = frame.assign(error=None)
+    n_seeds = frame.groupby(["task", "system"]).size()
     n_failed = frame[frame["error"].notna()].groupby("system").size()
     frame = frame[frame["error"].isna()]
     names = list(frame["system"].unique())
     if not names:
         raise SystemExit("no results to report; see `run`")
     against = next(key for key in (args.against, "twin", "lr", names[0]) if key in names)
-    n_seeds = frame.groupby(["task", "system"]).size()
     table = summarise(frame, against)
     seeds = (
         f"{n_seeds.min()}"
