@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline as plain_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
+import skdann
 from skdann import DANNClassifier, SourceOnlyWarning, make_pipeline
 from skdann._validation import check_domains
 
@@ -958,6 +959,19 @@ def test_sample_domain_chooses_the_statistics_of_inference(make_clf: Any) -> Non
 def test_inference_wants_a_fit(make_clf: Any, method: str) -> None:
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(make_clf(), method)(XT)
+
+
+def test_some_rows_of_many_tell_whether_the_target_is_unscaled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20_000, 3)), np.arange(20_000) % 2
+    monkeypatch.setattr(skdann._rows, "ROWS_LOOKED_AT", 500)
+    with pytest.warns(UserWarning, match="X_target is not"):
+        check_domains(X, y, 30 * X + 5, estimator="DANNClassifier")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_domains(X, y, X + 1, estimator="DANNClassifier")
 
 
 def test_without_target_there_are_no_domain_probabilities(make_clf: Any) -> None:
