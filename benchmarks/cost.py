@@ -15,16 +15,10 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
-from machine import Stopwatch, describe, facts, load
+from machine import Stopwatch, describe, facts, load, spread
 from peaks import make_domains, warm_up
 
 N_ROWS, N_FEATURES = 4000, 50
-
-
-def spread(values: list[float]) -> str:
-    """Median and range."""
-    return f"{np.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
 
 
 def main() -> None:
@@ -47,11 +41,10 @@ def main() -> None:
         search.append(whole.cpu)
         single.append(one.cpu)
         ratio.append(whole.cpu / (n_members * one.cpu))
-    print(f"DANNClassifierCV(), {n_members} members: {spread(search)} s of processor")
-    print(f"DANNClassifier(): {spread(single)} s of processor")
-    print(
-        f"search / {n_members} single fits: {spread(ratio)} (bound 0.5); load at the end {load()}"
-    )
+    print(f"DANNClassifierCV(), {n_members} members: {spread(search, 2)} s of processor")
+    print(f"DANNClassifier(): {spread(single, 2)} s of processor")
+    print(f"search / {n_members} single fits: {spread(ratio, 2)} (bound 0.5)")
+    print(f"load at the end {load()}")
 
 
 if __name__ == "__main__":

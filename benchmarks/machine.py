@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 PACKAGES = (
     *("numpy", "scipy", "scikit-learn", "torch", "skorch", "skdann", "skada", "POT"),
     *("adapt", "tensorflow", "pytorch-adapt", "distributed", "pyarrow"),
@@ -83,3 +85,9 @@ class Stopwatch:
     def __exit__(self, *_: object) -> None:
         self.cpu += time.process_time()
         self.wall += time.perf_counter()
+
+
+def spread(values: Any, digits: int = 3) -> str:
+    """Median and range."""
+    low, mid, high = (f"{value:.{digits}f}" for value in np.percentile(values, [0, 50, 100]))
+    return f"{mid} [{low}-{high}]"

@@ -24,6 +24,7 @@ from scipy.ndimage import rotate, shift
 from sklearn.datasets import load_digits
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.preprocessing import StandardScaler
+from systems import candidate_probabilities
 
 N_SOURCE = 800
 MOST_DEVIATIONS = 20.0
@@ -115,10 +116,7 @@ def main() -> None:
             for seed in range(args.seeds):
                 X, y, X_target, X_test, y_test = draw(make, move, seed, label_shift=label_shift)
                 clf = DANNClassifierCV(random_state=seed).fit(X, y, X_target)
-                every = [
-                    np.mean([own.predict_proba(X_test) for own in members], axis=0)
-                    for members in clf.candidates_
-                ]
+                every = list(candidate_probabilities(clf, X_test).values())
                 best = max(range(len(every)), key=lambda index: clf.scores_[index]["score"])
                 kinds = [every[0], every[best * clf.adapted_], clf.predict_proba(X_test), *every]
                 scores.append([balanced_accuracy_score(y_test, p.argmax(1)) for p in kinds])

@@ -19,14 +19,13 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
 from loops import BASELINE, LOOPS, MANY, Data, Loop, count_steps, make_data
-from machine import Stopwatch, describe, facts, load
+from machine import Stopwatch, describe, facts, load, spread
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 SHORT = 0.1  # of the long fit's epochs
@@ -62,12 +61,6 @@ def measure(
                 continue
             times[name].append(time_once(LOOPS[name], data, batch, args.steps, dropout))
     return times
-
-
-def spread(values: Any, digits: int = 3) -> str:
-    """Median and range."""
-    low, mid, high = (f"{value:.{digits}f}" for value in np.percentile(values, [0, 50, 100]))
-    return f"{mid} [{low}-{high}]"
 
 
 def show(times: dict[str, list[dict[str, float]]], heading: str) -> None:
