@@ -3,8 +3,8 @@
 from skdann import datasets, inspection, metrics, model_selection, nn
 from skdann._classifier import DANNClassifier
 from skdann._cv import DANNClassifierCV
+from skdann._input.domains import SourceOnlyWarning
 from skdann._pipeline import make_pipeline
-from skdann._validation import SourceOnlyWarning
 
 __all__ = [
     "DANNClassifier",

@@ -21,32 +21,32 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skdann._callbacks import (
-    AdaptedEarlyStopping,
-    as_fit_rows,
-    check_callbacks,
-    listening,
-    watch_fit,
-)
-from skdann._checkpoint import Checkpoint, check_can_resume
 from skdann._compat import CallbackSupportMixin, Interval, StrOptions, with_callbacks
-from skdann._diagnosis import diagnose
-from skdann._engine import DANNNet, FitData
-from skdann._label_shift import KINDS, find_label_shift, with_label_shift
-from skdann._labels import class_weights
-from skdann._onnx import save_onnx
-from skdann._params import OPTIMIZERS, check_device, check_network, optimizer_of
-from skdann._persistence import (
+from skdann._input.domains import DomainData, check_domain_vector, check_domains
+from skdann._input.labels import class_weights
+from skdann._input.parameters import OPTIMIZERS, check_device, check_network, optimizer_of
+from skdann._input.rows import check_is_number
+from skdann._saving import (
     load_estimator,
     pickled_state,
     restore_net,
     save_estimator,
 )
-from skdann._report import Diagnosis
-from skdann._rows import check_is_number
-from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
-from skdann._seeds import spawn_generators
-from skdann._validation import DomainData, check_domain_vector, check_domains
+from skdann._saving.checkpoint import Checkpoint, check_can_resume
+from skdann._saving.onnx import save_onnx
+from skdann._training.early_stopping import AdaptedEarlyStopping
+from skdann._training.label_shift import KINDS, find_label_shift, with_label_shift
+from skdann._training.net import DANNNet, FitData
+from skdann._training.progress import (
+    as_fit_rows,
+    check_callbacks,
+    listening,
+    watch_fit,
+)
+from skdann._training.randomness import spawn_generators
+from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
+from skdann.inspection._diagnosis import diagnose
+from skdann.inspection._report import Diagnosis
 from skdann.nn._module import ACTIVATIONS, build_dann_module, is_sizes
 
 # what skorch's own callbacks need of a row of the net's history, and nobody else

@@ -13,16 +13,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skdann._callbacks import as_fit_rows, watch_fit
-from skdann._checkpoint import check_can_resume, numbered_checkpoints
-from skdann._choice import MARGIN, Choice, Evidence, choose, serving_weights
 from skdann._classifier import DANNClassifier
 from skdann._compat import CallbackSupportMixin, Interval, StrOptions, with_callbacks
-from skdann._onnx import save_onnx
-from skdann._path import Candidate, Fold, count_networks, make_folds, train_path
-from skdann._persistence import load_search, save_search
-from skdann._report import Diagnosis
-from skdann._validation import DomainData, check_domains
+from skdann._input.domains import DomainData, check_domains
+from skdann._saving import load_search, save_search
+from skdann._saving.checkpoint import check_can_resume, numbered_checkpoints
+from skdann._saving.onnx import save_onnx
+from skdann._selection.candidates import Candidate, Fold, count_networks, make_folds, train_path
+from skdann._selection.rule import MARGIN, Choice, Evidence, choose, serving_weights
+from skdann._training.progress import as_fit_rows, watch_fit
+from skdann.inspection._report import Diagnosis
 
 N_FOLDS = 5
 

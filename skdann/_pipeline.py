@@ -8,9 +8,9 @@ from sklearn import get_config
 from sklearn.pipeline import Pipeline
 from sklearn.pipeline import make_pipeline as _make_pipeline
 
-from skdann._callbacks import watch_steps
 from skdann._compat import with_callbacks
-from skdann._onnx import save_onnx
+from skdann._saving.onnx import save_onnx
+from skdann._training.progress import watch_steps
 
 FIT_PARAMS = ("X_target", "sample_weight", "sample_domain")
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import settings
 
 from skdann import DANNClassifier
-from skdann._engine import DANNNet
+from skdann._training.net import DANNNet
 
 # A shared machine is slow at times; a property does not fail for that.
 settings.register_profile("skdann", deadline=None)

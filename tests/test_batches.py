@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdann import _batches
-from skdann._batches import DomainBatches
+from skdann._training import batches as _batches
+from skdann._training.batches import DomainBatches
 
 sizes = st.integers(1, 23)
 any_batch_size = st.integers(1, 30)

@@ -8,10 +8,10 @@ from numpy.testing import assert_allclose
 from sklearn.base import clone
 from skorch.callbacks import Callback, Freezer
 
-import skdann._engine
+import skdann._training.net
 from skdann import DANNClassifier, DANNClassifierCV
-from skdann._batches import DomainBatches
-from skdann._by_hand import SLOPES, ByHand
+from skdann._training.analytic import SLOPES, ByHand
+from skdann._training.batches import DomainBatches
 from skdann.nn._module import ACTIVATIONS
 
 N_SOURCE, N_TARGET = 90, 70
@@ -37,7 +37,7 @@ def used(monkeypatch):
         used.append(by_hand is not None)
         return by_hand
 
-    monkeypatch.setattr(skdann._engine, "ByHand", type("Spy", (), {"of": staticmethod(of)}))
+    monkeypatch.setattr(skdann._training.net, "ByHand", type("Spy", (), {"of": staticmethod(of)}))
     return used
 
 

@@ -7,8 +7,15 @@ import pytest
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
-from skdann import _choice
-from skdann._choice import LEAST_AUC, Evidence, choose, information, matched_auc, reverse_accuracy
+from skdann._selection import rule as _choice
+from skdann._selection.rule import (
+    LEAST_AUC,
+    Evidence,
+    choose,
+    information,
+    matched_auc,
+    reverse_accuracy,
+)
 
 
 def onehot(label, sure=0.9):

@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
 from skdann import DANNClassifier
-from skdann import _diagnosis as module
-from skdann._diagnosis import diagnose
-from skdann._report import RULES, Diagnosis
 from skdann.datasets import make_covariate_shift, make_label_shift
+from skdann.inspection import _diagnosis as module
+from skdann.inspection._diagnosis import diagnose
+from skdann.inspection._report import RULES, Diagnosis
 
 VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "not_chosen"]
 VERDICTS += ["features_apart", "adapted"]

@@ -26,9 +26,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skdann import DANNClassifier, SourceOnlyWarning
-from skdann._batches import DomainBatches
-from skdann._engine import DANNNet
-from skdann._seeds import spawn_generators
+from skdann._training.batches import DomainBatches
+from skdann._training.net import DANNNet
+from skdann._training.randomness import spawn_generators
 
 LR, LAMBDA = 0.5, 0.7
 

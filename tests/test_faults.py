@@ -18,8 +18,8 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV
-from skdann._engine import DANNNet
-from skdann._state import net_state
+from skdann._saving.state import net_state
+from skdann._training.net import DANNNet
 
 HOOKS = (
     "on_train_begin", "on_epoch_begin", "on_batch_begin", "on_grad_computed", "on_batch_end",

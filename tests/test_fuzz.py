@@ -34,8 +34,8 @@ from sklearn.exceptions import DataConversionWarning
 from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV
-from skdann._persistence._values import encode_values
-from skdann._validation import SourceOnlyWarning
+from skdann._input.domains import SourceOnlyWarning
+from skdann._saving.values import encode_values
 from skdann.model_selection import InformationMaximizationScorer
 
 LONG = int(os.environ.get("SKDANN_FUZZ", "0"))

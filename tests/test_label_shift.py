@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
-from skdann._label_shift import estimate_shares
+from skdann._training.label_shift import estimate_shares
 from skdann.datasets import make_label_shift
 from skdann.model_selection import ReverseValidationScorer
 

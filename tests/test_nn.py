@@ -14,7 +14,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from skdann import DANNClassifier
-from skdann._seeds import spawn_generators
+from skdann._training.randomness import spawn_generators
 from skdann.nn import (
     DANNModule,
     GradientReversal,

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 from skdann import DANNClassifier
-from skdann._path import make_folds, train_path
-from skdann._validation import check_domains
+from skdann._input.domains import check_domains
+from skdann._selection.candidates import make_folds, train_path
 
 SETTINGS = [(0.0, None), (0.3, None), (1.0, "domain"), (0.0, "source")]
 SEEDS = [3, 4]

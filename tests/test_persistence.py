@@ -29,8 +29,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
-from skdann._persistence._files import FORMAT, digest
-from skdann._persistence._values import decode, encode
+from skdann._saving.file import FORMAT, digest
+from skdann._saving.values import decode, encode
 
 
 class OwnExtractor(nn.Module):
@@ -433,7 +433,7 @@ class TestAtomicity:
                 raise full
 
         if step == "write":
-            monkeypatch.setattr("skdann._persistence._files.open", FullDisk, raising=False)
+            monkeypatch.setattr("skdann._saving.file.open", FullDisk, raising=False)
         else:
             monkeypatch.setattr(os, step, fail)
         with pytest.raises(OSError, match="No space left"):

@@ -17,8 +17,8 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV
-from skdann._persistence._files import digest
-from skdann._state import net_state
+from skdann._saving.file import digest
+from skdann._saving.state import net_state
 
 
 class Stop(Callback):

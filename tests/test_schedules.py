@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule, evaluate_schedule
+from skdann._training.schedules import (
+    LAMBDA_SCHEDULES,
+    LR_SCHEDULES,
+    check_schedule,
+    evaluate_schedule,
+)
 
 progress = st.floats(0, 1)
 

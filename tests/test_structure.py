@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,61 +14,59 @@ import skdann
 
 ROOT = Path(skdann.__file__).parent
 
-# each module may import those above it
+# each module or folder may import those above it
 ORDER = [
     "_compat",
-    "_schedules",
-    "_seeds",
-    "_threads",
     "datasets",
-    "_rows",
-    "_labels",
-    "_validation",
     "nn",
-    "_batches",
-    "_losses",
-    "_by_hand",
-    "_inference",
-    "_steps",
-    "_callbacks",
-    "_state",
-    "_engine",
-    "_params",
+    "_input",
     "metrics",
     "model_selection",
-    "_label_shift",
-    "_report",
-    "_diagnosis",
-    "_persistence",
-    "_checkpoint",
-    "_onnx",
+    "_training",
+    "inspection",
+    "_saving",
     "_classifier",
-    "_path",
-    "_choice",
+    "_selection",
     "_cv",
     "_pipeline",
-    "inspection",
 ]
+FOLDERS = {name: ROOT / name for name in ORDER if (ROOT / name).is_dir()}
+MOST_MODULES = 10
 
 
 def top_level_modules():
     return [module.name for module in pkgutil.iter_modules([str(ROOT)])]
 
 
+def imported_names(file):
+    """Dotted names, from skdann on, of what a file imports outside functions."""
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skdann"):
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("skdann"))
+
+
 def imports_of(module):
-    """Names of the top-level skdann modules that a module's files import, outside functions."""
+    """Names of the top-level skdann modules that a module's files import."""
     path = ROOT / module
     for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skdann"):
-                parts = node.module.split(".")
-                yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
-            elif isinstance(node, ast.Import):
-                yield from (
-                    alias.name.split(".")[1]
-                    for alias in node.names
-                    if alias.name.startswith("skdann.")
-                )
+        yield from (name.split(".")[1] for name in imported_names(file))
+
+
+def imports_within(folder):
+    """For each module of a folder, the modules of the same folder that it imports."""
+    prefix = f"skdann.{folder}."
+    return {
+        file.stem: {
+            name.removeprefix(prefix).split(".")[0]
+            for name in imported_names(file)
+            if name.startswith(prefix)
+        }
+        for file in FOLDERS[folder].glob("*.py")
+        if file.stem != "__init__"
+    }
 
 
 def test_every_module_has_its_place():
@@ -78,6 +77,15 @@ def test_every_module_has_its_place():
 def test_imports_go_downward_only(module):
     allowed = set(ORDER[: ORDER.index(module)]) | {module}
     assert set(imports_of(module)) <= allowed
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_circle_within_a_folder(folder):
+    TopologicalSorter(imports_within(folder)).prepare()  # raises CycleError
+
+
+def test_the_top_level_fits_on_one_hand_or_two():
+    assert len(list(ROOT.glob("*.py"))) <= MOST_MODULES
 
 
 def test_private_names_of_others_come_through_compat_alone():
@@ -96,7 +104,7 @@ def test_skorch_is_used_by_the_engine_alone():
         for file in ROOT.rglob("*.py")
         if re.search(r"^(from|import) skorch", file.read_text(), re.MULTILINE)
     }
-    assert users == {"_engine.py", "_steps.py", "_callbacks.py"}
+    assert users == {"net.py", "step.py", "progress.py", "early_stopping.py"}
 
 
 @pytest.mark.parametrize(

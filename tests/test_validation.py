@@ -27,7 +27,7 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Str
 
 import skdann
 from skdann import DANNClassifier, SourceOnlyWarning, make_pipeline
-from skdann._validation import check_domains
+from skdann._input.domains import check_domains
 
 COLUMNS = ["a", "b", "c", "d"]
 NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
@@ -966,7 +966,7 @@ def test_some_rows_of_many_tell_whether_the_target_is_unscaled(
 ) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((20_000, 3)), np.arange(20_000) % 2
-    monkeypatch.setattr(skdann._rows, "ROWS_LOOKED_AT", 500)
+    monkeypatch.setattr(skdann._input.rows, "ROWS_LOOKED_AT", 500)
     with pytest.warns(UserWarning, match="X_target is not"):
         check_domains(X, y, 30 * X + 5, estimator="DANNClassifier")
     far = np.where(np.arange(20_000)[:, None] % 40, 30 * X + 5, X)  # but those looked at

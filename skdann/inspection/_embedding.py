@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from skdann._diagnosis import _draw, _infer
+from skdann.inspection._diagnosis import _draw, _infer
 from skdann.inspection._drawing import GREY, axes_for, colours_of, require_matplotlib
 from skdann.inspection._fitted import find_network
 from skdann.metrics import _draw_seed, _match_target, _pool_domains, domain_auc

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from skdann._report import html_table
 from skdann.inspection._fitted import find_network
+from skdann.inspection._report import html_table
 
 NETWORKS = {
     "feature_extractor": "Feature extractor G_f",

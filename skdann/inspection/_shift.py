@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from skdann._diagnosis import _rank_columns, least_shift
+from skdann.inspection._diagnosis import _rank_columns, least_shift
 from skdann.inspection._drawing import COLOURS, GREY, axes_for, require_matplotlib
 from skdann.inspection._fitted import find_fitted
 from skdann.metrics import _pool_domains

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import UNUSED
 
-from skdann._rows import PIPELINE_REMEDY, match_columns, naming, shape_of
+from skdann._input.rows import PIPELINE_REMEDY, match_columns, naming, shape_of
 
 _Array = NDArray[Any]
 

@@ -322,7 +322,7 @@ def build_dann_module(
     n_features, n_classes, n_domains, n_targets : int
         Columns of the input, classes, domains in all, targets among them.
     generators : sequence of dict
-        For each member its generators, by the names in `skdann._seeds.STREAMS`.
+        For each member its generators, by the names in `skdann._training.randomness.STREAMS`.
     activation, dropout, normalization, conditioning
         As in :class:`skdann.DANNClassifier`.
     standardize : sequence of {None, "source", "domain"}, default=(None,)

@@ -11,11 +11,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from skdann._callbacks import listening
 from skdann._classifier import NETWORKS, DANNClassifier
-from skdann._engine import DANNNet, FitData
-from skdann._labels import class_weights
-from skdann._validation import DomainData
+from skdann._input.domains import DomainData
+from skdann._input.labels import class_weights
+from skdann._training.net import DANNNet, FitData
+from skdann._training.progress import listening
 from skdann.nn._module import is_sizes
 
 

@@ -11,7 +11,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdann._compat import check_sample_weight
-from skdann._rows import naming, shape_of
+from skdann._input.rows import naming, shape_of
 
 
 def check_labels(

@@ -14,8 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from skdann._rows import check_float32
-from skdann._threads import suited_threads
+from skdann._input.rows import check_float32
+from skdann._training.threads import suited_threads
 from skdann.nn import DANNModule, Rows
 
 BLOCK_ROWS = 256

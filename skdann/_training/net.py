@@ -21,16 +21,16 @@ from skorch.history import History
 from torch import Tensor
 from torch.nn import functional as F
 
-from skdann._batches import DomainBatches
-from skdann._by_hand import ByHand
-from skdann._inference import infer_blocks
-from skdann._losses import EpochSums, Outputs
-from skdann._schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
-from skdann._seeds import spawn_generators
-from skdann._state import Mark
-from skdann._steps import AdversarialSteps
-from skdann._threads import suited_threads
-from skdann._validation import DomainData
+from skdann._input.domains import DomainData
+from skdann._training.analytic import ByHand
+from skdann._training.batches import DomainBatches
+from skdann._training.inference import infer_blocks
+from skdann._training.losses import EpochSums, Outputs
+from skdann._training.randomness import spawn_generators
+from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
+from skdann._training.snapshot import Mark
+from skdann._training.step import AdversarialSteps
+from skdann._training.threads import suited_threads
 from skdann.nn import MemberBatchNorm
 
 DIVERGED = (

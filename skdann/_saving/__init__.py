@@ -14,10 +14,11 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from skdann._params import check_device
-from skdann._persistence._files import pack, reading, unpack, write_whole
-from skdann._persistence._search import ENTRIES as SEARCH_ENTRIES
-from skdann._persistence._search import (
+from skdann._input.parameters import check_device
+from skdann._saving.estimator import ENTRIES, describe, fill, make, size_up, tensors_of
+from skdann._saving.file import pack, reading, unpack, write_whole
+from skdann._saving.search import ENTRIES as SEARCH_ENTRIES
+from skdann._saving.search import (
     PREFIX,
     describe_search,
     fill_members,
@@ -26,8 +27,7 @@ from skdann._persistence._search import (
     make_search,
     tensors_of_search,
 )
-from skdann._persistence._single import ENTRIES, describe, fill, make, size_up, tensors_of
-from skdann._state import foreign_state
+from skdann._saving.state import foreign_state
 
 __all__ = [
     "load_estimator",

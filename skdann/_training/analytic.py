@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skdann._batches import Batch
-from skdann._losses import domain_gradient, label_gradient
+from skdann._training.batches import Batch
+from skdann._training.losses import domain_gradient, label_gradient
 from skdann.nn import DANNModule, MemberDropout, MemberLinear, Rows, RowsSequential
 
 _aten = torch.ops.aten

@@ -1,7 +1,7 @@
 """Checkpoints: a fit that was killed goes on where it was, and ends with the same bits.
 
 Before each epoch the whole state of training is written to one file, in the format of
-:mod:`skdann._persistence`: the state of the net, the target rows that are still to come of a pass,
+:mod:`skdann._saving`: the state of the net, the target rows that are still to come of a pass,
 the history, and what callbacks with ``state_dict`` and ``load_state_dict`` keep. The file also says
 of which fit it is: by the parameters, a digest of the rows, and one of the weights at the start.
 """
@@ -21,9 +21,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from skdann._persistence._files import digest, pack, reading, unpack, write_whole
-from skdann._persistence._values import decode_values, encode, encode_values
-from skdann._state import fill_state, foreign_state, net_state
+from skdann._saving.file import digest, pack, reading, unpack, write_whole
+from skdann._saving.state import fill_state, foreign_state, net_state
+from skdann._saving.values import decode_values, encode, encode_values
 
 ENTRIES: dict[str, type] = {
     "fit": dict,

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from skdann._labels import check_labels, check_weight
-from skdann._rows import (
+from skdann._input.labels import check_labels, check_weight
+from skdann._input.rows import (
     check_matrix,
     check_target_size,
     check_targets,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from skdann._label_shift import KINDS, LabelShift
-from skdann._persistence._values import decode, decode_values, encode, encode_values
-from skdann._state import fill_state, foreign_state, net_state
+from skdann._saving.state import fill_state, foreign_state, net_state
+from skdann._saving.values import decode, decode_values, encode, encode_values
+from skdann._training.label_shift import KINDS, LabelShift
 from skdann.nn._module import is_sizes
 
 ENTRIES: dict[str, type] = {

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from skdann._validation import DomainData
+from skdann._input.domains import DomainData
 from skdann.metrics import _linear_classifier, estimate_target_priors
 
 MOST_ROWS = 4000  # of each domain, from which shares are estimated

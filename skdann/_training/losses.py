@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skdann._batches import Batch
+from skdann._training.batches import Batch
 
 FLUSH_STEPS = 64
 FLUSH_NUMBERS = 2**20

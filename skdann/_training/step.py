@@ -20,9 +20,9 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor
 
-from skdann._batches import Batch
-from skdann._by_hand import ByHand
-from skdann._losses import Outputs, domain_loss, label_loss
+from skdann._training.analytic import ByHand
+from skdann._training.batches import Batch
+from skdann._training.losses import Outputs, domain_loss, label_loss
 from skdann.nn import gradient_reversal
 
 

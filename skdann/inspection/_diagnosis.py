@@ -1,6 +1,7 @@
 """Does adaptation help here? A report on a fitted estimator, without target labels.
 
-:func:`diagnose` measures; :class:`skdann._report.Diagnosis` holds the figures and prints them.
+:func:`diagnose` measures; :class:`skdann.inspection._report.Diagnosis` holds the figures and prints
+them.
 
 The target's class shares are estimated with a classifier of its own, linear and out of fold, not
 with the fitted network, whose predictions adversarial training bends towards the source's shares.
@@ -19,8 +20,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils import check_consistent_length, column_or_1d, resample
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from skdann._label_shift import estimate_shares
-from skdann._report import ColumnShift, Diagnosis
+from skdann._training.label_shift import estimate_shares
+from skdann.inspection._report import ColumnShift, Diagnosis
 from skdann.metrics import (
     _density_ratio,
     _draw_seed,

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from skdann._persistence._files import check_entries
-from skdann._persistence._single import ENTRIES as MEMBER_ENTRIES
-from skdann._persistence._single import (
+from skdann._saving.estimator import ENTRIES as MEMBER_ENTRIES
+from skdann._saving.estimator import (
     columns_of,
     describe,
     describe_columns,
@@ -20,7 +19,8 @@ from skdann._persistence._single import (
     size_up,
     tensors_of,
 )
-from skdann._persistence._values import decode_values, encode_values
+from skdann._saving.file import check_entries
+from skdann._saving.values import decode_values, encode_values
 
 ENTRIES: dict[str, type] = {
     "params": dict,

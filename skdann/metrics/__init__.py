@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 
-from skdann._rows import PIPELINE_REMEDY, column_names, match_columns
+from skdann._input.rows import PIPELINE_REMEDY, column_names, match_columns
 
 __all__ = [
     "domain_auc",

@@ -1,0 +1,1 @@
+"""Checks of everything a user passes in, before any training starts."""

@@ -1,0 +1,1 @@
+"""Choosing how much to adapt: candidates, evidence, the rule and its outcome."""

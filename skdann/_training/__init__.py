@@ -1,0 +1,1 @@
+"""Training: batches, losses and gradients, the adversaries, and the net that runs the epochs."""
