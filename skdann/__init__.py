@@ -4,11 +4,14 @@ from skdann import datasets, inspection, metrics, model_selection, nn
 from skdann._classifier import DANNClassifier
 from skdann._cv import DANNClassifierCV
 from skdann._input.domains import SourceOnlyWarning
-from skdann._pipeline import make_pipeline
+from skdann._pipeline import DomainPipeline, make_pipeline
+from skdann._training.divergence import DivergenceError
 
 __all__ = [
     "DANNClassifier",
     "DANNClassifierCV",
+    "DivergenceError",
+    "DomainPipeline",
     "SourceOnlyWarning",
     "datasets",
     "inspection",

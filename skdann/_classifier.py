@@ -1,66 +1,44 @@
-"""The estimator: a scikit-learn face on the domain-adversarial engine."""
+"""`DANNClassifier`: domain-adversarial training as a scikit-learn classifier and transformer."""
 
 from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit, log_softmax, softmax
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
-from sklearn.model_selection import train_test_split
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skdann._compat import CallbackSupportMixin, Interval, StrOptions, with_callbacks
+from skdann._base import BaseDomainClassifier
+from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.domains import DomainData, check_domain_vector, check_domains
-from skdann._input.labels import class_weights
-from skdann._input.parameters import OPTIMIZERS, check_device, check_network, optimizer_of
+from skdann._input.parameters import OPTIMIZERS
 from skdann._input.rows import check_is_number
-from skdann._saving import (
-    load_estimator,
-    pickled_state,
-    restore_net,
-    save_estimator,
+from skdann._saving import pickled_state, restore_net
+from skdann._saving.checkpoint import Checkpoint
+from skdann._training.fitting import (
+    adjust_for_label_shift,
+    net_callbacks,
+    new_net,
+    prepare,
+    set_fitted,
+    train,
 )
-from skdann._saving.checkpoint import Checkpoint, check_can_resume
-from skdann._saving.onnx import save_onnx
-from skdann._training.early_stopping import AdaptedEarlyStopping
-from skdann._training.label_shift import KINDS, find_label_shift, with_label_shift
+from skdann._training.label_shift import KINDS, with_label_shift
 from skdann._training.net import DANNNet, FitData
-from skdann._training.progress import (
-    as_fit_rows,
-    check_callbacks,
-    listening,
-    watch_fit,
-)
-from skdann._training.randomness import spawn_generators
-from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
-from skdann.inspection._diagnosis import diagnose
-from skdann.inspection._report import Diagnosis
-from skdann.nn._module import ACTIVATIONS, build_dann_module, is_sizes
-
-# what skorch's own callbacks need of a row of the net's history, and nobody else
-NOT_IN_HISTORY = {"batches", "train_batch_count", "train_loss_best", "valid_loss_best"}
-NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
+from skdann._training.objective import ADVERSARIES
+from skdann._training.params import NETWORKS, DataShape, check_params, training_params
+from skdann._training.progress import as_fit_rows, watch_fit
+from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES
+from skdann.nn._module import ACTIVATIONS
 
 
-class DANNClassifier(
-    CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    ClassifierMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainClassifier):
     r"""Domain-adversarial neural network for unsupervised domain adaptation.
 
     Labelled rows come from a source domain; the rows that matter come from a target domain and have
@@ -259,7 +237,7 @@ class DANNClassifier(
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "domain_label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "conditioning": [None, StrOptions({"cdan"})],
-        "adversarial": [StrOptions({"grl", "alternating"})],
+        "adversarial": [StrOptions(set(ADVERSARIES))],
         "domain_steps": [Interval(Integral, 1, None, closed="left")],
         "class_weight": [None, dict, StrOptions({"balanced"})],
         "label_shift": [None, StrOptions(set(KINDS))],
@@ -354,7 +332,6 @@ class DANNClassifier(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -390,7 +367,7 @@ class DANNClassifier(
             If a parameter or an input is off, before any training; ValueError if training diverges.
             The estimator then stays as it was.
         """
-        self._check_params()
+        check_params(self)
         data = check_domains(
             X_source,
             y_source,
@@ -401,13 +378,13 @@ class DANNClassifier(
         )
         is_continued = self.warm_start and hasattr(self, "net_")
         seed = self.net_.seeds[0] if is_continued else self._seed()
-        data = self._with_label_shift(data, seed)
-        fit_data = self._fit_data(data, seed if self.early_stopping else None)
+        data = adjust_for_label_shift(self, data, seed)
+        fit_data = prepare(self, data, seed if self.early_stopping else None)
         if is_continued:
             net = self._continued_net(data, "warm_start=True", self.early_stopping)
             net.n_epochs_done_ = 0
         else:
-            net = self._new_net(data, (seed,), self.early_stopping)
+            net = new_net(self, DataShape.of(data), (seed,), stops_early=self.early_stopping)
             net.measure_columns(fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
         return self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
@@ -450,7 +427,7 @@ class DANNClassifier(
         ValueError, TypeError
             As in :meth:`fit`, or if `classes` is missing at the first call or differs later.
         """
-        self._check_params()
+        check_params(self)
         is_first = not hasattr(self, "net_")
         if is_first and classes is None:
             raise ValueError(
@@ -476,27 +453,16 @@ class DANNClassifier(
         )
         if is_first:
             seed = self._seed()
-            data = self._with_label_shift(data, seed)
+            data = adjust_for_label_shift(self, data, seed)
         else:
             data = with_label_shift(data, self._label_shift)
-        fit_data = self._fit_data(data, None)
+        fit_data = prepare(self, data)
         if is_first:
-            net = self._new_net(data, (seed,), stops_early=False)
+            net = new_net(self, DataShape.of(data), (seed,))
             net.measure_columns(fit_data)
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
         return self._train_watched(net, fit_data, 1)
-
-    def _check_params(self) -> None:
-        """Check the hyper-parameters, before any data is looked at."""
-        self._validate_params()
-        for name in NETWORKS:
-            check_network(name, getattr(self, name))
-        check_device(self.device)
-        check_can_resume(self.checkpoint, self.random_state)
-        check_callbacks(self.callbacks)
-        check_schedule("lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES)
-        check_schedule("lr_schedule", self.lr_schedule, LR_SCHEDULES)
 
     def _seed(self) -> int:
         """Draw one seed from `random_state`; None takes fresh entropy, not numpy's global state."""
@@ -505,72 +471,6 @@ class DANNClassifier(
         if isinstance(self.random_state, Integral):
             return int(self.random_state)
         return int(self.random_state.randint(2**31 - 1))
-
-    def _new_net(
-        self,
-        data: DomainData,
-        seeds: tuple[int, ...],
-        stops_early: bool,
-        members: Sequence[DANNClassifier] = (),
-    ) -> DANNNet:
-        """Build the net for data of this shape; `members` have a lambda and a scaling each."""
-        optimizer, options = optimizer_of(self.optimizer, self.lr, self.weight_decay, self.device)
-        networks = {name: getattr(self, name) for name in NETWORKS}
-        module = {
-            **networks,
-            "n_features": data.n_features,
-            "n_classes": len(data.classes),
-            "n_domains": len(data.domains),
-            "n_targets": data.n_targets,
-            "activation": self.activation,
-            "dropout": self.dropout,
-            "normalization": self.normalization,
-            "conditioning": self.conditioning,
-            "standardize": tuple(member.standardize for member in members or (self,)),
-        }
-        training = self._training_params(stops_early)
-        if members:
-            training["lambda_max"] = tuple(float(member.lambda_max) for member in members)
-        net = DANNNet(
-            functools.partial(build_dann_module, **module),
-            seeds=seeds,
-            n_domains=len(data.domains),
-            n_targets=data.n_targets,
-            has_user_modules=not all(is_sizes(spec) for spec in networks.values()),
-            optimizer=optimizer,
-            **{f"optimizer__{name}": value for name, value in options.items()},
-            **training,
-        )
-        return net.initialize()
-
-    def _training_params(self, stops_early: bool) -> dict[str, Any]:
-        """Return the hyper-parameters of the net that may change between calls."""
-        callbacks = list(self.callbacks or ())
-        if stops_early:
-            stopping = AdaptedEarlyStopping(
-                patience=self.patience, load_best=True, sink=print if self.verbose > 1 else _silent
-            )
-            callbacks.append(("early_stopping", stopping))
-        names = (
-            "lambda_max",
-            "lambda_schedule",
-            "lr_schedule",
-            "domain_loss_weight",
-            "label_smoothing",
-            "domain_label_smoothing",
-            "adversarial",
-            "domain_steps",
-            "lr",
-            "batch_size",
-            "max_epochs",
-            "device",
-        )
-        return {
-            "callbacks": callbacks,
-            "verbose": int(self.verbose),
-            "warm_start": True,
-            **{name: getattr(self, name) for name in names},
-        }
 
     def _continued_net(self, data: DomainData, what: str, stops_early: bool) -> DANNNet:
         """Copy the fitted net to train on, after checking that the data fits it."""
@@ -589,44 +489,12 @@ class DANNClassifier(
                     "same, in the same order, or fit a new estimator."
                 )
         net = copy.deepcopy(self.net_)
-        for name, value in self._training_params(stops_early).items():
-            setattr(net, name, value)
+        net.configure(training_params(self))
+        net.callbacks, net.verbose = net_callbacks(self, stops_early), int(self.verbose)
         for group in net.optimizer_.param_groups:
             group["lr"] = self.lr
         net._initialize_callbacks()
         return net
-
-    def _fit_data(self, data: DomainData, split_seed: int | None) -> FitData:
-        """Add what the hyper-parameters say of the rows: class weights, and rows held out."""
-        train, valid = np.arange(data.n_source), np.arange(0)
-        if split_seed is not None:
-            train, valid = self._split(data, split_seed)
-        weights = class_weights(self.class_weight, data.y, data.classes, data.weight)
-        return FitData(data, train, valid, weights)
-
-    def _with_label_shift(self, data: DomainData, seed: int) -> DomainData:
-        """Find the label shift, and weigh the source rows by it where that is wanted."""
-        weights = class_weights(self.class_weight, data.y, data.classes, data.weight)
-        shift = find_label_shift(self.label_shift, self.target_priors, data, weights, seed)
-        return with_label_shift(data, shift)
-
-    def _split(self, data: DomainData, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Hold out source rows, by class where every class has enough of them."""
-        n_valid = max(1, round(self.validation_fraction * data.n_source))
-        if n_valid >= data.n_source:
-            raise ValueError(
-                f"early_stopping holds out {n_valid} of {data.n_source} source rows and leaves "
-                "none to train on; lower validation_fraction or set early_stopping=False."
-            )
-        can_stratify = np.bincount(data.y).min() > 1 and n_valid >= len(data.classes)
-        can_stratify &= data.n_source - n_valid >= len(data.classes)
-        train, valid = train_test_split(
-            np.arange(data.n_source),
-            test_size=n_valid,
-            stratify=data.y if can_stratify else None,
-            random_state=spawn_generators(seed)["validation"].initial_seed() % 2**32,
-        )
-        return np.sort(train), np.sort(valid)
 
     @with_callbacks
     def _train_watched(
@@ -637,12 +505,19 @@ class DANNClassifier(
         rows: dict[str, Any] | None = None,
         checkpoint: Checkpoint | None = None,
     ):
-        """Train under the eyes of the progress bar and, with `rows`, scikit-learn's callbacks."""
+        """Train the net, followed by the progress bar and, given `rows`, scikit-learn's callbacks.
+
+        The results are taken over only once all went well.
+        """
         snapshot = functools.partial(self._fitted_so_far, fit_data.data)
         with watch_fit(
             self, n_epochs, verbose=self.verbose, rows=rows, snapshot=snapshot
         ) as listeners:
-            return self._train(net, fit_data, n_epochs, listeners, checkpoint)
+            train(net, fit_data, n_epochs, listeners, checkpoint)
+            set_fitted(self, net, fit_data.data)
+            if checkpoint and not net.is_interrupted_:
+                checkpoint.remove()
+            return self
 
     def _checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint of a fit, if it keeps one."""
@@ -650,52 +525,10 @@ class DANNClassifier(
             return None
         return Checkpoint(self.checkpoint, self.get_params(deep=False))
 
-    def _train(
-        self,
-        net: DANNNet,
-        fit_data: FitData,
-        n_epochs: int,
-        listeners: Sequence[Any] = (),
-        checkpoint: Checkpoint | None = None,
-    ):
-        """Train the net, and take over its results once all went well."""
-        with listening(net, listeners):
-            net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
-        self._take_over(net, fit_data.data)
-        if checkpoint and not net.is_broken_off_:
-            checkpoint.remove()
-        return self
-
     def _fitted_so_far(self, data: DomainData, net: DANNNet) -> dict[str, Any]:
         """Return the attributes of this estimator as if training had ended now."""
-        own = copy.deepcopy(net, {id(net.callbacks_): [], id(net.callbacks): net.callbacks})
-        return vars(copy.copy(self)._take_over(own, data))
-
-    def _take_over(self, net: DANNNet, data: DomainData):
-        """Become fitted with a trained net, if its outcome is sound."""
-        net.module_.eval()
-        net.check_outcome(data)
-        for name in ("feature_names_in_", "target_priors_"):
-            self.__dict__.pop(name, None)
-        self._label_shift = data.label_shift
-        if data.label_shift:
-            self.target_priors_ = data.label_shift.priors
-        if data.feature_names is not None:
-            self.feature_names_in_ = data.feature_names
-        self.n_features_in_ = data.n_features
-        self.classes_, self.domains_ = data.classes, data.domains
-        self.net_, self.module_ = net, net.module_
-        self.history_ = [
-            {name: value for name, value in row.items() if name not in NOT_IN_HISTORY}
-            for row in net.history
-        ]
-        self.n_epochs_ = len(self.history_)
-        self._n_features_out = self._count_features_out()
-        return self
-
-    def _count_features_out(self) -> int:
-        rows = np.zeros((1, self.n_features_in_), dtype=np.float32)
-        return int(next(self.net_.infer_blocks(rows, None, "features")).shape[1])
+        copied = copy.deepcopy(net, {id(net.callbacks_): [], id(net.callbacks): net.callbacks})
+        return vars(set_fitted(copy.copy(self), copied, data))
 
     # -- inference ------------------------------------------------------------------------------
 
@@ -705,17 +538,10 @@ class DANNClassifier(
         with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
             X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
         check_is_number(X, "X")
-        domain = self._domain_index(sample_domain, X.shape[0])
-        output = np.concatenate(list(self.net_.infer_blocks(X, domain, what)))
-        if not np.isfinite(output.min()) or not np.isfinite(output.max()):
-            raise ValueError(
-                "X holds values so far from those of the fit that the network's output is not "
-                "finite; scale X like X_source, e.g. with skdann.make_pipeline."
-            )
-        return output
+        return self.net_.infer_rows(X, self._domain_index(sample_domain, X.shape[0]), what)
 
-    def _class_logits(self, X: Any, sample_domain: Any) -> np.ndarray:
-        """Class logits, those of target rows corrected for label shift where that is wanted."""
+    def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
+        """Class logits; those of target rows are corrected for label shift if requested."""
         logits = self._infer(X, sample_domain, "labels").astype(np.float64)
         if self._label_shift is None:
             return logits
@@ -739,24 +565,8 @@ class DANNClassifier(
         order = np.argsort(self.domains_)
         return order[np.searchsorted(self.domains_, domain, sorter=order)]
 
-    def predict(self, X, *, sample_domain=None):
-        """Predict the class of each row.
-
-        Parameters
-        ----------
-        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the target domain.
-        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            Domain of each row, as in `domains_`; None means target. It matters only with
-            ``normalization="domain_batch"`` or ``standardize="domain"``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Class labels.
-        """
-        best = self._class_logits(X, sample_domain).argmax(axis=1)
-        return self.classes_[best]
+    def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
+        return log_softmax(self._class_scores(X, sample_domain), axis=1)
 
     def predict_proba(self, X, *, sample_domain=None):
         """Predict class probabilities.
@@ -773,28 +583,7 @@ class DANNClassifier(
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        return softmax(self._class_logits(X, sample_domain), axis=1)
-
-    def _uncorrected_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
-        """Class probabilities as the network gives them, whatever `label_shift` says."""
-        return softmax(self._infer(X, sample_domain, "labels").astype(np.float64), axis=1)
-
-    def predict_log_proba(self, X, *, sample_domain=None):
-        """Predict logarithms of the class probabilities.
-
-        Parameters
-        ----------
-        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the target domain.
-        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            As in :meth:`predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Log-probabilities, in the order of `classes_`.
-        """
-        return log_softmax(self._class_logits(X, sample_domain), axis=1)
+        return softmax(self._class_scores(X, sample_domain), axis=1)
 
     def transform(self, X, *, sample_domain=None):
         """Give the features in which the domains are alike.
@@ -833,69 +622,24 @@ class DANNClassifier(
         Raises
         ------
         ValueError
-            If the estimator was fitted without target rows.
+            If there is no domain classifier.
         """
         check_is_fitted(self)
         if self.module_.domain_classifier is None:
-            raise ValueError(
-                "There is no domain classifier: the estimator was fitted on the source alone. Pass "
-                "X_target to fit."
+            remedy = (
+                f"adversarial={self.adversarial!r} trains none. Fit with adversarial='grl'."
+                if self.net_.n_targets
+                else "the estimator was fitted on the source alone. Pass X_target to fit."
             )
+            raise ValueError(f"There is no domain classifier: {remedy}")
         logits = self._infer(X, sample_domain, "domains").astype(np.float64)
         if logits.shape[1] == 1:
             is_target = expit(logits)
             return np.hstack([1.0 - is_target, is_target])
         return softmax(logits, axis=1)
 
-    def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
-        """Report whether adaptation is likely to help, without target labels.
-
-        The report has the domain AUC of the columns and of the features, the columns that shift
-        most, the class shares, the effective sample size of the importance weights, how training
-        ended, and a verdict with a next step. At most 2,000 rows a domain are looked at, drawn by
-        `random_state`.
-
-        Parameters
-        ----------
-        X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-            Rows of the source, as :meth:`predict` takes them: after the pipeline's scaler. They
-            count as rows of the first source domain.
-        X_target : array-like of shape (n_target, n_features), or tuple of these
-            Unlabelled rows of the target, in the order of the fit; several are judged as one.
-        y_source : array-like of shape (n_source,) or None, default=None
-            Labels of the source rows, for the estimate of the target's class shares. None takes
-            the predictions for them instead, which is rougher.
-
-        Returns
-        -------
-        Diagnosis
-            It prints as a report; its attributes hold the figures, `findings` the sentences.
-
-        Raises
-        ------
-        ValueError
-            If rows, columns or labels do not fit.
-
-        Notes
-        -----
-        The target's class shares are estimated by black-box shift estimation
-        (:func:`skdann.metrics.estimate_target_priors`) with a linear classifier out of fold, not
-        with this network, whose predictions adversarial training bends towards the source's
-        shares. They hold only where label shift is the shift there is: then the AUC of "columns,
-        class shares matched" is near 0.5.
-
-        Examples
-        --------
-        >>> from skdann import DANNClassifier
-        >>> from skdann.datasets import make_label_shift
-        >>> X_source, y_source, X_target, _ = make_label_shift(random_state=0)
-        >>> clf = DANNClassifier(max_epochs=5, random_state=0).fit(X_source, y_source, X_target)
-        >>> report = clf.diagnose(X_source, X_target, y_source=y_source)
-        >>> list(report.findings)
-        ['label_shift']
-        """
-        check_is_fitted(self)
-        return diagnose(self, X_source, X_target, y_source=y_source, random_state=self.random_state)
+    def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
+        return self, {}
 
     # -- saving ---------------------------------------------------------------------------------
 
@@ -909,114 +653,6 @@ class DANNClassifier(
         if content is not None:
             restore_net(self, content)
 
-    def save(self, path):
-        """Save the fitted estimator in one safetensors file, without pickle.
-
-        The file holds the weights, the state of the optimiser and of the random generators, and,
-        as JSON, parameters, classes, names and history. An existing file is replaced in one go: if
-        the disk is full or the process is killed, the old one stays whole.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to. No ending is added.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        OSError
-            If the file cannot be written.
-        ValueError
-            If a module of yours keeps state that is not a tensor.
-
-        Notes
-        -----
-        Not kept: ``set_output`` and metadata requests; values that callbacks recorded in `history_`
-        and that are not numbers, strings, or lists, tuples or dicts of these; the state of an
-        optimiser of your own, if it is not in tensors. A kill during `save` may leave a hidden
-        ``.name.*.tmp`` beside the file.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> from skdann import DANNClassifier
-        >>> from skdann.datasets import make_inter_twinning_moons
-        >>> X_source, y_source, X_target, _ = make_inter_twinning_moons(random_state=0)
-        >>> clf = DANNClassifier(max_epochs=2, random_state=0).fit(X_source, y_source, X_target)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = os.path.join(folder, "moons.skdann")
-        ...     clf.save(path)
-        ...     loaded = DANNClassifier.load(path)
-        >>> bool((loaded.predict_proba(X_target) == clf.predict_proba(X_target)).all())
-        True
-        """
-        save_estimator(self, path)
-
-    def to_onnx(self, path):
-        """Write the fitted networks as an ONNX graph, to predict where there is no Python.
-
-        The graph takes float32 rows "X" (n_samples, n_features), any number of them, and gives
-        "probabilities" (n_samples, n_classes), those of :meth:`predict_proba` for target rows. The
-        class labels stand in its metadata as JSON, "classes". It needs ``skdann[onnx]``.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to. An existing file is replaced in one go.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ImportError
-            If onnx or onnxscript is not there.
-        ValueError
-            If a module of yours cannot be written as ONNX.
-        OSError
-            If the file cannot be written.
-        """
-        save_onnx(self, path)
-
-    @classmethod
-    def load(cls, path, *, device="cpu", **params):
-        """Load an estimator that :meth:`save` wrote; the file runs no code.
-
-        Predictions equal those of the saved estimator bit for bit on the same device, and so does
-        training that goes on by :meth:`partial_fit` or ``warm_start``.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file.
-        device : str, default="cpu"
-            Where to put the networks, wherever they were.
-        **params
-            Parameters that JSON cannot hold, and that must be given again: modules of your own (an
-            instance, class or factory of the same layers; its weights come from the file),
-            schedules, optimisers, callbacks, a RandomState. Any other goes before the saved one.
-
-        Returns
-        -------
-        DANNClassifier
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, of another format, class or shape, or if a parameter is missing;
-            the text says which.
-        TypeError
-            If `params` names what is no parameter.
-        OSError
-            If the file cannot be read.
-        """
-        return load_estimator(cls, path, {**params, "device": device})
-
 
 def _as_list(data: DomainData) -> list[str] | None:
     return None if data.feature_names is None else data.feature_names.tolist()
-
-
-def _silent(*args: Any, **kwargs: Any) -> None:
-    """Print nothing."""

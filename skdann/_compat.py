@@ -8,9 +8,14 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from torch import _foreach_copy_ as copy_tensors  # (to, from): as one call, also on a GPU
+from torch.nn.modules.module import _has_any_global_hook as has_global_hooks
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -33,5 +38,7 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "copy_tensors",
+    "has_global_hooks",
+    "validate_parameter_constraints",
     "with_callbacks",
 ]

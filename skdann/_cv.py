@@ -1,33 +1,41 @@
-"""`DANNClassifierCV`: a path of lambdas, chosen from without a target label."""
+"""`DANNClassifierCV`: chooses how much to adapt, without a target label."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-import inspect
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skdann._base import BaseDomainClassifier
 from skdann._classifier import DANNClassifier
-from skdann._compat import CallbackSupportMixin, Interval, StrOptions, with_callbacks
+from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.domains import DomainData, check_domains
-from skdann._saving import load_search, save_search
-from skdann._saving.checkpoint import check_can_resume, numbered_checkpoints
-from skdann._saving.onnx import save_onnx
-from skdann._selection.candidates import Candidate, Fold, count_networks, make_folds, train_path
-from skdann._selection.rule import MARGIN, Choice, Evidence, choose, serving_weights
+from skdann._input.parameters import check_can_resume
+from skdann._saving.checkpoint import numbered_checkpoints
+from skdann._selection.candidates import (
+    Candidate,
+    Setting,
+    check_path,
+    count_networks,
+    make_folds,
+    make_settings,
+    train_candidates,
+)
+from skdann._selection.outcome import Outcome, select, set_selected
+from skdann._selection.rule import DefaultRule, Ranking, Rule, ScorerRule
+from skdann._training.fitting import Fold
+from skdann._training.params import check_constraints, check_params
 from skdann._training.progress import as_fit_rows, watch_fit
-from skdann.inspection._report import Diagnosis
 
 N_FOLDS = 5
 
 
-class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class DANNClassifierCV(BaseDomainClassifier):
     r"""Domain-adversarial classifier that chooses how much to adapt, without target labels.
 
     What LassoCV is to Lasso: a path of lambdas is trained, with each scaling and several seeds, as
@@ -141,6 +149,8 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    _member_class: ClassVar = DANNClassifier
+
     def __init__(
         self,
         estimator=None,
@@ -163,11 +173,6 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.aggregate = aggregate
         self.random_state = random_state
         self.verbose = verbose
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
 
     def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
         """Train every candidate and choose, on labelled source and unlabelled target rows.
@@ -194,14 +199,14 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If a parameter or an input is off, before any training; ValueError if the source-only
             twin diverges. The estimator then stays as it was.
         """
-        self._validate_params()
+        check_constraints(self)
+        check_path(self.lambdas, self.standardize)
         base = DANNClassifier() if self.estimator is None else clone(self.estimator)
         check_can_resume(base.checkpoint, self.random_state)
         checkpoint = base.checkpoint
-        base._validate_params()  # before some of them are replaced
+        check_constraints(base)  # before some parameters are replaced
         base.set_params(verbose=self.verbose or base.verbose, warm_start=False, checkpoint=None)
-        base._check_params()
-        scalings, lambdas = self._checked_path()
+        check_params(base)
         data = check_domains(
             X_source,
             y_source,
@@ -215,13 +220,7 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"X_source has {data.n_source} row; {type(self).__name__} holds rows out to judge "
                 "its candidates and needs 2 or more."
             )
-        is_sparse = not isinstance(data.X, np.ndarray)
-        settings = [
-            (lambda_max, scaling)
-            for scaling in (scalings[:1] if is_sparse else scalings)
-            for lambda_max in lambdas
-        ]
-        settings = settings if data.n_targets else settings[:1]
+        settings = make_settings(self.lambdas, self.standardize, data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
         return self._fit_path(base, settings, data, rows, checkpoint)
 
@@ -229,60 +228,46 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _fit_path(
         self,
         base: DANNClassifier,
-        settings: list[tuple[float, str | None]],
+        settings: list[Setting],
         data: DomainData,
         rows: dict[str, Any],
         checkpoint: Any,
     ):
-        """Train every candidate, choose, and take over the results."""
+        """Train every candidate, select, and take over the results once all went well."""
         seeds, fold_seed = self._seeds()
         folds = make_folds(data, self.n_seeds, N_FOLDS, fold_seed)
-        nameless = dataclasses.replace(data, feature_names=None)
         n_networks = count_networks(base, settings, self.n_seeds)
         watched = watch_fit(
             self, base.max_epochs, n_networks=n_networks, verbose=base.verbose, rows=rows
         )
         with numbered_checkpoints(checkpoint) as new_checkpoint, watched as listeners:
-            candidates = train_path(
-                base, nameless, folds, settings, seeds, listeners, new_checkpoint
+            candidates = train_candidates(
+                base, data.without_names(), folds, settings, seeds, listeners, new_checkpoint
             )
-            if candidates[0].error:
-                raise ValueError(f"The source-only twin failed: {candidates[0].error}")
-            choice = self._choose(candidates, folds, data, fold_seed)
-            return self._take_over(candidates, choice, data)
+            outcome = self._select(candidates, folds, data, fold_seed)
+            self._set_columns(data)
+            return set_selected(self, [c.members for c in candidates], outcome)
 
-    def _choose(
+    def _select(
         self, candidates: list[Candidate], folds: list[Fold], data: DomainData, seed: int
-    ) -> Choice:
-        """Choose by the default rule, or by `scoring`."""
+    ) -> Outcome:
+        """Score the candidates by the default rule or by `scoring`, and select."""
+        rule: Rule = DefaultRule(seed) if self.scoring is None else ScorerRule(self.scoring)
         if len(candidates) == 1:
-            return Choice(np.ones(1), [{"score": 0.0}], "there are no target rows to adapt to")
-        if self.scoring is None:
-            return choose(_evidence(candidates, folds, data), seed, self.aggregate, self._margin())
-        return self._choose_by_scoring(candidates, folds, data)
+            ranking = Ranking([{"score": 0.0}], "there are no target rows to adapt to")
+        else:
+            ranking = rule.rank(candidates, folds, data)
+        return select(candidates, ranking, self.margin_, self.aggregate)
 
-    def _checked_path(self) -> tuple[list[Any], list[float]]:
-        """Scalings, and lambdas with 0 first."""
-        try:
-            lambdas = [float(value) for value in self.lambdas]
-        except (TypeError, ValueError):
-            lambdas = [np.nan]
-        if not all(np.isfinite(value) and value >= 0 for value in lambdas):
-            raise ValueError(
-                f"lambdas={self.lambdas!r} must hold finite numbers of 0 or more, the candidates "
-                "for lambda_max."
-            )
-        names = [own for own in self.standardize if own is not None]
-        is_known = all(isinstance(own, str) and own in ("source", "domain") for own in names)
-        if not len(self.standardize) or not is_known:
-            raise ValueError(
-                f"standardize={self.standardize!r} must hold one or more of None, 'source' and "
-                "'domain'."
-            )
-        return list(dict.fromkeys(self.standardize)), sorted({0.0, *lambdas})
+    @property
+    def margin_(self) -> float:
+        """Required lead of a candidate's score over the baseline's."""
+        if self.margin is not None:
+            return float(self.margin)
+        return DefaultRule.margin if self.scoring is None else ScorerRule.margin
 
     def _seeds(self) -> tuple[list[int], int]:
-        """One seed a member, the same for every candidate, and one of the folds."""
+        """Draw one seed per member, the same for every candidate, and one for the folds."""
         if self.random_state is None:
             entropy = None
         elif isinstance(self.random_state, Integral):
@@ -292,89 +277,12 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         *seeds, fold_seed = np.random.SeedSequence(entropy).generate_state(self.n_seeds + 1)
         return [int(seed) for seed in seeds], int(fold_seed)
 
-    def _choose_by_scoring(
-        self, candidates: list[Candidate], folds: list[Fold], data: DomainData
-    ) -> Choice:
-        """Take the candidates whose mean score exceeds the twin's by the margin, or the best."""
-        takes_target = "X_target" in inspect.signature(self.scoring).parameters
-        takes_target &= getattr(self.scoring, "X_target", 0) is None
-        more = {"X_target": (data.X[data.n_source :],)} if takes_target else {}
-        scores = np.array(
-            [
-                -np.inf
-                if candidate.error
-                else np.mean(
-                    [
-                        self._score(
-                            member, data.X[fold.valid], data.classes[data.y[fold.valid]], **more
-                        )
-                        for member, fold in zip(candidate.members, folds, strict=True)
-                    ]
-                )
-                for candidate in candidates
-            ]
-        )
-        scores = np.where(np.isnan(scores), -np.inf, scores)
-        best = int(scores.argmax())
-        margin = self._margin()
-        if scores[0] == -np.inf:
-            best, found = 0, "the twin has no score, so there is nothing to compare with"
-        elif not (gain := scores[best] - scores[0]) > margin:
-            best, found = 0, f"no candidate exceeds the twin's score by more than {margin:g}"
-        else:
-            found = f"its score exceeds the twin's by {gain:.3g}"
-        weights = serving_weights(scores, best, margin, self.aggregate)
-        return Choice(weights, [{"score": float(score)} for score in scores], found)
-
-    def _score(self, member: DANNClassifier, X: Any, y: np.ndarray, **more: Any) -> float:
-        score = self.scoring(member, X, y, **more)
-        if not isinstance(score, Real):
-            raise TypeError(f"scoring gave {score!r}; it must give a number, high where good.")
-        return float(score)
-
-    def _take_over(self, candidates: list[Candidate], choice: Choice, data: DomainData):
-        """Take over the results once all went well."""
+    def _set_columns(self, data: DomainData) -> None:
         self.__dict__.pop("feature_names_in_", None)
         if data.feature_names is not None:
             self.feature_names_in_ = data.feature_names
         self.n_features_in_ = data.n_features
         self.classes_, self.domains_ = data.classes, data.domains
-        scores = [
-            {
-                "lambda_max": candidate.lambda_max,
-                "standardize": candidate.standardize,
-                **row,
-                "weight": float(weight),
-                **({"error": candidate.error} if candidate.error else {}),
-            }
-            for candidate, row, weight in zip(
-                candidates, choice.evidence, choice.weights, strict=True
-            )
-        ]
-        best = max(scores, key=_rank)
-        if choice.weights[0] < 1.0:
-            scaling = f", standardize={best['standardize']!r}" if best["standardize"] else ""
-            n_serving = int((choice.weights > 0).sum())
-            reason = (
-                f"adapted by {n_serving} of {len(candidates)} candidates, best with lambda "
-                f"{best['lambda_max']:g}{scaling}: {choice.found}"
-            )
-        else:
-            reason = f"not adapted: {choice.found}"
-        return self._serve([own.members for own in candidates], scores, reason)
-
-    def _serve(self, candidates: list[list[DANNClassifier]], scores: list[dict], reason: str):
-        """Predict with the candidates that have a weight."""
-        weights = np.array([row["weight"] for row in scores])
-        serving, best = np.flatnonzero(weights > 0), max(scores, key=_rank)
-        self.candidates_, self.scores_ = candidates, scores
-        self.members_ = [member for index in serving for member in candidates[index]]
-        n_seeds = len(candidates[0])
-        self.weights_ = np.repeat(weights[serving] / n_seeds, n_seeds)
-        self.adapted_ = bool(weights[0] < 1.0)
-        self.lambda_, self.standardize_ = best["lambda_max"], best["standardize"]
-        self.reason_ = reason
-        return self
 
     @property
     def target_priors_(self):
@@ -404,194 +312,16 @@ class DANNClassifierCV(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             for member, weight in zip(self.members_, self.weights_, strict=True)
         )
 
-    def predict(self, X, *, sample_domain=None):
-        """Predict the class of each row.
+    def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
+        return self.predict_proba(X, sample_domain=sample_domain)
 
-        Parameters
-        ----------
-        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the target domain.
-        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            As in :meth:`DANNClassifier.predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Class labels.
-        """
-        best = self.predict_proba(X, sample_domain=sample_domain).argmax(axis=1)
-        return self.classes_[best]
-
-    def predict_log_proba(self, X, *, sample_domain=None):
-        """Predict logarithms of the class probabilities.
-
-        Parameters
-        ----------
-        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the target domain.
-        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            As in :meth:`DANNClassifier.predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Log-probabilities, in the order of `classes_`.
-        """
+    def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X, sample_domain=sample_domain))
 
-    def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
-        """Report on a member of the best candidate, and on what was chosen and why.
-
-        The report is that of :meth:`DANNClassifier.diagnose`; its next step starts from `reason_`.
-
-        Parameters
-        ----------
-        X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-            Rows of the source.
-        X_target : array-like of shape (n_target, n_features), or tuple of these
-            Unlabelled rows of the target.
-        y_source : array-like of shape (n_source,) or None, default=None
-            Labels of the source rows.
-
-        Returns
-        -------
-        Diagnosis
-            It prints as a report.
-        """
-        check_is_fitted(self)
-        report = self._main_member().diagnose(X_source, X_target, y_source=y_source)
-        return dataclasses.replace(report, reason=self.reason_)
-
-    def _main_member(self) -> DANNClassifier:
-        """Copy the first member of the best candidate, and tell it the names of the columns."""
-        rows = self.scores_
-        best = max(range(len(rows)), key=lambda index: _rank(rows[index]))
-        member = copy.copy(self.candidates_[best][0])
+    def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
+        """The first member of the best selected candidate, with the names of the columns."""
+        member = copy.copy(self.candidates_[self.best_index_][0])
         if hasattr(self, "feature_names_in_"):
             member.feature_names_in_ = self.feature_names_in_
-        return member
-
-    def _margin(self) -> float:
-        """By how much a candidate's score must exceed the twin's."""
-        if self.margin is not None:
-            return float(self.margin)
-        return MARGIN if self.scoring is None else 0.0
-
-    # -- saving ---------------------------------------------------------------------------------
-
-    def save(self, path):
-        """Save the fitted estimator, every candidate with it, in one safetensors file.
-
-        As :meth:`DANNClassifier.save` does: no pickle, and an existing file is replaced in one go.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to. No ending is added.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        OSError
-            If the file cannot be written.
-        ValueError
-            If a module of yours keeps state that is not a tensor.
-        """
-        save_search(self, path)
-
-    def to_onnx(self, path):
-        """Write the serving members as one ONNX graph, as :meth:`DANNClassifier.to_onnx` does.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to. An existing file is replaced in one go.
-        """
-        save_onnx(self, path)
-
-    @classmethod
-    def load(cls, path, *, device="cpu", **params):
-        """Load an estimator that :meth:`save` wrote; the file runs no code.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file.
-        device : str, default="cpu"
-            Where to put the networks, wherever they were.
-        **params
-            Parameters that JSON cannot hold, and that must be given again: ``scoring``, and with
-            the prefix ``estimator__`` those that :meth:`DANNClassifier.load` names. Any other goes
-            before the saved one.
-
-        Returns
-        -------
-        DANNClassifierCV
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, of another format, class or shape, or if a parameter is missing;
-            the text says which.
-        TypeError
-            If `params` names what is no parameter.
-        OSError
-            If the file cannot be read.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> from skdann import DANNClassifier, DANNClassifierCV
-        >>> from skdann.datasets import make_inter_twinning_moons
-        >>> X_source, y_source, X_target, _ = make_inter_twinning_moons(random_state=0)
-        >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=2), n_seeds=1, random_state=0)
-        >>> proba = clf.fit(X_source, y_source, X_target).predict_proba(X_target)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     clf.save(os.path.join(folder, "moons.skdann"))
-        ...     loaded = DANNClassifierCV.load(os.path.join(folder, "moons.skdann"))
-        >>> bool((loaded.predict_proba(X_target) == proba).all())
-        True
-        """
-        return load_search(cls, DANNClassifier, path, {**params, "estimator__device": device})
-
-
-def _rank(row: dict[str, Any]) -> tuple[float, float]:
-    """Order candidates by their part in the predictions, then by score."""
-    return row["weight"], row["score"]
-
-
-def _evidence(candidates: list[Candidate], folds: list[Fold], data: DomainData) -> Evidence:
-    """What the candidates say of the target rows, and the twin of held-out source rows.
-
-    Nothing is corrected for label shift, which would move all candidates to the same shares.
-    """
-    X_source, X_target = data.X[: data.n_source], data.X[data.n_source :]
-    domain = data.domains[data.domain]
-    twin = candidates[0].members
-    return Evidence(
-        X_source,
-        X_target,
-        data.y,
-        [
-            None
-            if candidate.error
-            else np.mean(
-                [
-                    member._uncorrected_proba(X_target, domain[data.n_source :])
-                    for member in candidate.members
-                ],
-                axis=0,
-            )
-            for candidate in candidates
-        ],
-        np.concatenate([fold.valid for fold in folds]),
-        np.concatenate(
-            [
-                member._uncorrected_proba(X_source[fold.valid], domain[fold.valid])
-                for member, fold in zip(twin, folds, strict=True)
-            ]
-        ),
-    )
+        return member, {"reason": self.reason_, "shift": self.shift_}

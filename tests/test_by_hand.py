@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose
 from sklearn.base import clone
 from skorch.callbacks import Callback, Freezer
 
-import skdann._training.net
+import skdann._training.step
 from skdann import DANNClassifier, DANNClassifierCV
-from skdann._training.analytic import SLOPES, ByHand
+from skdann._training.analytic import SLOPES, AnalyticGradients
 from skdann._training.batches import DomainBatches
 from skdann.nn._module import ACTIVATIONS
 
@@ -32,12 +32,13 @@ def used(monkeypatch):
 
     used = Used()
 
-    def of(module, **weights):
-        by_hand = ByHand.of(module, **weights) if used.is_allowed else None
+    def of(module, adversary):
+        by_hand = AnalyticGradients.of(module, adversary) if used.is_allowed else None
         used.append(by_hand is not None)
         return by_hand
 
-    monkeypatch.setattr(skdann._training.net, "ByHand", type("Spy", (), {"of": staticmethod(of)}))
+    spy = type("Spy", (), {"of": staticmethod(of)})
+    monkeypatch.setattr(skdann._training.step, "AnalyticGradients", spy)
     return used
 
 

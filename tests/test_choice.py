@@ -7,15 +7,17 @@ import pytest
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
-from skdann._selection import rule as _choice
-from skdann._selection.rule import (
-    LEAST_AUC,
-    Evidence,
-    choose,
-    information,
-    matched_auc,
-    reverse_accuracy,
-)
+from skdann._selection import rule
+from skdann._selection.candidates import Candidate
+from skdann._selection.evidence import Evidence, matched_auc
+from skdann._selection.outcome import select
+from skdann._selection.rule import LEAST_AUC, MARGIN, DefaultRule, information, reverse_accuracy
+
+
+def choose(evidence, seed, aggregate="passing", margin=MARGIN):
+    """Rank candidates by the default rule, and select."""
+    candidates = [Candidate(float(i), None, []) for i in range(len(evidence.proba_target))]
+    return select(candidates, DefaultRule(seed).rank_evidence(evidence), margin, aggregate)
 
 
 def onehot(label, sure=0.9):
@@ -70,11 +72,11 @@ def test_the_better_candidate_serves_where_it_is_clearly_better():
     poor, good = onehot(np.arange(400) % 2, 0.6), onehot(y_target)
     chosen = choose(evidence._replace(proba_target=[poor, None, good]), 0)
     assert chosen.weights.tolist() == [0.0, 0.0, 1.0]
-    assert chosen.evidence[1]["score"] == -np.inf
-    gain = chosen.evidence[2]["score"] - chosen.evidence[0]["score"]
-    assert gain > _choice.MARGIN
-    assert f"{gain:.3f}" in chosen.found
-    for row in (chosen.evidence[0], chosen.evidence[2]):
+    assert chosen.scores[1]["score"] == -np.inf
+    gain = chosen.scores[2]["score"] - chosen.scores[0]["score"]
+    assert gain > MARGIN
+    assert f"{gain:.3g}" in chosen.reason
+    for row in (chosen.scores[0], chosen.scores[2]):
         assert row["score"] == pytest.approx(row["information"] + row["reverse"])
 
 
@@ -86,27 +88,27 @@ def test_all_that_are_clearly_better_serve_or_the_best_alone():
     )
     chosen = choose(evidence, 0)
     assert chosen.weights.tolist() == [0.0, 0.5, 0.0, 0.5, 0.0]
-    scores = [row["score"] for row in chosen.evidence]
-    assert max(scores[0], scores[2]) < scores[0] + _choice.MARGIN < scores[1] < scores[3]
+    scores = [row["score"] for row in chosen.scores]
+    assert max(scores[0], scores[2]) < scores[0] + MARGIN < scores[1] < scores[3]
     assert choose(evidence, 0, "best").weights.tolist() == [0.0, 0.0, 0.0, 1.0, 0.0]
 
 
 def test_a_gain_below_the_margin_leaves_the_twin():
     evidence, y_target = make_evidence()
     chosen = choose(evidence._replace(proba_target=[onehot(y_target), onehot(y_target, 0.905)]), 0)
-    assert 0 < chosen.evidence[1]["score"] - chosen.evidence[0]["score"] <= _choice.MARGIN
+    assert 0 < chosen.scores[1]["score"] - chosen.scores[0]["score"] <= MARGIN
     assert chosen.weights.tolist() == [1.0, 0.0]
-    assert "twin" in chosen.found
+    assert "baseline" in chosen.reason
 
 
 def test_the_margin_can_be_another():
     evidence, y_target = make_evidence()
     evidence = evidence._replace(proba_target=[onehot(np.arange(400) % 2, 0.6), onehot(y_target)])
-    gain = np.diff([row["score"] for row in choose(evidence, 0).evidence])[0]
+    gain = np.diff([row["score"] for row in choose(evidence, 0).scores])[0]
     assert choose(evidence, 0, margin=gain - 0.01).weights.tolist() == [0.0, 1.0]
     kept = choose(evidence, 0, margin=gain + 0.01)
     assert kept.weights.tolist() == [1.0, 0.0]
-    assert f"no more than {gain + 0.01:g}" in kept.found
+    assert f"not more than {gain + 0.01:g}" in kept.reason
 
 
 def test_mere_label_shift_leaves_the_twin():
@@ -117,7 +119,7 @@ def test_mere_label_shift_leaves_the_twin():
     )
     chosen = choose(shifted, 0)
     assert chosen.weights.tolist() == [1.0, 0.0]
-    assert "class shares" in chosen.found
+    assert "class shares" in chosen.reason
     moved = shifted._replace(X_target=shifted.X_target + 2.0)
     assert choose(moved, 0).weights.tolist() == [0.0, 1.0]
     assert LEAST_AUC == 0.6
@@ -134,14 +136,14 @@ def test_units_of_columns_do_not_matter_and_inputs_stay(monkeypatch):
         evidence._replace(X_source=evidence.X_source * factor, X_target=evidence.X_target * factor),
         0,
     )
-    assert [row["score"] for row in plain.evidence] == pytest.approx(
-        [row["score"] for row in scaled.evidence]
+    assert [row["score"] for row in plain.scores] == pytest.approx(
+        [row["score"] for row in scaled.scores]
     )
     assert np.array_equal(before, evidence.X_target)
-    monkeypatch.setattr(_choice, "MOST_ROWS", 150)
+    monkeypatch.setattr(rule, "MOST_ROWS", 150)
     fewer = choose(evidence, 0)
     assert fewer.weights.tolist() == plain.weights.tolist()
-    assert fewer.evidence[1]["reverse"] != plain.evidence[1]["reverse"]
+    assert fewer.scores[1]["reverse"] != plain.scores[1]["reverse"]
 
 
 def test_sparse_rows_and_constant_columns_are_taken():
@@ -157,4 +159,4 @@ def test_sparse_rows_and_constant_columns_are_taken():
         0,
     )
     assert dense.weights.tolist() == sparse.weights.tolist() == [0.0, 1.0]
-    assert all(np.isfinite(row["score"]) for row in [*dense.evidence, *sparse.evidence])
+    assert all(np.isfinite(row["score"]) for row in [*dense.scores, *sparse.scores])

@@ -19,7 +19,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import skdann._cv
 import skdann._selection.rule
 from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
-from skdann._selection.rule import Choice
+from skdann._selection.outcome import Outcome
+from skdann._selection.rule import DefaultRule, Ranking
 from skdann.model_selection import ImportanceWeightedScorer, InformationMaximizationScorer
 
 
@@ -91,8 +92,12 @@ def test_attributes_and_predictions_hold_together(make_cv, domains):
 
 def test_weights_of_several_candidates_count(make_cv, domains, monkeypatch):
     weights = np.array([0.25, 0.0, 0.75, 0.0])
-    choice = Choice(weights, [{"score": 0.0}] * 4, "told so")
-    monkeypatch.setattr(skdann._cv, "choose", lambda *evidence: choice)
+    settings = [(0.0, None), (0.3, None), (0.0, "domain"), (0.3, "domain")]
+    rows = [
+        {"lambda_max": lambda_max, "standardize": scaling, "score": 0.0, "weight": weight}
+        for (lambda_max, scaling), weight in zip(settings, weights, strict=True)
+    ]
+    monkeypatch.setattr(skdann._cv, "select", lambda *_: Outcome(rows, "given"))
     clf = make_cv().fit(domains.X_source, domains.y_source, domains.X_target)
     each = [
         np.mean([member.predict_proba(domains.X_target) for member in members], axis=0)
@@ -107,11 +112,11 @@ def test_evidence_of_held_out_rows_comes_from_members_that_have_not_seen_them(
 ):
     seen = {}
 
-    def spy(evidence, *rest):
+    def spy(rule, evidence):
         seen["evidence"] = evidence
-        return Choice(np.eye(4)[0], [{"score": 0.0}] * 4, "spied")
+        return Ranking([{"score": 0.0}] * 4)
 
-    monkeypatch.setattr(skdann._cv, "choose", spy)
+    monkeypatch.setattr(DefaultRule, "rank_evidence", spy)
     clf = make_cv().fit(domains.X_source, domains.y_source, domains.X_target)
     evidence = seen["evidence"]
     assert_allclose(evidence.X_source, domains.X_source, rtol=1e-6)
@@ -216,7 +221,7 @@ def test_reports_and_displays_look_at_the_best_of_those_that_serve(make_cv, shif
         lambdas=(0.1, 0.3, 1.0), scoring=lambda member, X, y: known[member.lambda_max]
     ).fit(*shifted[:3])
     assert len(clf.weights_) > len(clf.candidates_[0])
-    assert clf._main_member().lambda_max == clf.lambda_ == 0.3
+    assert clf.candidates_[clf.best_index_][0].lambda_max == clf.lambda_ == 0.3
     assert clf.diagnose(shifted[0], shifted[2]).lambda_ == pytest.approx(0.3, rel=1e-3)
 
 

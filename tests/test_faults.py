@@ -19,7 +19,7 @@ from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV
 from skdann._saving.state import net_state
-from skdann._training.net import DANNNet
+from skdann._training.step import Step
 
 HOOKS = (
     "on_train_begin", "on_epoch_begin", "on_batch_begin", "on_grad_computed", "on_batch_end",
@@ -59,14 +59,14 @@ def assert_unchanged(before, clf):
 
 def fail_at_step(monkeypatch, n, change):
     """Let the n-th step of training do something else."""
-    steps, own = [], DANNNet.train_step
+    steps, unchanged = [], Step.take
 
-    def train_step(net, batch, **kwargs):
-        steps.append(net)
-        result = own(net, batch, **kwargs)
-        return change(net, result) if len(steps) == n else result
+    def take(step, batch, lambda_):
+        steps.append(step)
+        result = unchanged(step, batch, lambda_)
+        return change(step, result) if len(steps) == n else result
 
-    monkeypatch.setattr(DANNNet, "train_step", train_step)
+    monkeypatch.setattr(Step, "take", take)
 
 
 @pytest.fixture(params=["new", "fitted", "warm start", "partial_fit"])
@@ -84,7 +84,7 @@ def subject(request, make_clf, domains):
 class TestLoss:
     @pytest.mark.parametrize(("logit", "loss"), [(np.nan, "nan"), (-np.inf, "inf")])
     def test_not_finite(self, logit, loss, subject, monkeypatch):
-        def spoil(net, outputs):
+        def spoil(step, outputs):
             logits = outputs.logits.clone()
             logits[..., 0] = logit
             return outputs._replace(logits=logits)
@@ -97,9 +97,9 @@ class TestLoss:
         assert_unchanged(before, clf)
 
     def test_weights_overflow(self, subject, monkeypatch):
-        def spoil(net, result):
+        def spoil(step, result):
             with torch.no_grad():
-                net.module_.label_predictor[0].weight.mul_(1e38).mul_(1e38)
+                step.module.label_predictor[0].weight.mul_(1e38).mul_(1e38)
             return result
 
         clf, fit = subject
@@ -127,7 +127,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
     def test_out_of_it_in_a_step(self, error, subject, monkeypatch, domains, assert_same_fit):
-        def fail(net, result):
+        def fail(step, result):
             raise error
 
         clf, fit = subject
@@ -154,7 +154,7 @@ class TestMemory:
         np.testing.assert_array_equal(clf.predict_proba(domains.X_target), expected)
 
     def test_out_of_it_in_a_search(self, make_clf, domains, monkeypatch):
-        def fail(net, result):
+        def fail(step, result):
             raise MemoryError
 
         search = DANNClassifierCV(make_clf(), n_seeds=2, random_state=0)

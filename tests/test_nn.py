@@ -15,16 +15,13 @@ from torch.testing import assert_close
 
 from skdann import DANNClassifier
 from skdann._training.randomness import spawn_generators
-from skdann.nn import (
-    DANNModule,
-    GradientReversal,
+from skdann.nn import DANNModule, GradientReversal, Rows, gradient_reversal
+from skdann.nn._members import (
     MemberBatchNorm,
     MemberDropout,
     MemberLayerNorm,
     MemberLinear,
-    Rows,
     RowsSequential,
-    gradient_reversal,
 )
 from skdann.nn._module import ACTIVATIONS, build_dann_module
 
@@ -483,7 +480,7 @@ def test_no_generator_is_shared_by_two_networks():
 def test_one_domain_has_no_domain_classifier():
     module = build(n_domains=1, n_targets=0)
     assert module.domain_classifier is None
-    with pytest.raises(ValueError, match="has no domain classifier"):
+    with pytest.raises(ValueError, match="have no domain classifier"):
         module.classify_domains(torch.zeros(2, 6))
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
 
 from skdann import DANNClassifier
 from skdann._input.domains import check_domains
-from skdann._selection.candidates import make_folds, train_path
+from skdann._selection.candidates import make_folds, train_candidates
 
 SETTINGS = [(0.0, None), (0.3, None), (1.0, "domain"), (0.0, "source")]
 SEEDS = [3, 4]
@@ -49,7 +50,7 @@ def test_a_member_equals_the_single_fit(make_clf, changed, dropout):
     estimator = make_clf(dropout=dropout, max_epochs=3, **changed)
     # a bias before batch statistics has no gradient but rounding, which Adam blows up
     tolerance = 1e-3 if "batch" in str(changed) else 1e-5
-    for candidate in train_path(estimator, data, folds, SETTINGS, SEEDS):
+    for candidate in train_candidates(estimator, data, folds, SETTINGS, SEEDS):
         assert candidate.error == ""
         for member, fold, seed in zip(candidate.members, folds, SEEDS, strict=True):
             assert (member.lambda_max, member.random_state) == (candidate.lambda_max, seed)
@@ -85,7 +86,7 @@ def test_weights_and_several_domains_reach_the_members(make_clf):
         X, y, (X_target, X_target[::-1] + 1.0), sample_weight=weight, sample_domain=domain
     )
     folds = make_folds(data, 2, 5, 0)
-    for candidate in train_path(make_clf(), data, folds, SETTINGS, SEEDS):
+    for candidate in train_candidates(make_clf(), data, folds, SETTINGS, SEEDS):
         for member, fold in zip(candidate.members, folds, strict=True):
             single = clone(member).fit(
                 X[fold.train],
@@ -114,7 +115,7 @@ def test_members_that_train_one_by_one(make_clf, assert_same_fit, changed):
     X, y, X_target = rows()
     data = check_domains(X, y, X_target)
     folds = make_folds(data, 2, 5, 0)
-    candidates = train_path(make_clf(**changed), data, folds, SETTINGS[:3], SEEDS)
+    candidates = train_candidates(make_clf(**changed), data, folds, SETTINGS[:3], SEEDS)
     members = [member for candidate in candidates for member in candidate.members]
     assert all(candidate.error == "" for candidate in candidates)
     if "early_stopping" in changed:
@@ -131,8 +132,9 @@ def test_a_diverged_member_leaves_the_others_as_they_were(make_clf):
     data = check_domains(X, y, X_target)
     folds = make_folds(data, 2, 5, 0)
     settings = [(0.0, None), (0.3, None), (1e39, None)]
-    alone = train_path(make_clf(), data, folds, settings[:2], SEEDS)
-    beside = train_path(make_clf(), data, folds, settings, SEEDS)
+    alone = train_candidates(make_clf(), data, folds, settings[:2], SEEDS)
+    with pytest.warns(FitFailedWarning, match="1 of 3 candidates failed.*training diverged"):
+        beside = train_candidates(make_clf(), data, folds, settings, SEEDS)
     assert "finite" in beside[2].error or "diverged" in beside[2].error
     for own, other in zip(alone, beside, strict=False):
         assert other.error == ""

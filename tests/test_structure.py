@@ -24,9 +24,10 @@ ORDER = [
     "model_selection",
     "_training",
     "inspection",
-    "_saving",
-    "_classifier",
     "_selection",
+    "_saving",
+    "_base",
+    "_classifier",
     "_cv",
     "_pipeline",
 ]
@@ -104,7 +105,7 @@ def test_skorch_is_used_by_the_engine_alone():
         for file in ROOT.rglob("*.py")
         if re.search(r"^(from|import) skorch", file.read_text(), re.MULTILINE)
     }
-    assert users == {"net.py", "step.py", "progress.py", "early_stopping.py"}
+    assert users == {"net.py", "history.py", "progress.py", "early_stopping.py"}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ Warnings: ``UserWarning`` <- ``SourceOnlyWarning``.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,10 @@ class DomainData:
     def n_features(self) -> int:
         """Number of columns."""
         return int(self.X.shape[1])
+
+    def without_names(self) -> DomainData:
+        """Return the same rows without column names."""
+        return replace(self, feature_names=None)
 
 
 def check_domains(

@@ -42,6 +42,15 @@ def check_device(device: str) -> None:
         ) from error
 
 
+def check_can_resume(checkpoint: Any, random_state: Any) -> None:
+    """Raise unless a fit that starts again will start from the same random state."""
+    if checkpoint is not None and random_state is None:
+        raise ValueError(
+            f"checkpoint={checkpoint!r} needs a random_state, by which a fit that begins again is "
+            "known to be the same; set random_state to an integer."
+        )
+
+
 def optimizer_of(
     optimizer: Any, lr: float, weight_decay: float, device: str
 ) -> tuple[Any, dict[str, Any]]:

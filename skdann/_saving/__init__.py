@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +30,31 @@ from skdann._saving.search import (
 )
 from skdann._saving.state import foreign_state
 
-__all__ = [
-    "load_estimator",
-    "load_search",
-    "pickled_state",
-    "restore_net",
-    "save_estimator",
-    "save_search",
-]
+__all__ = ["load", "pickled_state", "restore_net", "save"]
 
 OTHER_PARAMS = "give load the parameters, modules and device that fit, or take another copy"
 PARAMS, WHOLE = "its parameters are not those of a fit", "its description does not hold together"
 NETWORKS = "its networks cannot be rebuilt"
 
 
-def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted `DANNClassifier` to `path`."""
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to `path`."""
     check_is_fitted(estimator)
-    write_whole(path, pack(describe(estimator), tensors_of(estimator)))
+    if hasattr(estimator, "candidates_"):
+        write_whole(path, pack(describe_search(estimator), tensors_of_search(estimator)))
+    else:
+        write_whole(path, pack(describe(estimator), tensors_of(estimator)))
 
 
-def load_estimator(cls: Any, path: str | os.PathLike[str], given: dict[str, Any]) -> Any:
-    """Read a `DANNClassifier` of class `cls`; `given` parameters go before saved ones."""
+def load(cls: Any, path: str | os.PathLike[str], device: str, params: Mapping[str, Any]) -> Any:
+    """Read an estimator of class `cls`; `params` replace saved parameters."""
+    member_cls = getattr(cls, "_member_class", None)
+    if member_cls is None:
+        return _load_classifier(cls, path, {**params, "device": device})
+    return _load_search(cls, member_cls, path, {**params, PREFIX + "device": device})
+
+
+def _load_classifier(cls: Any, path: Any, given: dict[str, Any]) -> Any:
     description, tensors = unpack(Path(path).read_bytes(), path, cls.__name__, ENTRIES)
     _check_given(cls, path, description, given, set(cls._get_param_names()))
     with reading(path, PARAMS, OTHER_PARAMS):
@@ -62,16 +66,7 @@ def load_estimator(cls: Any, path: str | os.PathLike[str], given: dict[str, Any]
     return estimator
 
 
-def save_search(search: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted `DANNClassifierCV` to `path`, with every candidate."""
-    check_is_fitted(search)
-    write_whole(path, pack(describe_search(search), tensors_of_search(search)))
-
-
-def load_search(
-    cls: Any, member_cls: Any, path: str | os.PathLike[str], given: dict[str, Any]
-) -> Any:
-    """Read a `DANNClassifierCV` of class `cls`, whose members are of class `member_cls`."""
+def _load_search(cls: Any, member_cls: Any, path: Any, given: dict[str, Any]) -> Any:
     description, tensors = unpack(Path(path).read_bytes(), path, cls.__name__, SEARCH_ENTRIES)
     _check_given(cls, path, description, given, known_params(cls, member_cls))
     with reading(path, PARAMS, OTHER_PARAMS):

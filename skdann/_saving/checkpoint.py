@@ -154,15 +154,6 @@ class Checkpoint:
         net.history.extend({**decode_values(row), "batches": []} for row in found["history"])
 
 
-def check_can_resume(checkpoint: Any, random_state: Any) -> None:
-    """Raise unless a fit that begins again will begin alike."""
-    if checkpoint is not None and random_state is None:
-        raise ValueError(
-            f"checkpoint={checkpoint!r} needs a random_state, by which a fit that begins again is "
-            "known to be the same; set random_state to an integer."
-        )
-
-
 @contextlib.contextmanager
 def numbered_checkpoints(
     path: str | os.PathLike[str] | None,

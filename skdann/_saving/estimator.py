@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,10 @@ from torch import Tensor
 
 from skdann._saving.state import fill_state, foreign_state, net_state
 from skdann._saving.values import decode, decode_values, encode, encode_values
+from skdann._training.fitting import new_net, set_net
 from skdann._training.label_shift import KINDS, LabelShift
+from skdann._training.objective import ADVERSARIES
+from skdann._training.params import DataShape, check_params
 from skdann.nn._module import is_sizes
 
 ENTRIES: dict[str, type] = {
@@ -81,7 +83,7 @@ def tensors_of(estimator: Any) -> dict[str, Tensor]:
 def make(cls: Any, params: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
     """Make an estimator of the parameters of a file; `given` ones go before them."""
     estimator = cls(**{**decode_values(params), **NEVER_KEPT, **given})
-    estimator._check_params()
+    check_params(estimator)
     return estimator
 
 
@@ -89,11 +91,11 @@ def size_up(estimator: Any, description: dict[str, Any], tensors: dict[str, Tens
     """Fitted attributes but the networks, and the shape of the latter, checked by themselves."""
     fitted = {**columns_of(description), **_history_of(description)}
     fitted |= _shift_of(description, len(fitted["classes_"]))
-    shape = SimpleNamespace(
-        n_features=fitted["n_features_in_"],
-        classes=fitted["classes_"],
-        domains=fitted["domains_"],
-        n_targets=description["n_targets"],
+    shape = DataShape(
+        fitted["n_features_in_"],
+        fitted["classes_"],
+        fitted["domains_"],
+        description["n_targets"],
     )
     _check_size(estimator, shape, tensors)
     return fitted, shape
@@ -107,13 +109,14 @@ def fill(
     tensors: dict[str, Tensor],
 ) -> None:
     """Rebuild the networks and become fitted."""
-    net = estimator._new_net(shape, (description["seed"],), estimator.early_stopping)
+    stops_early = estimator.early_stopping
+    net = new_net(estimator, shape, (description["seed"],), stops_early=stops_early)
     fill_state(net, tensors)
     net.n_epochs_done_ = description["n_epochs_done"]
     net.history.extend({**row, "batches": []} for row in fitted["history_"])
     net.module_.eval()
-    vars(estimator).update(fitted, net_=net, module_=net.module_)
-    estimator._n_features_out = estimator._count_features_out()
+    vars(estimator).update(fitted)
+    set_net(estimator, net)
 
 
 def columns_of(description: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def _are_different(values: np.ndarray) -> bool:
     return np.array_equal(np.sort(values), np.unique(values))  # nan equals nothing
 
 
-def _check_size(estimator: Any, shape: SimpleNamespace, tensors: dict[str, Tensor]) -> None:
+def _check_size(estimator: Any, shape: DataShape, tensors: dict[str, Tensor]) -> None:
     """Check that the file holds the weights it asks for, before memory is taken for them."""
     n_features, n_targets = shape.n_features, shape.n_targets
     n_classes, n_domains = len(shape.classes), len(shape.domains)
@@ -186,7 +189,7 @@ def _check_size(estimator: Any, shape: SimpleNamespace, tensors: dict[str, Tenso
     width = [n_features, *extractor][-1] if is_sizes(extractor) else 1
     needed = least_weights(extractor, n_features, 0)
     needed += least_weights(estimator.label_predictor, width, n_classes)
-    if n_targets:
+    if n_targets and ADVERSARIES[estimator.adversarial].has_classifier:
         n_statistics = 0
         seen = width * n_classes if estimator.conditioning == "cdan" else width
         needed += least_weights(classifier, seen, n_domains - 1)

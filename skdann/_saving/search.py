@@ -21,6 +21,9 @@ from skdann._saving.estimator import (
 )
 from skdann._saving.file import check_entries
 from skdann._saving.values import decode_values, encode_values
+from skdann._selection.candidates import check_path
+from skdann._selection.outcome import Outcome, set_selected
+from skdann._training.params import check_constraints
 
 ENTRIES: dict[str, type] = {
     "params": dict,
@@ -49,6 +52,7 @@ def describe_search(search: Any) -> dict[str, Any]:
         "estimator": base,
         "scores": [encode_values(row)[0] for row in search.scores_],
         "reason": search.reason_,
+        "shift": search.shift_,
         "candidates": [
             [describe(own) if hasattr(own, "net_") else describe_params(own) for own in members]
             for members in search.candidates_
@@ -76,8 +80,8 @@ def make_search(cls: Any, member_cls: Any, description: dict[str, Any], given: A
     base = description["estimator"]
     estimator = None if base is None else make(member_cls, base["params"], of_members)
     search = cls(estimator, **{**decode_values(description["params"]), **own})
-    search._validate_params()
-    search._checked_path()
+    check_constraints(search)
+    check_path(search.lambdas, search.standardize)
     for name in ("lambda_max", "standardize", "random_state"):
         of_members.pop(name, None)
     search.candidates_ = [
@@ -110,7 +114,8 @@ def fill_search(search: Any, description: dict[str, Any], tensors: dict[str, Ten
     if parts:
         raise ValueError(f"unknown tensors: {', '.join(sorted(parts)[:9])}")
     vars(search).update(own)
-    search._serve(search.candidates_, scores, description["reason"])
+    outcome = Outcome(scores, description["reason"], description.get("shift", ""))
+    set_selected(search, search.candidates_, outcome)
     return fitted
 
 

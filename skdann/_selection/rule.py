@@ -1,32 +1,38 @@
-"""The default rule by which `DANNClassifierCV` chooses, from predictions and rows alone.
+"""The rules that score candidates without a target label.
 
-The score of a candidate is the sum of two figures, both at most 1, on which no target label has a
-say:
+:class:`DefaultRule` adds two figures, both at most 1:
 
-- information maximisation: how sure the predictions for the target are, and how evenly they use the
-  classes, as a share of the logarithm of the number of classes;
-- reverse validation: a logistic regression learns the predictions for the target rows, brought to
-  the source's mean and deviation, and is scored by balanced accuracy on the labelled source rows.
+- information maximization: how certain the predictions for the target are, and how evenly they use
+  the classes, as a share of the logarithm of the number of classes;
+- reverse validation: a logistic regression learns the predictions for the target rows, both domains
+  being scaled to mean 0 and deviation 1, and is scored by balanced accuracy on the source rows.
 
-Each is fooled alone, by candidates that are sure of themselves and by such as predict nothing new.
-Adapting must exceed the source-only twin by a margin, and the domains must still differ, by
-`LEAST_AUC`, once the classes of the source are weighted to the shares they have in the target:
-where label shift is all there is, alignment does harm. Rule and constants were found on simulated
-shifts and on those tables of `benchmarks/tables.py` that are kept for choosing.
+Each is misled alone, by candidates that are certain of everything or that predict nothing new. The
+rule also objects to any adaptation if the domains no longer differ, by `LEAST_AUC`, once the
+classes of the source are weighted to the shares they have in the target: if label shift is all
+there is, alignment does harm. Rule and constants were found on simulated shifts and on those
+tables of `benchmarks/tables.py` that are kept for choosing.
+
+:class:`ScorerRule` takes the mean score of a scorer on the held-out source rows of each member.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import inspect
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score, roc_auc_score
-from sklearn.model_selection import StratifiedKFold
+from sklearn.metrics import recall_score
 from sklearn.utils import resample
 
-from skdann.metrics import estimate_target_priors
+from skdann._input.domains import DomainData
+from skdann._selection.candidates import Candidate
+from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
+from skdann._training.fitting import Fold
 from skdann.model_selection._target import information_maximization
 
 MARGIN = 0.05
@@ -35,113 +41,128 @@ MOST_ROWS = 4000
 MOST_DEVIATIONS = 20.0
 
 
-class Evidence(NamedTuple):
-    """What is known of the candidates; the first is the source-only twin.
+class Ranking(NamedTuple):
+    """Scores of the candidates.
 
     Attributes
     ----------
-    X_source, X_target : ndarray or CSR of shape (n_source, n_features), (n_target, n_features)
-        Rows.
-    y : ndarray of shape (n_source,)
-        Class indices.
-    proba_target : list of ndarray of shape (n_target, n_classes), or None
-        Each candidate's predictions; None for one that failed.
-    rows_held_out : ndarray of int
-        Numbers of source rows.
-    proba_held_out : ndarray of shape (n_held_out, n_classes)
-        The twin's predictions for them, by members that have not seen them.
+    scores : list of dict
+        For each candidate "score" (-inf if it failed) and the figures it is made of.
+    objection : str
+        Why no candidate may be selected, whatever its score; empty if one may.
+    shift : {"none", "label", "other", ""}
+        How the domains differ; empty if the rule does not judge it.
     """
 
-    X_source: Any
-    X_target: Any
-    y: np.ndarray
-    proba_target: list[np.ndarray | None]
-    rows_held_out: np.ndarray
-    proba_held_out: np.ndarray
+    scores: list[dict[str, float]]
+    objection: str = ""
+    shift: str = ""
 
 
-class Choice(NamedTuple):
-    """What serves.
+class Rule(Protocol):
+    """Scores candidates; `margin` is its default lead over the baseline."""
 
-    Attributes
-    ----------
-    weights : ndarray of shape (n_candidates,)
-        Part of each candidate in the predictions.
-    evidence : list of dict
-        Figures of each candidate.
-    found : str
-        Why.
-    """
+    margin: float
 
-    weights: np.ndarray
-    evidence: list[dict[str, float]]
-    found: str
+    def rank(
+        self, candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData
+    ) -> Ranking:
+        """Score the candidates, the source-only baseline first."""
 
 
-def serving_weights(scores: np.ndarray, best: int, margin: float, aggregate: str) -> np.ndarray:
-    """Part of each candidate in the predictions.
+class DefaultRule:
+    """Information maximization plus reverse validation.
 
     Parameters
     ----------
-    scores : ndarray of shape (n_candidates,)
-        The twin's first.
-    best : int
-        The candidate chosen, 0 if the twin serves.
-    margin : float
-        By how much others exceed the twin to serve too.
-    aggregate : {"passing", "best"}
-        Whether all do that exceed the twin, or the best alone.
-
-    Returns
-    -------
-    ndarray of shape (n_candidates,)
-        They sum to one.
+    seed : int
+        Draws the rows that are used if there are many.
     """
-    serves = np.arange(len(scores)) == best
-    if aggregate == "passing" and best:
-        serves |= scores > scores[0] + margin
-    return serves / serves.sum()
+
+    margin = MARGIN
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def rank(
+        self, candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData
+    ) -> Ranking:
+        """Score the predictions of the candidates for the target rows."""
+        return self.rank_evidence(collect_evidence(candidates, folds, data))
+
+    def rank_evidence(self, evidence: Evidence) -> Ranking:
+        """Score predictions."""
+        source = _draw(len(evidence.y), self.seed)
+        target = _draw(evidence.X_target.shape[0], self.seed)
+        X_source, X_target = evidence.X_source[source], evidence.X_target[target]
+        y = evidence.y[source]
+        scaled_source, scaled_target = _scale_each(X_source), _scale_each(X_target)
+        scores = []
+        for proba in evidence.proba_target:
+            certain = reverse = -np.inf
+            if proba is not None:
+                certain = information(proba)
+                label = proba[target].argmax(axis=1)
+                reverse = reverse_accuracy(scaled_source, y, scaled_target, label)
+            scores.append({"score": certain + reverse, "information": certain, "reverse": reverse})
+        by_source = _scale_by(X_source, X_source), y, _scale_by(X_target, X_source)
+        return Ranking(scores, *self._judge_shift(*by_source, class_ratio(evidence)))
+
+    def _judge_shift(
+        self, X_source: Any, y: np.ndarray, X_target: Any, ratio: np.ndarray
+    ) -> tuple[str, str]:
+        """Return the objection to adaptation, if any, and how the domains differ."""
+        matched = matched_auc(X_source, y, X_target, ratio, self.seed)
+        if matched >= LEAST_AUC:
+            return "", "other"
+        auc = matched_auc(X_source, y, X_target, np.ones_like(ratio), self.seed)
+        if auc < LEAST_AUC:
+            return f"the domains hardly differ (domain AUC {auc:.2f})", "none"
+        return (
+            f"the domains differ in their class shares and hardly otherwise (domain AUC {auc:.2f}, "
+            f"and {matched:.2f} once the shares are matched)"
+        ), "label"
 
 
-def choose(
-    evidence: Evidence, seed: int, aggregate: str = "passing", margin: float = MARGIN
-) -> Choice:
-    """Choose who serves; `seed` draws the rows that are looked at where there are many."""
-    source = _draw(len(evidence.y), seed)
-    target = _draw(evidence.X_target.shape[0], seed)
-    X_source, X_target, y = evidence.X_source[source], evidence.X_target[target], evidence.y[source]
-    own_source, own_target = _scale_each(X_source), _scale_each(X_target)
-    rows = []
-    for proba in evidence.proba_target:
-        certain = reverse = -np.inf
-        if proba is not None:
-            certain = information(proba)
-            reverse = reverse_accuracy(own_source, y, own_target, proba[target].argmax(axis=1))
-        rows.append({"score": certain + reverse, "information": certain, "reverse": reverse})
-    scores = np.array([row["score"] for row in rows])
-    best = int(scores.argmax())
-    gain = scores[best] - scores[0]
-    auc = matched_auc(
-        _scale_by(X_source, X_source),
-        y,
-        _scale_by(X_target, X_source),
-        _class_weights(evidence),
-        seed,
-    )
-    if auc < LEAST_AUC:
-        best = 0
-        found = (
-            f"the domains differ in their class shares, and hardly else (domain AUC {auc:.2f} once "
-            "these are matched)"
-        )
-    elif gain <= margin:
-        best = 0
-        found = f"the best score exceeds the twin's by {gain:.3f}, no more than {margin:g}"
-    else:
-        found = (
-            f"its score {scores[best]:.3f} exceeds the twin's by {gain:.3f}, more than {margin:g}"
-        )
-    return Choice(serving_weights(scores, best, margin, aggregate), rows, found)
+class ScorerRule:
+    """Mean score on held-out source rows.
+
+    Parameters
+    ----------
+    scoring : callable
+        ``scorer(estimator, X, y)``; if it has a parameter `X_target` and was built without target
+        rows, it gets them.
+    """
+
+    margin = 0.0
+
+    def __init__(self, scoring: Callable[..., Any]) -> None:
+        self.scoring = scoring
+
+    def rank(
+        self, candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData
+    ) -> Ranking:
+        """Average the scores of the members of each candidate."""
+        takes_target = "X_target" in inspect.signature(self.scoring).parameters
+        takes_target &= getattr(self.scoring, "X_target", 0) is None
+        more = {"X_target": (data.X[data.n_source :],)} if takes_target else {}
+        scores = []
+        for candidate in candidates:
+            score = -np.inf
+            if not candidate.error:
+                of_members = [
+                    self._score(member, data.X[fold.valid], data.classes[data.y[fold.valid]], more)
+                    for member, fold in zip(candidate.members, folds, strict=True)
+                ]
+                score = float(np.mean(of_members))
+            scores.append({"score": -np.inf if np.isnan(score) else score})
+        return Ranking(scores)
+
+    def _score(self, member: Any, X: Any, y: np.ndarray, more: dict[str, Any]) -> float:
+        score = self.scoring(member, X, y, **more)
+        if not isinstance(score, Real):
+            raise TypeError(f"scoring gave {score!r}; it must give a number, high where good.")
+        return float(score)
 
 
 def information(proba: np.ndarray) -> float:
@@ -156,49 +177,6 @@ def reverse_accuracy(X_source: Any, y: np.ndarray, X_target: Any, label: np.ndar
     predicted = LogisticRegression(max_iter=1000).fit(X_target, label).predict(X_source)
     recall = recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)
     return float(recall)
-
-
-def matched_auc(
-    X_source: Any, y: np.ndarray, X_target: Any, class_weight: np.ndarray, seed: int
-) -> float:
-    """Linear domain AUC, out of fold, with the classes of the source weighted."""
-    is_sparse = sp.issparse(X_source)
-    X = sp.vstack([X_source, X_target], "csr") if is_sparse else np.vstack([X_source, X_target])
-    is_target = np.repeat([0, 1], [X_source.shape[0], X_target.shape[0]])
-    weight = np.ones(len(is_target))
-    weight[is_target == 0] = class_weight[y]
-    mass = weight[is_target == 0].sum()
-    if not mass > 0:
-        return 1.0
-    weight[is_target == 0] *= (is_target == 1).sum() / mass
-    n_folds = min(5, *np.bincount(is_target))
-    if n_folds < 2:
-        return 1.0
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    score = np.empty(len(is_target))
-    for train, test in folds.split(X, is_target):
-        model = LogisticRegression(max_iter=1000)
-        model.fit(X[train], is_target[train], sample_weight=weight[train])
-        score[test] = model.decision_function(X[test])
-    return float(roc_auc_score(is_target, score, sample_weight=weight))
-
-
-def _class_weights(evidence: Evidence) -> np.ndarray:
-    """Ratio of each class's share in the target, by black-box shift estimation, to the source's."""
-    n_classes = evidence.proba_held_out.shape[1]
-    shares = np.bincount(evidence.y, minlength=n_classes) / len(evidence.y)
-    label = evidence.y[evidence.rows_held_out]
-    known = np.unique(label)
-    found = shares.copy()
-    if len(known) == n_classes and evidence.proba_target[0] is not None:
-        found = estimate_target_priors(
-            evidence.proba_held_out,
-            label,
-            evidence.proba_target[0],
-            method="bbse",
-            classes=np.arange(n_classes),
-        )
-    return np.divide(found, shares, out=np.zeros(n_classes), where=shares > 0)
 
 
 def _draw(n_rows: int, seed: int) -> Any:

@@ -48,6 +48,11 @@ class Batch(NamedTuple):
     rows: Rows
     domain_weight: Tensor
 
+    @property
+    def domain(self) -> Tensor:
+        """Index of each row's domain."""
+        return self.rows.domain  # type: ignore[return-value]
+
 
 class _Passes:
     """Row numbers from one shuffled pass after another."""

@@ -17,7 +17,7 @@ class AdaptedEarlyStopping(EarlyStopping):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Count the epoch if it is comparable."""
         end = net.lambda_at(1.0)
-        if net.is_adversarial_ and net.history[-1, "lambda"] < 0.9 * end:
+        if net.is_adversarial and net.history[-1, "lambda"] < 0.9 * end:
             return
         super().on_epoch_end(net, **kwargs)
 

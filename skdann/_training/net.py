@@ -1,20 +1,18 @@
-"""The training engine: a skorch net whose step is domain-adversarial.
+"""The net: skorch drives the epochs, the steps are domain-adversarial.
 
-skorch drives the epochs: history, callbacks, checkpoints, printing. The step itself, in `_steps`,
-neither waits for the device nor notifies callbacks that do not listen.
+skorch provides history, callbacks and printing. A step (:mod:`skdann._training.step`) neither waits
+for the device nor notifies callbacks that do not listen.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
-import itertools
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.dataset import Dataset
 from skorch.history import History
@@ -22,35 +20,34 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skdann._input.domains import DomainData
-from skdann._training.analytic import ByHand
-from skdann._training.batches import DomainBatches
+from skdann._training.batches import Batch, DomainBatches
+from skdann._training.divergence import check_loss
+from skdann._training.history import EpochHistory
 from skdann._training.inference import infer_blocks
-from skdann._training.losses import EpochSums, Outputs
+from skdann._training.objective import ADVERSARIES
+from skdann._training.params import DataShape, NetworkParams, TrainingParams
 from skdann._training.randomness import spawn_generators
+from skdann._training.record import EpochSums, Outputs
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
-from skdann._training.snapshot import Mark
-from skdann._training.step import AdversarialSteps
+from skdann._training.snapshot import Snapshot
+from skdann._training.step import Step
 from skdann._training.threads import suited_threads
-from skdann.nn import MemberBatchNorm
-
-DIVERGED = (
-    "training diverged. Scale the columns (skdann.make_pipeline(StandardScaler(), ...)), or lower "
-    "lr, lambda_max, domain_loss_weight or weight_decay, and check feature_extractor, "
-    "label_predictor and domain_classifier where they are modules of your own."
-)
+from skdann.nn import DANNModule
+from skdann.nn._members import MemberBatchNorm
+from skdann.nn._module import build_dann_module, is_sizes
 
 
 class FitData(NamedTuple):
-    """What one call to the net trains on.
+    """The rows that one call of the net trains on.
 
     Attributes
     ----------
     data : DomainData
         The checked rows.
     train : ndarray of int of shape (n_train,) or (n_members, n_train)
-        Numbers of the source rows to train on.
+        Indices of the source rows to train on.
     valid : ndarray of int of shape (n_valid,)
-        Numbers of those held out for early stopping.
+        Indices of those held out for early stopping.
     class_weight : ndarray of shape (n_classes,) or None
         Weights of the classes in the label loss.
     """
@@ -61,46 +58,23 @@ class FitData(NamedTuple):
     class_weight: np.ndarray | None
 
 
-class EpochHistory(History):
-    """skorch's history, of which an epoch costs the same however many came before."""
-
-    def __getitem__(self, key: Any) -> Any:
-        """Return rows by their numbers without a copy of all, and anything else as skorch does."""
-        if isinstance(key, int | slice):
-            return list.__getitem__(self, key)
-        return super().__getitem__(key)
-
-    def record_with_best(self, name: str, value: float) -> None:
-        """Record a value, and whether it is the least so far, as skorch's Checkpoint wants it."""
-        least = math.inf
-        for row in itertools.islice(reversed(self), 1, None):
-            least = min(least, row.get(name, math.inf))
-            if row.get(f"{name}_best"):  # the least of all up to there
-                break
-        self.record(name, value)
-        self.record(f"{name}_best", value < least)
-
-
-class DANNNet(AdversarialSteps):
-    """skorch net of domain-adversarial training, owned by the estimators.
+class DANNNet(NeuralNet):
+    """skorch net of domain-adversarial training, for one or several ensemble members.
 
     Parameters
     ----------
-    module : callable
-        Builds the :class:`skdann.nn.DANNModule`.
+    networks : NetworkParams
+        What to build.
+    training : TrainingParams
+        How to train it.
+    shape : DataShape
+        Columns, classes and domains.
     seeds : tuple of int
-        From which all randomness comes, one a member.
-    lambda_max : float or tuple of float
-        The coefficient that lambda ends at, of all members or of each.
-    lambda_schedule, lr_schedule, domain_loss_weight, label_smoothing, domain_label_smoothing, \
-adversarial, domain_steps
-        As in :class:`skdann.DANNClassifier`.
-    has_user_modules : bool
-        Whether torch's global generator must be seeded for modules that draw from it.
-    n_domains, n_targets : int
-        Domains in all, and targets among them.
+        Source of all randomness, one seed per member.
+    start : tuple of DANNModule and list of dict, or None, default=None
+        Networks and their generators to begin with; None builds new ones.
     **kwargs
-        Of skorch's NeuralNet.
+        Passed to skorch's NeuralNet.
     """
 
     # copied and pickled together with the modules, which draw from the same generators
@@ -108,44 +82,61 @@ adversarial, domain_steps
 
     def __init__(
         self,
-        module: Callable[..., torch.nn.Module],
+        networks: NetworkParams,
+        training: TrainingParams,
+        shape: DataShape,
         *,
         seeds: tuple[int, ...],
-        n_domains: int,
-        n_targets: int,
-        lambda_max: float | tuple[float, ...] = 1.0,
-        lambda_schedule: Any = "dann",
-        lr_schedule: Any = "constant",
-        domain_loss_weight: float = 1.0,
-        label_smoothing: float = 0.0,
-        domain_label_smoothing: float = 0.0,
-        adversarial: str = "grl",
-        domain_steps: int = 1,
-        has_user_modules: bool = False,
+        start: tuple[DANNModule, list[dict[str, torch.Generator]]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            module,
+            build_dann_module,
             criterion=torch.nn.CrossEntropyLoss,
             train_split=None,
             predict_nonlinearity=_softmax,
             history=EpochHistory(),
+            warm_start=True,
             **kwargs,
         )
-        self.seeds = seeds
-        self.n_domains, self.n_targets = n_domains, n_targets
-        self.lambda_max, self.lambda_schedule = lambda_max, lambda_schedule
-        self.lr_schedule = lr_schedule
-        self.domain_loss_weight = domain_loss_weight
-        self.label_smoothing, self.domain_label_smoothing = label_smoothing, domain_label_smoothing
-        self.adversarial, self.domain_steps = adversarial, domain_steps
-        self.has_user_modules = has_user_modules
+        self.networks, self.shape, self.seeds, self.start = networks, shape, seeds, start
+        self.n_domains, self.n_targets = len(shape.domains), shape.n_targets
+        self.configure(training)
 
     # -- set-up ---------------------------------------------------------------------------------
 
+    def configure(self, training: TrainingParams) -> None:
+        """Take over hyperparameters of training, also those changed between two fits."""
+        self.training = training
+        self.lr, self.batch_size = training.lr, training.batch_size
+        self.max_epochs = training.max_epochs
+        self.lambda_ends = torch.tensor(
+            training.lambda_max, dtype=torch.float32, device=self.device
+        ).view(-1, 1, 1)
+
+    @property
+    def n_members(self) -> int:
+        """Number of independent copies of the networks."""
+        return len(self.seeds)
+
+    @property
+    def has_user_modules(self) -> bool:
+        """Whether a network was passed as a module, which may use torch's global generator."""
+        networks = self.networks
+        return not (
+            is_sizes(networks.feature_extractor)
+            and is_sizes(networks.label_predictor)
+            and is_sizes(networks.domain_classifier)
+        )
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether the domain loss reaches the feature extractor."""
+        return self.n_targets > 0 and max(self.training.lambda_max) > 0
+
     @property
     def history(self) -> EpochHistory:
-        """A row an epoch; what skorch loads from a file becomes one of ours."""
+        """One row per epoch; a history that skorch loads from a file is converted."""
         return self.history_
 
     @history.setter
@@ -153,35 +144,57 @@ adversarial, domain_steps
         self.history_ = EpochHistory(rows)
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
-        """Time the epochs; with a `verbose` of 2, print a line for each."""
+        """Time the epochs; with `verbose` of 2, print a line for each."""
         callbacks: list[tuple[str, Any]] = [("epoch_timer", EpochTimer())]
         if self.verbose > 1:
             callbacks.append(("print_log", PrintLog()))
         return callbacks
 
     def initialize_module(self) -> DANNNet:
-        """Build the networks, each from a generator of its own."""
-        self.generators_ = [spawn_generators(seed) for seed in self.seeds]
-        with self._user_generators():
-            kwargs = self.get_params_for("module")
-            self.module_ = self.module(generators=self.generators_, **kwargs)
+        """Build the networks, with one random generator for each purpose."""
+        if self.start is not None:
+            (self.module_, self.generators_), self.start = self.start, None
+        else:
+            self.generators_ = [spawn_generators(seed) for seed in self.seeds]
+            with self._user_generators():
+                self.module_ = self._build()
         self.n_epochs_done_ = 0
+        self.is_interrupted_ = False
         self.member_history_: list[dict[str, np.ndarray]] = []
         return self
 
+    def _build(self) -> DANNModule:
+        networks, shape = self.networks, self.shape
+        return build_dann_module(
+            feature_extractor=networks.feature_extractor,
+            label_predictor=networks.label_predictor,
+            domain_classifier=networks.domain_classifier,
+            activation=networks.activation,
+            dropout=networks.dropout,
+            normalization=networks.normalization,
+            conditioning=networks.conditioning,
+            standardize=networks.standardize,
+            n_features=shape.n_features,
+            n_classes=len(shape.classes),
+            n_domains=self.n_domains,
+            n_targets=self.n_targets,
+            has_domain_classifier=ADVERSARIES[self.training.adversarial].has_classifier,
+            generators=self.generators_,
+        )
+
     def measure_columns(self, fit_data: FitData) -> None:
-        """Take the statistics by which the columns are standardised from the rows to train on."""
+        """Compute the statistics that standardize the columns, from the rows to train on."""
         standardizer = getattr(self.module_, "standardizer", None)
         if standardizer is None:
             return
         data, n_source = fit_data.data, fit_data.data.n_source
-        for member, own in enumerate(np.atleast_2d(fit_data.train)):
-            rows = np.concatenate([own, np.arange(n_source, len(data.domain))])
+        for member, train in enumerate(np.atleast_2d(fit_data.train)):
+            rows = np.concatenate([train, np.arange(n_source, len(data.domain))])
             standardizer.measure(member, data.X[rows], data.domain[rows])
 
     @contextlib.contextmanager
     def _user_generators(self) -> Iterator[None]:
-        """Give the user's modules a torch generator seeded by us, and put the caller's back."""
+        """Seed torch's generator for modules passed by the user; restore the caller's state."""
         if not self.has_user_modules:
             yield
             return
@@ -190,8 +203,8 @@ adversarial, domain_steps
         with torch.random.fork_rng(devices=devices):
             seed = int(torch.randint(2**62, (), generator=self.generators_[0]["user_modules"]))
             torch.default_generator.manual_seed(seed)
-            for own in devices:
-                with torch.cuda.device(own):
+            for cuda in devices:
+                with torch.cuda.device(cuda):
                     torch.cuda.manual_seed(seed)
             yield
 
@@ -199,21 +212,23 @@ adversarial, domain_steps
 
     def lambda_at(self, progress: float) -> Any:
         """Return the coefficient lambda at progress p: a float, or a tensor (n_members, 1, 1)."""
-        factor = evaluate_schedule(
-            "lambda_schedule", self.lambda_schedule, LAMBDA_SCHEDULES, progress
-        )
+        schedule = self.training.lambda_schedule
+        factor = evaluate_schedule("lambda_schedule", schedule, LAMBDA_SCHEDULES, progress)
         if self.n_members == 1:
-            return float(np.max(self.lambda_max)) * factor
-        return factor * self.lambda_ends_
-
-    @property
-    def n_members(self) -> int:
-        """Number of independent copies of the networks."""
-        return len(self.seeds)
+            return float(self.training.lambda_max[0]) * factor
+        return factor * self.lambda_ends
 
     def lr_at(self, progress: float) -> float:
         """Return the learning rate at progress p."""
-        return self.lr * evaluate_schedule("lr_schedule", self.lr_schedule, LR_SCHEDULES, progress)
+        schedule = self.training.lr_schedule
+        return self.lr * evaluate_schedule("lr_schedule", schedule, LR_SCHEDULES, progress)
+
+    def _set_progress(self, progress: float) -> Any:
+        """Set the learning rate, unless it is constant, and return lambda."""
+        if self.training.lr_schedule != "constant":
+            for group in self.optimizer_.param_groups:
+                group["lr"] = self.lr_at(progress)
+        return self.lambda_at(progress) if self.is_adversarial else 0.0
 
     # -- the loop -------------------------------------------------------------------------------
 
@@ -225,39 +240,33 @@ adversarial, domain_steps
         checkpoint: Any = None,
         **_: Any,
     ) -> DANNNet:
-        """Train for `epochs` epochs, going on from a checkpoint; an interrupt drops its epoch."""
+        """Train for `epochs` epochs, resuming from a checkpoint; an interrupt drops its epoch."""
         batches = self._batches(X)
-        self.is_adversarial_ = self.n_targets > 0 and bool(np.max(self.lambda_max) > 0)
-        self.lambda_ends_ = torch.tensor(self.lambda_max, device=self.device).view(-1, 1, 1)
-        self.keeps_domains_apart_ = self.n_domains > 1 and any(
-            isinstance(layer, MemberBatchNorm) and layer.n_domains > 1
-            for layer in self.module_.modules()
-        )
         valid, valid_domain = self._held_out(X)
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
         n_epochs = self.max_epochs if epochs is None else epochs
-        mark, is_marked = Mark(), False
-        self.is_broken_off_ = True
+        snapshot, is_within_epoch = Snapshot(), False
+        self.is_interrupted_ = True
         try:
             n_products = 2 * batches.max_size * self._count_weights()
             with self._user_generators(), suited_threads(n_products):
                 n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
                 for _epoch in range(n_done, n_epochs):
-                    self.is_broken_off_ = True
-                    mark.take(self)
-                    is_marked = True
+                    self.is_interrupted_ = True
+                    snapshot.take(self)
+                    is_within_epoch = True
                     if checkpoint:
                         checkpoint.save(self, batches)
                     self.notify("on_epoch_begin", **on_epoch)
-                    self.run_single_epoch(batches, True, "train", self.train_step)
+                    self.run_single_epoch(batches, True, "train", None)
                     self._validate(valid, valid_domain)
                     self.n_epochs_done_ += 1
-                    is_marked = False
-                    self.is_broken_off_ = False  # a callback may end training here
+                    is_within_epoch = False
+                    self.is_interrupted_ = False  # a callback may end training here
                     self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt:
-            if is_marked:
-                mark.put_back(self)
+            if is_within_epoch:
+                snapshot.restore(self)
             raise
         return self
 
@@ -281,58 +290,68 @@ adversarial, domain_steps
         )
 
     def run_single_epoch(
-        self,
-        iterator: DomainBatches,
-        training: bool,
-        prefix: str,
-        step_fn: Callable[..., Outputs],
+        self, iterator: DomainBatches, training: bool, prefix: str, step_fn: None
     ) -> None:
-        """Train on every batch and record the epoch's means."""
+        """Train on every batch and record the means of the epoch."""
         if not self.module_.training:
             self._set_training(True)
-        is_heard = self._has_listener("on_batch_begin", "on_batch_end")
-        self.is_gradient_heard_ = self._has_listener("on_grad_computed")
-        by_hand = self._by_hand()
-        n_steps = iterator.n_steps
-        stays_sparse = by_hand is not None and by_hand.takes_sparse and iterator.is_thin
-        stays_sparse = stays_sparse and not (is_heard or self.is_gradient_heard_)
-        sums = EpochSums(self.label_smoothing, self.domain_label_smoothing)
+        training_params = self.training
+        adversary = ADVERSARIES[training_params.adversarial](self.module_, training_params)
+        sums = EpochSums(
+            adversary, training_params.label_smoothing, training_params.domain_loss_weight
+        )
+        step = self._new_step(adversary)
+        notifies = self._has_listener("on_batch_begin", "on_batch_end")
+        stays_sparse = step.takes_sparse and iterator.is_thin
+        stays_sparse = stays_sparse and not notifies and step.on_gradients is None
+        n_steps, lambda_ = iterator.n_steps, 0.0
         for index, batch in enumerate(iterator.epoch(stays_sparse=stays_sparse)):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
-            if is_heard:
+            if notifies:
                 self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
             lambda_ = self._set_progress(progress)
-            try:
-                outputs = step_fn(batch, lambda_=lambda_, by_hand=by_hand)
-            except Exception as error:
-                if not self.has_user_modules:
-                    raise
-                raise ValueError(
-                    f"A step on {batch.rows.n_source} source rows failed "
-                    f"({type(error).__name__}: {error}); check feature_extractor, label_predictor "
-                    "and domain_classifier, the modules of your own, or change batch_size."
-                ) from error
+            outputs = self._take_step(step, batch, lambda_)
             sums.add(outputs)
-            if is_heard:
-                loss, logits = self._loss_of(outputs), outputs.logits
+            if notifies:
+                loss, logits = sums.loss_of(outputs), outputs.logits
                 logits = logits.squeeze(0) if self.n_members == 1 else logits
                 self.history.record_batch(f"{prefix}_loss", loss.item())
                 self._notify_batch_end(batch.x, batch.y, loss, logits, training)
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
-        if not is_heard:  # skorch's Checkpoint reads the last batch of an epoch
+        if not notifies:  # skorch's Checkpoint reads the last batch of an epoch
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", self.history[-1][f"{prefix}_loss"])
 
-    def _by_hand(self) -> ByHand | None:
-        """Rules for the gradients of these networks, if all of their layers have one."""
-        if self.adversarial == "alternating" and self.is_adversarial_:
-            return None
-        return ByHand.of(
+    def _new_step(self, adversary: Any) -> Step:
+        return Step(
             self.module_,
-            label_smoothing=self.label_smoothing,
-            domain_label_smoothing=self.domain_label_smoothing,
-            domain_loss_weight=self.domain_loss_weight,
+            self.optimizer_,
+            adversary,
+            has_targets=self.n_targets > 0,
+            is_adversarial=self.is_adversarial,
+            keeps_domains_apart=self._keeps_domains_apart(),
+            on_gradients=self._notify_gradients if self._has_listener("on_grad_computed") else None,
         )
+
+    def _keeps_domains_apart(self) -> bool:
+        """Whether some layer keeps statistics of each domain."""
+        return self.n_domains > 1 and any(
+            isinstance(layer, MemberBatchNorm) and layer.n_domains > 1
+            for layer in self.module_.modules()
+        )
+
+    def _take_step(self, step: Step, batch: Batch, lambda_: Any) -> Outputs:
+        """Take a step; an error in a module passed by the user says where it happened."""
+        try:
+            return step.take(batch, lambda_)
+        except Exception as error:
+            if not self.has_user_modules:
+                raise
+            raise ValueError(
+                f"A step on {batch.rows.n_source} source rows failed "
+                f"({type(error).__name__}: {error}); check the modules passed as "
+                "feature_extractor, label_predictor and domain_classifier, or change batch_size."
+            ) from error
 
     def _has_listener(self, *names: str) -> bool:
         return any(
@@ -346,89 +365,42 @@ adversarial, domain_steps
     ) -> None:
         self.notify("on_batch_end", batch=(x, y), training=training, loss=loss, y_pred=logits)
 
+    def _notify_gradients(self, batch: Batch) -> None:
+        self.notify(
+            "on_grad_computed",
+            named_parameters=list(self.get_all_learnable_params()),
+            batch=(batch.x, batch.y),
+            training=True,
+        )
+
     def on_batch_begin(
         self, net: DANNNet, batch: Any = None, training: bool = False, **_: Any
     ) -> None:
         """Open a batch row of the history, for callbacks that read it."""
         self.history.new_batch()
 
-    def _set_progress(self, progress: float) -> float:
-        """Set the learning rate, unless it is constant, and return lambda."""
-        if self.lr_schedule != "constant":
-            for group in self.optimizer_.param_groups:
-                group["lr"] = self.lr_at(progress)
-        return self.lambda_at(progress) if self.is_adversarial_ else 0.0
-
     def _record_epoch(self, prefix: str, means: dict[str, Any], lambda_: Any, n_steps: int) -> None:
-        """Record the epoch: means over the members, and in `member_history_` those of each."""
-        loss = means["label_loss"] + self.domain_loss_weight * means.get("domain_loss", 0.0)
-        epoch = len(self.history)
-        if not np.isfinite(loss).any():
-            raise ValueError(f"The loss became {np.mean(loss)} in epoch {epoch}: {DIVERGED}")
+        """Record the epoch: means over the members, and each member in `member_history_`."""
+        weight = self.training.domain_loss_weight
+        loss = means["label_loss"] + weight * means.get("domain_loss", 0.0)
+        check_loss(loss, len(self.history))
         lr = self.optimizer_.param_groups[0]["lr"]
         if self.n_members > 1:
-            of_each = torch.as_tensor(lambda_, dtype=torch.float64).cpu().numpy().ravel()
-            own = {f"{prefix}_loss": loss, **means, "lambda": of_each, "lr": lr}
+            lambdas = torch.as_tensor(lambda_, dtype=torch.float64).cpu().numpy().ravel()
+            figures = {f"{prefix}_loss": loss, **means, "lambda": lambdas, "lr": lr}
             self.member_history_.append(
-                {name: np.full(self.n_members, value, float) for name, value in own.items()}
+                {name: np.full(self.n_members, value, float) for name, value in figures.items()}
             )
             means = {name: _mean(value) for name, value in means.items()}
-            lambda_ = float(of_each.max())
+            lambda_ = float(lambdas.max())
         self.history.record_with_best(f"{prefix}_loss", _mean(loss))
         rest = {"lambda": lambda_, "lr": lr, f"{prefix}_batch_count": n_steps}
         self.history[-1].update(means | rest)
 
-    def check_outcome(self, data: DomainData) -> None:
-        """Raise unless weights, running statistics, and outputs for some rows are finite."""
-        module = self.module_
-        for name, value in [*module.named_parameters(), *module.named_buffers()]:
-            if not bool(torch.isfinite(value).all()):
-                raise ValueError(
-                    f"The weights {name} are no longer finite after epoch {len(self.history)}: "
-                    f"{DIVERGED}"
-                )
-        for rows in (slice(0, 32), slice(-32, None)):  # source, and target where there is one
-            (logits,) = self.infer_blocks(data.X[rows], data.domain[rows], "labels")
-            if not np.isfinite(logits).all():
-                raise ValueError(
-                    f"The outputs are not finite after epoch {len(self.history)}: {DIVERGED}"
-                )
-
-    def give_member(self, member: int, net: DANNNet) -> DANNNet:
-        """Copy one member's networks, optimiser, generators and history into a net of its own."""
-
-        def own(value: Any) -> Any:
-            is_stacked = isinstance(value, Tensor) and value.dim() > 0
-            return value[member : member + 1].clone() if is_stacked else copy.copy(value)
-
-        stacked = self.module_.state_dict()
-        net.module_.load_state_dict({name: own(stacked[name]) for name in net.module_.state_dict()})
-        state = self.optimizer_.state_dict()["state"]
-        groups = net.optimizer_.state_dict()["param_groups"]
-        slots = {
-            index: {name: own(value) for name, value in slot.items()}
-            for index, slot in state.items()
-        }
-        net.optimizer_.load_state_dict({"state": slots, "param_groups": groups})
-        for name, generator in net.generators_[0].items():
-            generator.set_state(self.generators_[member][name].get_state())
-        net.n_epochs_done_ = self.n_epochs_done_
-        for row, figures in zip(self.history, self.member_history_, strict=True):
-            figures_ = {name: float(value[member]) for name, value in figures.items()}
-            net.history.append(
-                {
-                    "batches": [],
-                    "epoch": row["epoch"],
-                    **figures_,
-                    "dur": row["dur"] / self.n_members,
-                }
-            )
-        return net
-
     # -- held-out rows --------------------------------------------------------------------------
 
     def _held_out(self, fit_data: FitData) -> tuple[Dataset | None, np.ndarray | None]:
-        """Held-out source rows, and their domains."""
+        """Return the held-out source rows and their domains."""
         rows = fit_data.valid
         if not len(rows):
             return None, None
@@ -455,6 +427,16 @@ adversarial, domain_steps
     def infer(self, x: Tensor, **_: Any) -> Tensor:
         """Class logits of one batch, for skorch's own scoring callbacks."""
         return self.module_(x.to(self.device))
+
+    def infer_rows(self, X: Any, domain: np.ndarray | None, what: str) -> np.ndarray:
+        """Return features, class logits or domain logits of `X`; ValueError if not finite."""
+        output = np.concatenate(list(self.infer_blocks(X, domain, what)))
+        if not np.isfinite(output.min()) or not np.isfinite(output.max()):
+            raise ValueError(
+                "X holds values so far from those of the fit that the network's output is not "
+                "finite; scale X like X_source, e.g. with skdann.make_pipeline."
+            )
+        return output
 
     def infer_blocks(self, X: Any, domain: np.ndarray | None, what: str) -> Iterator[np.ndarray]:
         """Yield features, class logits or domain logits of `X`, block by block."""

@@ -1,4 +1,4 @@
-"""Random generators: all randomness of a fit comes from one seed, by a stream for each use."""
+"""Random generators: one seed per member, one stream per purpose."""
 
 from __future__ import annotations
 
@@ -20,9 +20,18 @@ STREAMS = (
 
 
 def spawn_generators(seed: int) -> dict[str, torch.Generator]:
-    """One independent generator for each use of randomness, all from one seed."""
+    """Return an independent generator for each purpose, all derived from one seed."""
     seeds = np.random.SeedSequence(seed).generate_state(len(STREAMS), np.uint64) >> 1
     return {
-        name: torch.Generator().manual_seed(int(own))
-        for name, own in zip(STREAMS, seeds, strict=True)
+        name: torch.Generator().manual_seed(int(stream_seed))
+        for name, stream_seed in zip(STREAMS, seeds, strict=True)
     }
+
+
+def copy_generators(streams: dict[str, torch.Generator]) -> dict[str, torch.Generator]:
+    """Return independent generators in the same states."""
+    copies = {}
+    for name, stream in streams.items():
+        copies[name] = torch.Generator()
+        copies[name].set_state(stream.get_state())
+    return copies

@@ -1,145 +1,140 @@
-r"""One step of domain-adversarial training.
+"""One training step: losses, gradients, and the update of the optimizer.
 
-.. math::
-
-    \theta_f &\leftarrow \theta_f - \mu (\partial L_y / \partial \theta_f
-        - \lambda \, \partial L_d / \partial \theta_f) \\
-    \theta_y &\leftarrow \theta_y - \mu \, \partial L_y / \partial \theta_y \\
-    \theta_d &\leftarrow \theta_d - \mu \, \partial L_d / \partial \theta_d
-
-(Ganin and Lempitsky, ICML 2015, equations 4-6; Ganin et al., JMLR 2016, Algorithm 1, with lambda
-fixed to 1 in the update of :math:`G_d`, as their section 5.2.2 does.) :math:`L_y` is the mean
-cross-entropy of the source rows, :math:`L_d` the sum of the domains' mean cross-entropies.
+The label loss is the weighted cross-entropy of the source rows; the adversary adds the domain part
+(:mod:`skdann._training.objective`). Where the adversary is switched off (lambda 0), the label loss
+sees the source rows alone, so that a fit with ``lambda_max=0`` is the source-only fit bit for bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from skorch import NeuralNet
 from torch import Tensor
 
-from skdann._training.analytic import ByHand
+from skdann._training.analytic import AnalyticGradients
 from skdann._training.batches import Batch
-from skdann._training.losses import Outputs, domain_loss, label_loss
-from skdann.nn import gradient_reversal
+from skdann._training.losses import label_loss
+from skdann._training.objective import Adversary
+from skdann._training.record import Outputs
+from skdann.nn import DANNModule
 
 
-class AdversarialSteps(NeuralNet):
-    """The part of the net that takes steps; `DANNNet` adds the loop around it."""
+class Step:
+    """Takes the steps of one epoch; nothing in it waits for the device.
 
-    def train_step(
-        self, batch: Batch, *, lambda_: Any = 0.0, by_hand: ByHand | None = None, **_: Any
-    ) -> Outputs:
-        """Take one step of the optimiser on one batch."""
-        if self.adversarial == "alternating" and self.is_adversarial_:
-            return self._alternating_step(batch, lambda_)
-        result: list[Outputs] = []
+    Parameters
+    ----------
+    module : DANNModule
+        The three networks, in training mode.
+    optimizer : torch.optim.Optimizer
+        Updates all of their weights.
+    adversary : Adversary
+        The domain part of the objective.
+    has_targets : bool
+        Whether the batches hold target rows.
+    is_adversarial : bool
+        Whether G_f is trained by the adversary.
+    keeps_domains_apart : bool
+        Whether normalization statistics of each domain need all rows even without adversary.
+    on_gradients : callable or None
+        Called with the batch once the gradients are written.
+    """
+
+    def __init__(
+        self,
+        module: DANNModule,
+        optimizer: Any,
+        adversary: Adversary,
+        *,
+        has_targets: bool,
+        is_adversarial: bool,
+        keeps_domains_apart: bool,
+        on_gradients: Callable[[Batch], None] | None = None,
+    ) -> None:
+        self.module, self.optimizer, self.adversary = module, optimizer, adversary
+        self.has_targets, self.is_adversarial = has_targets, is_adversarial
+        self.keeps_domains_apart, self.on_gradients = keeps_domains_apart, on_gradients
+        self.analytic: AnalyticGradients | None = None
+        if adversary.has_closed_form or not is_adversarial:
+            self.analytic = AnalyticGradients.of(module, adversary)
+
+    @property
+    def takes_sparse(self) -> bool:
+        """Whether the rows of a batch may stay sparse."""
+        return self.analytic is not None and self.analytic.takes_sparse
+
+    def take(self, batch: Batch, lambda_: Any) -> Outputs:
+        """Take one step of the optimizer on one batch."""
+        taken: list[Outputs] = []
 
         def closure() -> Tensor | None:
-            loss = None
-            if by_hand is None:
-                loss, outputs = self._differentiate(batch, lambda_)
-            else:
-                told = by_hand.write_gradients(batch, lambda_, is_adversarial=self.is_adversarial_)
-                outputs = Outputs.of(batch, *told)
-            self._notify_gradients(batch)
-            result.append(outputs)
+            loss, outputs = self._write_gradients(batch, lambda_)
+            if self.on_gradients is not None:
+                self.on_gradients(batch)
+            taken.append(outputs)
             return loss
 
-        self.optimizer_.step(closure)
-        return result[-1]
+        self.optimizer.step(closure)
+        return taken[-1]
+
+    def _write_gradients(self, batch: Batch, lambda_: Any) -> tuple[Tensor | None, Outputs]:
+        """Write the gradients of a batch; return the loss where autograd computed one."""
+        if self.analytic is None:
+            return self._differentiate(batch, lambda_)
+        if self.is_adversarial:
+            logits, kept = self.analytic.write(batch, lambda_)
+        else:
+            logits, kept = self.analytic.write_source_only(batch, has_targets=self.has_targets)
+        return None, Outputs.of(batch, logits, kept)
 
     def _differentiate(self, batch: Batch, lambda_: Any) -> tuple[Tensor, Outputs]:
-        """Have autograd write the gradients.
-
-        Without adversary the label loss sees the source rows alone, so that a fit with lambda 0 is
-        the source-only fit, bit for bit. Statistics of each domain apart need all rows regardless.
-        """
-        self.optimizer_.zero_grad(set_to_none=True)
-        sees_all = self.n_targets > 0 and (self.is_adversarial_ or self.keeps_domains_apart_)
-        if sees_all:
-            features = self.module_.extract_features(batch.x, batch.rows)
-        else:
-            source = batch.rows.of_source()
-            features = self.module_.extract_features(batch.x[..., : source.n_source, :], source)
+        """Have autograd write the gradients."""
+        self.optimizer.zero_grad(set_to_none=True)
+        features = self._extract(batch)
+        if self.is_adversarial:
+            self.adversary.begin(features, batch, self.optimizer)
         loss, logits = self._label_loss(features, batch)
-        domain_logits = None
-        if self.n_targets:
-            if sees_all:
-                seen = gradient_reversal(self.module_.condition(features, batch.rows), lambda_)
+        kept: tuple[Tensor, ...] = ()
+        if self.has_targets:
+            if self.is_adversarial:
+                domain_loss, kept = self.adversary.loss(features, batch, lambda_)
             else:
-                seen = self._features_at_rest(batch)
-            adversary, domain_logits = self._domain_loss(seen, batch)
-            loss = loss + self.domain_loss_weight * adversary
+                seen = self._at_rest(features, batch)
+                domain_loss, kept = self.adversary.loss_at_rest(seen, batch)
+            loss = loss + self.adversary.params.domain_loss_weight * domain_loss
         total = loss.sum()
         total.backward()
-        return total.detach(), Outputs.of(batch, logits, domain_logits)
+        if self.is_adversarial:
+            self.adversary.end()
+        return total.detach(), Outputs.of(batch, logits, kept)
 
-    def _features_at_rest(self, batch: Batch) -> Tensor:
-        """What G_d sees of all rows, with G_f and G_y neither trained nor touched."""
-        self._set_training(False)
+    def _extract(self, batch: Batch) -> Tensor:
+        """Features of all rows, or of the source rows where no loss needs the others."""
+        if self.is_adversarial or (self.has_targets and self.keeps_domains_apart):
+            return self.module.extract_features(batch.x, batch.rows)
+        source = batch.rows.of_source()
+        return self.module.extract_features(batch.x[..., : source.n_source, :], source)
+
+    def _at_rest(self, features: Tensor, batch: Batch) -> Tensor:
+        """Input of G_d for all rows, without training or touching G_f and G_y."""
+        if self.keeps_domains_apart:
+            return self.module.condition(features, batch.rows).detach()
+        self.module.eval()
         with torch.no_grad():
-            features = self.module_.extract_features(batch.x, batch.rows)
-            seen = self.module_.condition(features, batch.rows)
-        self._set_training(True)
+            features = self.module.extract_features(batch.x, batch.rows)
+            seen = self.module.condition(features, batch.rows)
+        self.module.train()
         return seen
 
     def _label_loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss and class logits of the source rows."""
         rows = batch.rows
-        if self.keeps_domains_apart_:  # G_y then gathers statistics of the target rows too
-            logits = self.module_.predict_labels(features, rows)[..., : rows.n_source, :]
+        if self.keeps_domains_apart:  # G_y then gathers statistics of the target rows too
+            logits = self.module.predict_labels(features, rows)[..., : rows.n_source, :]
         else:
             source = features[..., : rows.n_source, :]
-            logits = self.module_.predict_labels(source, rows.of_source())
-        loss = label_loss(logits, batch.y, batch.label_weight, self.label_smoothing)
-        return loss, logits
-
-    def _domain_loss(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss and logits of G_d."""
-        logits = self.module_.classify_domains(seen, batch.rows)
-        loss = domain_loss(
-            logits,
-            batch.rows.domain,  # type: ignore[arg-type]
-            batch.domain_weight,
-            self.domain_label_smoothing,
-        )
-        return loss, logits
-
-    def _alternating_step(self, batch: Batch, lambda_: Any) -> Outputs:
-        """Take `domain_steps` steps of G_d on this batch, then one of G_f and G_y against it."""
-        features = self.module_.extract_features(batch.x, batch.rows)
-        seen = self.module_.condition(features, batch.rows)
-        for _ in range(self.domain_steps):
-            self.optimizer_.zero_grad(set_to_none=True)
-            loss, domain_logits = self._domain_loss(seen.detach(), batch)
-            (self.domain_loss_weight * loss).sum().backward()
-            self.optimizer_.step()
-        self.optimizer_.zero_grad(set_to_none=True)
-        loss, logits = self._label_loss(features, batch)
-        adversary, _ = self._domain_loss(gradient_reversal(seen, lambda_), batch)
-        (loss + self.domain_loss_weight * adversary).sum().backward()
-        for parameter in self.module_.domain_classifier.parameters():
-            parameter.grad = None
-        self._notify_gradients(batch)
-        self.optimizer_.step()
-        return Outputs.of(batch, logits, domain_logits)
-
-    def _loss_of(self, outputs: Outputs) -> Tensor:
-        """Loss of one step, a mean over the members."""
-        loss = label_loss(outputs.logits, outputs.y, outputs.label_weight, self.label_smoothing)
-        if outputs.domain_logits is not None and outputs.domain is not None:
-            told = outputs.domain_logits, outputs.domain, outputs.domain_weight
-            loss = loss + self.domain_loss_weight * domain_loss(*told, self.domain_label_smoothing)
-        return loss.mean()
-
-    def _notify_gradients(self, batch: Batch) -> None:
-        if self.is_gradient_heard_:
-            self.notify(
-                "on_grad_computed",
-                named_parameters=list(self.get_all_learnable_params()),
-                batch=(batch.x, batch.y),
-                training=True,
-            )
+            logits = self.module.predict_labels(source, rows.of_source())
+        smoothing = self.adversary.params.label_smoothing
+        return label_loss(logits, batch.y, batch.label_weight, smoothing), logits

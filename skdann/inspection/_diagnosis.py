@@ -38,7 +38,9 @@ N_SHOWN = 5  # columns listed
 _Array = NDArray[Any]
 
 
-def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None):
+def diagnose(
+    estimator, X_source, X_target, *, y_source=None, random_state=None, reason="", shift=""
+):
     """Diagnose a fitted domain-adaptive classifier.
 
     Parameters
@@ -54,6 +56,8 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
         Labels of the source rows; None takes the estimator's predictions for them.
     random_state : int, RandomState instance or None, default=None
         Seed of the draw of rows (at most 2,000 a domain) and of the folds.
+    reason, shift : str, default=""
+        Outcome of a search that the estimator is a member of.
 
     Returns
     -------
@@ -103,6 +107,8 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
         effective_sample_size=effective_sample_size(_density_ratio(proba, is_target)),
         feature_spread=_spread(features[n_source:]),
         **_last_epoch(getattr(estimator, "history_", None)),
+        reason=reason,
+        shift=shift,
     )
 
 

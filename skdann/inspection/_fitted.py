@@ -60,7 +60,7 @@ def find_network(estimator: Any) -> Fitted:
     """
     fitted = find_fitted(estimator)
     if hasattr(fitted.last, "members_"):
-        fitted = fitted._replace(last=fitted.last._main_member())
+        fitted = fitted._replace(last=fitted.last._diagnosed()[0])
     if not hasattr(fitted.last, "module_"):
         raise TypeError(
             f"{type(fitted.last).__name__} has no networks to look at; pass a fitted "

@@ -107,7 +107,7 @@ class LambdaPathDisplay:
                 ("weight", float),
             )
         }
-        return cls(**columns, margin=clf._margin(), reason=clf.reason_).plot(ax)
+        return cls(**columns, margin=clf.margin_, reason=clf.reason_).plot(ax)
 
     def plot(self, ax=None, *, line_kwargs=None):
         """Draw the scores over lambda, one line a scaling.

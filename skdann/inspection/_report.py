@@ -54,6 +54,9 @@ class Diagnosis:
         Of the last epoch and the first; nan where not recorded.
     reason : str
         Why DANNClassifierCV chose as it did; empty for an estimator that chooses nothing.
+    shift : {"none", "label", "other", ""}
+        How the domains differ by the rule of DANNClassifierCV, where it judged that: the verdict
+        follows it. Empty otherwise.
     """
 
     n_source: int
@@ -73,6 +76,7 @@ class Diagnosis:
     label_loss: float = math.nan
     first_label_loss: float = math.nan
     reason: str = ""
+    shift: str = ""
 
     @property
     def findings(self) -> dict[str, str]:
@@ -82,6 +86,8 @@ class Diagnosis:
     @property
     def is_alike(self) -> bool:
         """Whether the columns hardly tell the domains apart, chance allowed for."""
+        if self.shift:
+            return self.shift == "none"
         # three deviations of the AUC of a fixed score; one out of fold varies nearly twice as much
         n, m = self.n_source, self.n_target
         return self.input_auc < 0.5 + max(0.05, 3 * ((n + m + 1) / (12 * n * m)) ** 0.5)
@@ -89,6 +95,8 @@ class Diagnosis:
     @property
     def is_label_shift(self) -> bool:
         """Whether class shares differ and explain most of what tells the domains apart."""
+        if self.shift:
+            return self.shift == "label"
         moved = sum(abs(self.target_shares[k] - self.source_shares[k]) for k in self.source_shares)
         is_explained = self.reweighted_auc - 0.5 < 0.4 * (self.input_auc - 0.5)
         return moved / 2 > 0.1 and is_explained and not self.is_alike

@@ -5,31 +5,12 @@ reversal layer lets one ordinary backward pass train :math:`G_d` to tell the dom
 :math:`G_f` to make them alike (Ganin et al., JMLR 2016). :func:`gradient_reversal` and
 :class:`GradientReversal` are usable alone, in networks of your own.
 
-Every other layer here holds ``n_members`` independent copies of itself, with weights of shape
-``(n_members, ...)``; :class:`skdann.DANNClassifier` is the case of one member.
+Layers that :class:`skdann.DANNClassifier` builds hold several independent copies of themselves, the
+ensemble members, with weights of shape ``(n_members, ...)``; they are private.
 """
 
-from skdann.nn._members import (
-    MemberBatchNorm,
-    MemberDropout,
-    MemberLayerNorm,
-    MemberLinear,
-    Rows,
-    RowsSequential,
-)
+from skdann.nn._members import Rows
 from skdann.nn._module import DANNModule
 from skdann.nn._reversal import GradientReversal, gradient_reversal
-from skdann.nn._standardizer import DomainStandardizer
 
-__all__ = [
-    "DANNModule",
-    "DomainStandardizer",
-    "GradientReversal",
-    "MemberBatchNorm",
-    "MemberDropout",
-    "MemberLayerNorm",
-    "MemberLinear",
-    "Rows",
-    "RowsSequential",
-    "gradient_reversal",
-]
+__all__ = ["DANNModule", "GradientReversal", "Rows", "gradient_reversal"]

@@ -6,9 +6,10 @@ one member. Layers that treat source and target rows differently are told which 
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class MemberLinear(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skdann.nn import MemberLinear
+    >>> from skdann.nn._members import MemberLinear
     >>> MemberLinear(3, 5, n_members=4)(torch.zeros(4, 7, 3)).shape
     torch.Size([4, 7, 5])
     """
@@ -106,6 +107,10 @@ class MemberLinear(nn.Module):
         if x.dim() == 2:
             return torch.addmm(self.bias.squeeze(0), x, self.weight.squeeze(0))
         return torch.baddbmm(self.bias, x, self.weight)
+
+    def _keep_member(self, index: int) -> None:
+        """Note that the weights are those of one member."""
+        self.n_members = 1
 
     def _get_name(self) -> str:
         return "Linear" if self.n_members == 1 else "MemberLinear"
@@ -139,7 +144,7 @@ class MemberDropout(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skdann.nn import MemberDropout
+    >>> from skdann.nn._members import MemberDropout
     >>> source, target = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
     >>> dropout = MemberDropout(0.5, [source], [target])
     >>> sorted(set(dropout(torch.ones(9, 4)).flatten().tolist()))
@@ -193,6 +198,11 @@ class MemberDropout(nn.Module):
         mask /= 1.0 - self.p
         return mask.to(x.device, non_blocking=True)
 
+    def _keep_member(self, index: int) -> None:
+        """Drop the generators of all other members."""
+        self.source_generators = self.source_generators[index : index + 1]
+        self.target_generators = self.target_generators[index : index + 1]
+
     def _get_name(self) -> str:
         return "Dropout"
 
@@ -218,7 +228,7 @@ class MemberLayerNorm(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skdann.nn import MemberLayerNorm
+    >>> from skdann.nn._members import MemberLayerNorm
     >>> MemberLayerNorm(5, n_members=4)(torch.rand(4, 7, 5)).shape
     torch.Size([4, 7, 5])
     """
@@ -274,7 +284,7 @@ class MemberBatchNorm(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skdann.nn import MemberBatchNorm, Rows
+    >>> from skdann.nn._members import MemberBatchNorm, Rows
     >>> norm = MemberBatchNorm(2, n_domains=2, n_targets=1)
     >>> rows = torch.tensor([[0.0, 0.0], [2.0, 2.0], [10.0, 10.0], [12.0, 12.0]])
     >>> norm(rows, Rows(n_source=2, domain=torch.tensor([0, 0, 1, 1])))[:, 0].round().tolist()
@@ -375,7 +385,7 @@ class RowsSequential(nn.Sequential):
     Examples
     --------
     >>> import torch
-    >>> from skdann.nn import MemberBatchNorm, MemberLinear, Rows, RowsSequential
+    >>> from skdann.nn._members import MemberBatchNorm, MemberLinear, Rows, RowsSequential
     >>> layers = RowsSequential(MemberLinear(3, 2), MemberBatchNorm(2, n_members=1))
     >>> layers(torch.ones(4, 3), Rows(n_source=2)).shape
     torch.Size([4, 2])
@@ -391,3 +401,41 @@ class RowsSequential(nn.Sequential):
 
     def _get_name(self) -> str:
         return "Sequential"
+
+
+def extract_member(
+    module: nn.Module,
+    index: int,
+    generators: Sequence[Mapping[str, torch.Generator]],
+    copies: Mapping[str, torch.Generator],
+) -> Any:
+    """Copy one member out of networks that hold several.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Networks made of the layers of this module and of layers without weights.
+    index : int
+        Index of the member.
+    generators : sequence of dict
+        For each member the generators that the layers draw from.
+    copies : dict
+        The generators that the copy draws from, by the same names.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same networks with one member.
+    """
+    memo: dict[int, Any] = {id(g): g for streams in generators for g in streams.values()}
+    memo |= {id(generators[index][name]): generator for name, generator in copies.items()}
+    for weight in module.parameters():
+        part = weight.detach()[index : index + 1].clone()
+        memo[id(weight)] = nn.Parameter(part, weight.requires_grad)
+    memo |= {id(buffer): buffer[index : index + 1].clone() for buffer in module.buffers()}
+    member = copy.deepcopy(module, memo)
+    for layer in list(member.modules()):
+        keep_member: Any = getattr(layer, "_keep_member", None)
+        if keep_member is not None:
+            keep_member(index)
+    return member

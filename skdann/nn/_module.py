@@ -163,11 +163,19 @@ class DANNModule(nn.Module):
         Raises
         ------
         ValueError
-            If the network was trained on one domain.
+            If there is no domain classifier.
         """
         if self.domain_classifier is None:
-            raise ValueError("This network was trained on one domain and has no domain classifier.")
+            raise ValueError(
+                "These networks have no domain classifier: they were built for one domain, or for "
+                "an adversary without one."
+            )
         return _call(self.domain_classifier, conditioned, rows)
+
+    def _keep_member(self, index: int) -> None:
+        """Drop the standardizer if this member has none."""
+        if hasattr(self, "standardizer") and self.standardizer.standardize[index] is None:
+            del self.standardizer
 
     def extra_repr(self) -> str:
         """Show the conditioning where there is one."""
@@ -307,6 +315,7 @@ def build_dann_module(
     n_domains: int,
     n_targets: int,
     generators: Sequence[dict[str, torch.Generator]],
+    has_domain_classifier: bool = True,
     activation: str = "relu",
     dropout: float = 0.0,
     normalization: str | None = None,
@@ -323,6 +332,8 @@ def build_dann_module(
         Columns of the input, classes, domains in all, targets among them.
     generators : sequence of dict
         For each member its generators, by the names in `skdann._training.randomness.STREAMS`.
+    has_domain_classifier : bool, default=True
+        Whether the adversary trains a domain classifier.
     activation, dropout, normalization, conditioning
         As in :class:`skdann.DANNClassifier`.
     standardize : sequence of {None, "source", "domain"}, default=(None,)
@@ -331,7 +342,7 @@ def build_dann_module(
     Returns
     -------
     DANNModule
-        The networks; G_d is None where `n_targets` is 0.
+        The networks; G_d is None if `n_targets` is 0 or the adversary has none.
 
     Raises
     ------
@@ -355,7 +366,7 @@ def build_dann_module(
     )
     predictor, _ = network("label_predictor", label_predictor, width, (n_classes,), normalization)
     classifier = None
-    if n_targets:
+    if n_targets and has_domain_classifier:
         n_seen = width * n_classes if conditioning == "cdan" else width
         allowed = (1, 2) if n_domains == 2 else (n_domains,)
         # statistics of each domain apart would hide from G_d what it has to find

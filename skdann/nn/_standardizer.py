@@ -42,7 +42,7 @@ class DomainStandardizer(nn.Module):
     --------
     >>> import numpy as np
     >>> import torch
-    >>> from skdann.nn import DomainStandardizer
+    >>> from skdann.nn._standardizer import DomainStandardizer
     >>> scaler = DomainStandardizer(["domain"], n_features=1, n_domains=2, n_targets=1)
     >>> X = np.array([[0.0], [2.0], [10.0], [14.0]], dtype=np.float32)
     >>> scaler.measure(0, X, np.array([0, 0, 1, 1]))
@@ -93,6 +93,10 @@ class DomainStandardizer(nn.Module):
             is_wide = own_std > LEAST
             scale = np.where(is_wide, std / np.where(is_wide, own_std, 1.0), 1.0)
             self._set(member, index, own_mean, scale, mean)
+
+    def _keep_member(self, index: int) -> None:
+        """Note that the statistics are those of one member."""
+        self.standardize = self.standardize[index : index + 1]
 
     def _set(self, member: int, index: Any, mean: Any, scale: Any, shift: Any) -> None:
         for table, values in ((self.mean, mean), (self.scale, scale), (self.shift, shift)):

@@ -1,0 +1,240 @@
+"""What the estimators share: predictions from class scores, the report, and saving."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skdann._compat import CallbackSupportMixin
+from skdann._saving import load, save
+from skdann._saving.onnx import save_onnx
+from skdann.inspection._diagnosis import diagnose
+from skdann.inspection._report import Diagnosis
+
+
+class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Base class of the domain-adaptive classifiers."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @abstractmethod
+    def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
+        """Scores (n_samples, n_classes) of checked rows; the highest one names the class."""
+
+    @abstractmethod
+    def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
+        """Logarithms of the class probabilities."""
+
+    @abstractmethod
+    def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
+        """The classifier whose networks are looked at, and further fields of the report."""
+
+    def predict(self, X, *, sample_domain=None):
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            Domain of each row, as in `domains_`; None means target. It matters only with
+            ``normalization="domain_batch"`` or ``standardize="domain"``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        best = self._class_scores(X, sample_domain).argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_log_proba(self, X, *, sample_domain=None):
+        """Predict logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of `classes_`.
+        """
+        return self._class_log_proba(X, sample_domain)
+
+    def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
+        """Report whether adaptation is likely to help, without target labels.
+
+        The report has the domain AUC of the columns and of the features, the columns that shift
+        most, the class shares, the effective sample size of the importance weights, how training
+        ended, and a verdict with a next step. It uses at most 2,000 rows of each domain, drawn by
+        `random_state`.
+
+        Parameters
+        ----------
+        X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
+            Source rows, as :meth:`predict` takes them: after the pipeline's scaler. They count as
+            rows of the first source domain.
+        X_target : array-like of shape (n_target, n_features), or tuple of these
+            Unlabelled target rows, in the order of the fit; several targets are judged as one.
+        y_source : array-like of shape (n_source,) or None, default=None
+            Labels of the source rows, for the estimate of the target's class shares. None uses the
+            predicted labels instead, which is less accurate.
+
+        Returns
+        -------
+        Diagnosis
+            Prints as a report; its attributes hold the figures, `findings` the sentences.
+
+        Raises
+        ------
+        ValueError
+            If rows, columns or labels do not match the fit.
+
+        Notes
+        -----
+        The target's class shares are estimated by black-box shift estimation
+        (:func:`skdann.metrics.estimate_target_priors`) with a linear classifier out of fold, not
+        with this network, whose predictions adversarial training bends towards the source's
+        shares. They hold only if label shift is the only shift: then the AUC of "columns, class
+        shares matched" is near 0.5.
+
+        :class:`skdann.DANNClassifierCV` reports on a member of the best selected candidate, and
+        the verdict is the one that its `reason_` rests on.
+
+        Examples
+        --------
+        >>> from skdann import DANNClassifier
+        >>> from skdann.datasets import make_label_shift
+        >>> X_source, y_source, X_target, _ = make_label_shift(random_state=0)
+        >>> clf = DANNClassifier(max_epochs=5, random_state=0).fit(X_source, y_source, X_target)
+        >>> report = clf.diagnose(X_source, X_target, y_source=y_source)
+        >>> list(report.findings)
+        ['label_shift']
+        """
+        check_is_fitted(self)
+        classifier, more = self._diagnosed()
+        return diagnose(
+            classifier,
+            X_source,
+            X_target,
+            y_source=y_source,
+            random_state=classifier.random_state,
+            **more,
+        )
+
+    def save(self, path):
+        """Save the fitted estimator in one safetensors file, without pickle.
+
+        The file holds the weights, the state of the optimizer and of the random generators, and,
+        as JSON, parameters, classes, names and history. An existing file is replaced atomically: if
+        the disk is full or the process is killed, the old one stays whole.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to write. No extension is added.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        OSError
+            If the file cannot be written.
+        ValueError
+            If a module that you passed keeps state that is not a tensor.
+
+        Notes
+        -----
+        Not saved: ``set_output`` and metadata requests; values that callbacks recorded in
+        `history_` and that are not numbers, strings, or lists, tuples or dicts of these; the
+        state of a custom optimizer, if it is not in tensors. A kill during `save` may leave a
+        hidden ``.name.*.tmp`` beside the file.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from skdann import DANNClassifier
+        >>> from skdann.datasets import make_inter_twinning_moons
+        >>> X_source, y_source, X_target, _ = make_inter_twinning_moons(random_state=0)
+        >>> clf = DANNClassifier(max_epochs=2, random_state=0).fit(X_source, y_source, X_target)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "moons.skdann")
+        ...     clf.save(path)
+        ...     loaded = DANNClassifier.load(path)
+        >>> bool((loaded.predict_proba(X_target) == clf.predict_proba(X_target)).all())
+        True
+        """
+        save(self, path)
+
+    @classmethod
+    def load(cls, path, *, device="cpu", **params):
+        """Load an estimator that :meth:`save` wrote; the file runs no code.
+
+        Predictions equal those of the saved estimator bit for bit on the same device. So does
+        training that continues with :meth:`DANNClassifier.partial_fit` or ``warm_start``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        device : str, default="cpu"
+            Where to put the networks, wherever they were.
+        **params
+            Parameters that JSON cannot hold and that must be passed again: torch modules (an
+            instance, class or factory of the same layers; the weights come from the file),
+            schedules, optimizers, callbacks, a RandomState, ``scoring``. Those of the `estimator`
+            of a DANNClassifierCV have the prefix ``estimator__``. Any other parameter replaces the
+            saved one.
+
+        Returns
+        -------
+        DANNClassifier or DANNClassifierCV
+            The fitted estimator, of the class that the method is called on.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another format, class or shape, or if a parameter is missing;
+            the text says which.
+        TypeError
+            If `params` names an unknown parameter.
+        OSError
+            If the file cannot be read.
+        """
+        return load(cls, path, device, params)
+
+    def to_onnx(self, path):
+        """Write the fitted networks as an ONNX graph, to predict where there is no Python.
+
+        The graph takes float32 rows "X" (n_samples, n_features), any number of them, and gives
+        "probabilities" (n_samples, n_classes), those of ``predict_proba`` for target rows. The
+        class labels are in its metadata as JSON, "classes". Needs ``skdann[onnx]``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to write. An existing file is replaced atomically.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ImportError
+            If onnx or onnxscript is not installed.
+        ValueError
+            If a module that you passed cannot be written as ONNX.
+        OSError
+            If the file cannot be written.
+        """
+        save_onnx(self, path)

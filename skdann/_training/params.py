@@ -1,0 +1,128 @@
+"""Hyperparameters as typed objects, from the estimator's constructor to the gradient.
+
+:func:`network_params` and :func:`training_params` read them from an estimator;
+:class:`NetworkParams` decides what is built, :class:`TrainingParams` how it is trained. With
+several ensemble members, `lambda_max` and `standardize` hold one value per member.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skdann._compat import validate_parameter_constraints
+from skdann._input.parameters import check_can_resume, check_device, check_network
+from skdann._training.progress import check_callbacks
+from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
+
+NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
+
+
+class DataShape(NamedTuple):
+    """Everything about the rows that decides the shape of the networks.
+
+    Attributes
+    ----------
+    n_features : int
+        Number of columns.
+    classes, domains : ndarray
+        Class labels; names of the domains, source domains first.
+    n_targets : int
+        Number of target domains: the last ones in `domains`.
+    """
+
+    n_features: int
+    classes: np.ndarray
+    domains: np.ndarray
+    n_targets: int
+
+    @classmethod
+    def of(cls, data: Any) -> DataShape:
+        """Return the shape of checked data."""
+        return cls(data.n_features, data.classes, data.domains, data.n_targets)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkParams:
+    """The three networks, as the parameters of :class:`skdann.DANNClassifier` describe them."""
+
+    feature_extractor: Any
+    label_predictor: Any
+    domain_classifier: Any
+    activation: str
+    dropout: float
+    normalization: str | None
+    conditioning: str | None
+    standardize: tuple[str | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingParams:
+    """Training hyperparameters, as in :class:`skdann.DANNClassifier`; `lambda_max` per member."""
+
+    lambda_max: tuple[float, ...]
+    lambda_schedule: Any
+    domain_loss_weight: float
+    label_smoothing: float
+    domain_label_smoothing: float
+    adversarial: str
+    domain_steps: int
+    lr: float
+    lr_schedule: Any
+    batch_size: int
+    max_epochs: int
+
+
+def network_params(estimator: Any, scalings: Sequence[str | None] | None = None) -> NetworkParams:
+    """Read the networks from an estimator; `scalings` replaces its `standardize`, per member."""
+    return NetworkParams(
+        feature_extractor=estimator.feature_extractor,
+        label_predictor=estimator.label_predictor,
+        domain_classifier=estimator.domain_classifier,
+        activation=estimator.activation,
+        dropout=estimator.dropout,
+        normalization=estimator.normalization,
+        conditioning=estimator.conditioning,
+        standardize=(estimator.standardize,) if scalings is None else tuple(scalings),
+    )
+
+
+def training_params(estimator: Any, lambdas: Sequence[float] | None = None) -> TrainingParams:
+    """Read the training from an estimator; `lambdas` replaces its `lambda_max`, per member."""
+    return TrainingParams(
+        lambda_max=(estimator.lambda_max,) if lambdas is None else tuple(lambdas),
+        lambda_schedule=estimator.lambda_schedule,
+        domain_loss_weight=estimator.domain_loss_weight,
+        label_smoothing=estimator.label_smoothing,
+        domain_label_smoothing=estimator.domain_label_smoothing,
+        adversarial=estimator.adversarial,
+        domain_steps=estimator.domain_steps,
+        lr=estimator.lr,
+        lr_schedule=estimator.lr_schedule,
+        batch_size=estimator.batch_size,
+        max_epochs=estimator.max_epochs,
+    )
+
+
+def check_constraints(estimator: Any) -> None:
+    """Check each parameter against the constraints table of the estimator."""
+    validate_parameter_constraints(
+        estimator._parameter_constraints,
+        estimator.get_params(deep=False),
+        caller_name=type(estimator).__name__,
+    )
+
+
+def check_params(estimator: Any) -> None:
+    """Check all hyperparameters of a classifier, before any data is looked at."""
+    check_constraints(estimator)
+    for name in NETWORKS:
+        check_network(name, getattr(estimator, name))
+    check_device(estimator.device)
+    check_can_resume(estimator.checkpoint, estimator.random_state)
+    check_callbacks(estimator.callbacks)
+    check_schedule("lambda_schedule", estimator.lambda_schedule, LAMBDA_SCHEDULES)
+    check_schedule("lr_schedule", estimator.lr_schedule, LR_SCHEDULES)

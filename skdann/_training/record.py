@@ -1,0 +1,114 @@
+"""The losses of an epoch, recorded without waiting for the device at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skdann._training.batches import Batch
+from skdann._training.losses import label_loss
+from skdann._training.objective import Adversary
+
+FLUSH_STEPS = 64
+FLUSH_NUMBERS = 2**20
+
+
+class Outputs(NamedTuple):
+    """Outputs of one step, from which the losses can be computed later.
+
+    Attributes
+    ----------
+    logits : Tensor of shape (..., n_source, n_classes)
+        Class logits of the source rows.
+    y, label_weight : Tensor of shape (..., n_source)
+        Class indices and weights.
+    domain : tuple of Tensor
+        What the adversary keeps of a step; empty without target rows.
+    n_numbers : int
+        Size of the step, by which steps are grouped.
+    """
+
+    logits: Tensor
+    y: Tensor
+    label_weight: Tensor
+    domain: tuple[Tensor, ...]
+    n_numbers: int
+
+    @classmethod
+    def of(cls, batch: Batch, logits: Tensor, domain: tuple[Tensor, ...]) -> Outputs:
+        """Take the outputs for a batch out of the graph."""
+        logits = logits.detach()
+        n_numbers = logits.numel() + batch.domain_weight.numel()
+        kept = tuple(tensor.detach() for tensor in domain)
+        return cls(logits, batch.y, batch.label_weight, kept, n_numbers)
+
+
+class EpochSums:
+    """Means over the steps of an epoch, moved to the host many steps at a time.
+
+    Parameters
+    ----------
+    adversary : Adversary
+        Computes the figures of the domain loss.
+    label_smoothing, domain_loss_weight : float
+        As in :class:`skdann.DANNClassifier`.
+    """
+
+    def __init__(
+        self, adversary: Adversary, label_smoothing: float, domain_loss_weight: float
+    ) -> None:
+        self.adversary, self.label_smoothing = adversary, label_smoothing
+        self.domain_loss_weight = domain_loss_weight
+        self.pending: list[Outputs] = []
+        self.n_pending = 0
+        self.sums: dict[str, Any] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, outputs: Outputs) -> None:
+        """Add the outputs of one step."""
+        self.pending.append(outputs)
+        self.n_pending += outputs.n_numbers
+        if len(self.pending) == FLUSH_STEPS or self.n_pending > FLUSH_NUMBERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        for name, (total, count) in self._totals(self.pending).items():
+            self.sums[name] = self.sums.get(name, 0.0) + total.cpu().double().numpy()
+            self.counts[name] = self.counts.get(name, 0) + count
+        self.pending.clear()
+        self.n_pending = 0
+
+    def _totals(self, steps: Sequence[Outputs]) -> dict[str, tuple[Tensor, int]]:
+        """Sum of each figure over some steps, and the number of terms in it."""
+        logits = _join([step.logits for step in steps], -2)
+        y = _join([step.y for step in steps], -1)
+        weight = _join([step.label_weight for step in steps], -1)
+        loss = label_loss(logits, y, weight, self.label_smoothing)
+        totals = {"label_loss": (loss, len(steps))}
+        if steps[0].domain:
+            parts = zip(*(step.domain for step in steps), strict=True)
+            joined = map(_join, parts, self.adversary.kept_dims)
+            totals |= self.adversary.totals(*joined, n_steps=len(steps))
+        return totals
+
+    def loss_of(self, outputs: Outputs) -> Tensor:
+        """Loss of one step, averaged over the members."""
+        totals = self._totals([outputs])
+        loss, _ = totals["label_loss"]
+        if "domain_loss" in totals:
+            loss = loss + self.domain_loss_weight * totals["domain_loss"][0]
+        return loss.mean()
+
+    def means(self) -> dict[str, Any]:
+        """Return the mean of each figure: a float, or an array of shape (n_members,)."""
+        if self.pending:
+            self._flush()
+        means = {name: total / self.counts[name] for name, total in self.sums.items()}
+        return {name: v.item() if v.size == 1 else v for name, v in means.items()}
+
+
+def _join(tensors: Sequence[Tensor], dim: int) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), dim)
