@@ -303,9 +303,9 @@ class TestDomainEmbeddingDisplay:
 
 
 def display_seed():
-    from skdann.metrics import _draw_seed
+    from skdann.metrics._pooling import draw_seed
 
-    return _draw_seed(0)
+    return draw_seed(0)
 
 
 def nearest(points, rows):

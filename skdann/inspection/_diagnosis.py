@@ -20,16 +20,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils import check_consistent_length, column_or_1d, resample
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from skdann._training.label_shift import estimate_shares
 from skdann.inspection._report import ColumnShift, Diagnosis
-from skdann.metrics import (
-    _density_ratio,
-    _draw_seed,
-    _match_target,
-    _out_of_fold,
-    _pool_domains,
-    effective_sample_size,
-)
+from skdann.metrics._pooling import draw_seed, match_target, out_of_fold, pool_domains
+from skdann.metrics._priors import estimate_shares
+from skdann.metrics._weights import density_ratio, effective_sample_size
 
 MAX_ROWS = 2000  # looked at, of each domain
 MAX_COLUMNS = 1000  # whose distributions are compared: those whose means differ most
@@ -60,14 +54,14 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
     Diagnosis
         The report.
     """
-    seed = _draw_seed(random_state)
+    seed = draw_seed(random_state)
     targets = X_target if isinstance(X_target, tuple) else (X_target,)
     X_source, y = _draw(X_source, y_source, MAX_ROWS, seed)
     targets = tuple(
-        _draw(_match_target(X_source, rows), None, MAX_ROWS // len(targets), seed)[0]
+        _draw(match_target(X_source, rows), None, MAX_ROWS // len(targets), seed)[0]
         for rows in targets
     )
-    X, is_target, names = _pool_domains(X_source, targets)
+    X, is_target, names = pool_domains(X_source, targets)
     n_source = int((is_target == 0).sum())
 
     features, predicted = _infer(estimator, X_source, targets)
@@ -80,8 +74,8 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
     weight[:n_source] = is_class @ (target_shares / np.where(source_shares > 0, source_shares, 1.0))
 
     cv = min(5, max(2, min(n_source, len(is_target) - n_source)))
-    proba = _out_of_fold(X, is_target, None, cv, seed)
-    feature_proba = _out_of_fold(features, is_target, None, cv, seed)
+    proba = out_of_fold(X, is_target, None, cv, seed)
+    feature_proba = out_of_fold(features, is_target, None, cv, seed)
     labels = estimator.classes_.tolist()
     return Diagnosis(
         n_source=n_source,
@@ -100,7 +94,7 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
         source_shares=_by_label(labels, source_shares),
         target_shares=_by_label(labels, target_shares),
         predicted_shares=_by_label(labels, predicted_shares),
-        effective_sample_size=effective_sample_size(_density_ratio(proba, is_target)),
+        effective_sample_size=effective_sample_size(density_ratio(proba, is_target)),
         feature_spread=_spread(features[n_source:]),
         **_last_epoch(getattr(estimator, "history_", None)),
     )

@@ -11,7 +11,8 @@ from sklearn.utils import column_or_1d
 from skdann.inspection._diagnosis import _draw, _infer
 from skdann.inspection._drawing import GREY, axes_for, colours_of, require_matplotlib
 from skdann.inspection._fitted import find_network
-from skdann.metrics import _draw_seed, _match_target, _pool_domains, domain_auc
+from skdann.metrics import domain_auc
+from skdann.metrics._pooling import draw_seed, match_target, pool_domains
 
 MARKERS = "o^sDvP"  # the source, then the targets
 TSNE_COLUMNS = 50  # t-SNE sees as many principal components, as is usual
@@ -143,7 +144,7 @@ default="predicted"
         require_matplotlib(cls.__name__)
         if method not in ("pca", "tsne"):
             raise ValueError(f"method={method!r} must be 'pca' or 'tsne'.")
-        fitted, seed = find_network(estimator), _draw_seed(random_state)
+        fitted, seed = find_network(estimator), draw_seed(random_state)
         X_source, targets = fitted.transform(X_source), fitted.transform(_as_tuple(X_target))
         is_predicted = isinstance(y_target, str) and y_target == "predicted"
         given: Any = (
@@ -156,11 +157,11 @@ default="predicted"
             )
         X_source, y = _draw(X_source, y_source, max_rows, seed)
         drawn = [
-            _draw(_match_target(X_source, rows), own, max_rows, seed)
+            _draw(match_target(X_source, rows), own, max_rows, seed)
             for rows, own in zip(targets, given, strict=True)
         ]
         targets, given = tuple(rows for rows, _ in drawn), [own for _, own in drawn]
-        X, is_target, _ = _pool_domains(X_source, targets)
+        X, is_target, _ = pool_domains(X_source, targets)
         features, predicted = _infer(fitted.last, X_source, targets)
         features = np.asarray(features)
         n_source, classes = int((is_target == 0).sum()), fitted.last.classes_

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from skdann.inspection._diagnosis import _rank_columns, least_shift
 from skdann.inspection._drawing import COLOURS, GREY, axes_for, require_matplotlib
 from skdann.inspection._fitted import find_fitted
-from skdann.metrics import _pool_domains
+from skdann.metrics._pooling import pool_domains
 
 MOST_LETTERS = 30  # of a column's name
 
@@ -143,7 +143,7 @@ class DomainShiftDisplay:
             If matplotlib is missing.
         """
         require_matplotlib(cls.__name__)
-        X, is_target, names = _pool_domains(X_source, X_target)
+        X, is_target, names = pool_domains(X_source, X_target)
         names = names if feature_names is None else np.asarray(feature_names)
         if names is not None and len(names) != X.shape[1]:
             raise ValueError(

@@ -1,0 +1,101 @@
+"""Rows of two domains pooled, and predictions out of fold that tell the domains apart."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from sklearn.utils import check_array, check_random_state
+
+from skdann._input.rows import PIPELINE_REMEDY, column_names, match_columns
+
+_Array = NDArray[Any]
+
+
+def pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, _Array | None]:
+    """Stack checked rows of both domains: rows, whether of the target, column names or None."""
+    names = column_names(X_source)
+    rows = [check_rows(X_source, "X_source")]
+    for target in X_target if isinstance(X_target, tuple) else (X_target,):
+        rows.append(check_rows(match_target(X_source, target), "X_target"))
+        if rows[-1].shape[1] != rows[0].shape[1]:
+            raise ValueError(
+                f"X_target has {rows[-1].shape[1]} features but X_source has {rows[0].shape[1]}; "
+                f"{PIPELINE_REMEDY}."
+            )
+    n_source, n_target = rows[0].shape[0], sum(part.shape[0] for part in rows[1:])
+    if not n_target:
+        raise ValueError("X_target is an empty tuple; pass one array a target domain.")
+    is_sparse = any(sp.issparse(part) for part in rows)
+    X = sp.vstack(rows, format="csr") if is_sparse else np.vstack(rows)
+    return X, np.repeat([0, 1], [n_source, n_target]), names
+
+
+def match_target(X_source: Any, target: Any) -> Any:
+    """Bring a target frame's columns into the order of a source frame's."""
+    if hasattr(X_source, "columns") and hasattr(target, "columns"):
+        return match_columns(target, list(X_source.columns), "X_target")
+    return target
+
+
+def check_rows(X: Any, name: str) -> Any:
+    """Check one domain's rows: real numbers or NaN, dense or CSR."""
+    return check_array(
+        X, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan", input_name=name
+    )
+
+
+def draw_seed(random_state: Any) -> int:
+    """Draw one seed from random_state; None takes fresh entropy, never numpy's global state."""
+    fresh = np.random.RandomState(np.random.SeedSequence().generate_state(1))
+    return int(check_random_state(fresh if random_state is None else random_state).randint(2**31))
+
+
+def linear_classifier(X: Any, class_weight: str | None = None) -> Any:
+    """Make a logistic regression on scaled columns, dense or sparse."""
+    from sklearn.impute import SimpleImputer  # slow to import
+
+    return make_pipeline(
+        MaxAbsScaler() if sp.issparse(X) else StandardScaler(),  # rare words blow up in the latter
+        SimpleImputer(keep_empty_features=True),
+        LogisticRegression(C=0.1, class_weight=class_weight, max_iter=1000),
+    )
+
+
+def out_of_fold(
+    X: Any,
+    is_target: _Array,
+    estimator: Any,
+    cv: Any,
+    random_state: Any,
+    method: str = "predict_proba",
+) -> _Array:
+    """Out-of-fold guesses, or probabilities, that rows are target rows."""
+    seed = draw_seed(random_state)
+    if isinstance(cv, Integral):
+        n_fewest = np.bincount(is_target).min()
+        if n_fewest < cv:
+            raise ValueError(
+                f"cv={cv} folds need as many rows of each domain, but one has {n_fewest}; lower cv "
+                "or pass more rows."
+            )
+        cv = StratifiedKFold(int(cv), shuffle=True, random_state=seed)
+    if estimator is None:
+        estimator = linear_classifier(X) if sp.issparse(X) else boosted_trees(seed)
+    found = cross_val_predict(estimator, X, is_target, cv=cv, method=method)
+    return found[:, 1] if method == "predict_proba" else found
+
+
+def boosted_trees(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
+
+    return HistGradientBoostingClassifier(
+        max_iter=30, max_leaf_nodes=8, early_stopping=False, random_state=seed
+    )
