@@ -952,10 +952,13 @@ def test_no_target(scorer_class: Any, shifted: Any) -> None:
     ("change", "text"),
     [
         (lambda T: (), "empty tuple"),
-        (lambda T: T[:, :1], r"X_target has 1 columns but X has 2"),
+        (lambda T: T[:, :1], r"X_target has 1 features but X has 2"),
         (lambda T: T[:0], "X_target has no rows"),
-        (lambda T: T[0], r"X_target has shape \(2,\) but X has shape"),
-        (lambda T: (T, T[:, :1]), r"X_target\[1\] has 1 columns"),
+        (
+            lambda T: T[0],
+            r"X_target must be 2-D like X, which has shape \(120, 2\), but has shape \(2,\)",
+        ),
+        (lambda T: (T, T[:, :1]), r"X_target\[1\] has 1 features"),
         (lambda T: [T, T], r"several targets as a tuple"),
         (pd.DataFrame, "X_target is a data frame but X is an array"),
     ],

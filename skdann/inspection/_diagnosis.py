@@ -20,8 +20,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils import check_consistent_length, column_or_1d, resample
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skdann._input.matching import match_target, name_targets
 from skdann.inspection._report import ColumnShift, Diagnosis
-from skdann.metrics._pooling import draw_seed, match_target, out_of_fold, pool_domains
+from skdann.metrics._pooling import draw_seed, out_of_fold, pool_domains
 from skdann.metrics._priors import estimate_shares
 from skdann.metrics._weights import density_ratio, effective_sample_size
 
@@ -55,12 +56,10 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
         The report.
     """
     seed = draw_seed(random_state)
-    targets = X_target if isinstance(X_target, tuple) else (X_target,)
+    matched = [match_target(name, rows, X_source) for name, rows in name_targets(X_target).items()]
+    n_most = MAX_ROWS // len(matched)
+    targets = tuple(_draw(rows, None, n_most, seed)[0] for rows in matched)
     X_source, y = _draw(X_source, y_source, MAX_ROWS, seed)
-    targets = tuple(
-        _draw(match_target(X_source, rows), None, MAX_ROWS // len(targets), seed)[0]
-        for rows in targets
-    )
     X, is_target, names = pool_domains(X_source, targets)
     n_source = int((is_target == 0).sum())
 

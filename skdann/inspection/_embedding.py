@@ -8,11 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
+from skdann._input.matching import match_target, name_targets
 from skdann.inspection._diagnosis import _draw, _infer
 from skdann.inspection._drawing import GREY, axes_for, colours_of, require_matplotlib
 from skdann.inspection._fitted import find_network
 from skdann.metrics import domain_auc
-from skdann.metrics._pooling import draw_seed, match_target, pool_domains
+from skdann.metrics._pooling import draw_seed, pool_domains
 
 MARKERS = "o^sDvP"  # the source, then the targets
 TSNE_COLUMNS = 50  # t-SNE sees as many principal components, as is usual
@@ -157,8 +158,8 @@ default="predicted"
             )
         X_source, y = _draw(X_source, y_source, max_rows, seed)
         drawn = [
-            _draw(match_target(X_source, rows), own, max_rows, seed)
-            for rows, own in zip(targets, given, strict=True)
+            _draw(match_target(name, rows, X_source), own, max_rows, seed)
+            for (name, rows), own in zip(name_targets(targets).items(), given, strict=True)
         ]
         targets, given = tuple(rows for rows, _ in drawn), [own for _, own in drawn]
         X, is_target, _ = pool_domains(X_source, targets)

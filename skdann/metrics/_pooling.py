@@ -14,35 +14,39 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils import check_array, check_random_state
 
-from skdann._input.rows import PIPELINE_REMEDY, column_names, match_columns
+from skdann._input.matching import match_target, name_targets
+from skdann._input.rows import column_names
 
 _Array = NDArray[Any]
 
 
 def pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, _Array | None]:
-    """Stack checked rows of both domains: rows, whether of the target, column names or None."""
+    """Stack checked rows of both domains.
+
+    Parameters
+    ----------
+    X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
+        Rows of the source.
+    X_target : array-like of shape (n_target, n_features), or tuple of these
+        Rows of the target, or of several.
+
+    Returns
+    -------
+    X : ndarray or CSR of shape (n_source + n_target, n_features)
+        Source rows, then target rows.
+    is_target : ndarray of int of shape (n_source + n_target,)
+        1 for target rows.
+    names : ndarray of str of shape (n_features,) or None
+        Column names of a data frame.
+    """
     names = column_names(X_source)
     rows = [check_rows(X_source, "X_source")]
-    for target in X_target if isinstance(X_target, tuple) else (X_target,):
-        rows.append(check_rows(match_target(X_source, target), "X_target"))
-        if rows[-1].shape[1] != rows[0].shape[1]:
-            raise ValueError(
-                f"X_target has {rows[-1].shape[1]} features but X_source has {rows[0].shape[1]}; "
-                f"{PIPELINE_REMEDY}."
-            )
+    for name, target in name_targets(X_target).items():
+        rows.append(check_rows(match_target(name, target, X_source), name))
     n_source, n_target = rows[0].shape[0], sum(part.shape[0] for part in rows[1:])
-    if not n_target:
-        raise ValueError("X_target is an empty tuple; pass one array a target domain.")
-    is_sparse = any(sp.issparse(part) for part in rows)
+    is_sparse = any(sp.issparse(part) for part in rows)  # a frame's sparse columns give CSR too
     X = sp.vstack(rows, format="csr") if is_sparse else np.vstack(rows)
     return X, np.repeat([0, 1], [n_source, n_target]), names
-
-
-def match_target(X_source: Any, target: Any) -> Any:
-    """Bring a target frame's columns into the order of a source frame's."""
-    if hasattr(X_source, "columns") and hasattr(target, "columns"):
-        return match_columns(target, list(X_source.columns), "X_target")
-    return target
 
 
 def check_rows(X: Any, name: str) -> Any:
