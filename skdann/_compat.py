@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from torch import _foreach_copy_ as copy_tensors  # (to, from): as one call, also on a GPU
@@ -33,5 +34,6 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "copy_tensors",
+    "safe_indexing",
     "with_callbacks",
 ]

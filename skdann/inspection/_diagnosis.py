@@ -17,9 +17,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
-from sklearn.utils import check_consistent_length, column_or_1d, resample
+from sklearn.utils import column_or_1d
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
 from skdann.inspection._report import ColumnShift, Diagnosis
 from skdann.metrics._pooling import draw_seed, out_of_fold, pool_domains
@@ -58,8 +59,8 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
     seed = draw_seed(random_state)
     matched = [match_target(name, rows, X_source) for name, rows in name_targets(X_target).items()]
     n_most = MAX_ROWS // len(matched)
-    targets = tuple(_draw(rows, None, n_most, seed)[0] for rows in matched)
-    X_source, y = _draw(X_source, y_source, MAX_ROWS, seed)
+    targets = tuple(draw_labelled(rows, None, n_most, seed)[0] for rows in matched)
+    X_source, y = draw_labelled(X_source, y_source, MAX_ROWS, seed)
     X, is_target, names = pool_domains(X_source, targets)
     n_source = int((is_target == 0).sum())
 
@@ -127,17 +128,6 @@ def _spread(features: _Array) -> float:
     features = features.astype(np.float64)
     mean_square = (features**2).mean()
     return float((features.var(axis=0).mean() / (mean_square or 1.0)) ** 0.5)
-
-
-def _draw(X: Any, y: Any, n_most: int, seed: int) -> tuple[Any, Any]:
-    """Draw at most so many rows, with their labels."""
-    arrays = (X,) if y is None else (X, y)
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-    if n_rows > n_most:
-        drawn = resample(*arrays, replace=False, n_samples=n_most, random_state=seed)
-        return (drawn, None) if y is None else tuple(drawn)
-    check_consistent_length(*arrays)
-    return X, y
 
 
 def _is_class(y: _Array, classes: _Array) -> _Array:

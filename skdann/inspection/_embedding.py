@@ -8,8 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
+from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
-from skdann.inspection._diagnosis import _draw, _infer
+from skdann.inspection._diagnosis import _infer
 from skdann.inspection._drawing import GREY, axes_for, colours_of, require_matplotlib
 from skdann.inspection._fitted import find_network
 from skdann.metrics import domain_auc
@@ -156,9 +157,9 @@ default="predicted"
                 f"y_target has labels of {len(given)} targets but X_target has {len(targets)}; "
                 "pass a tuple of as many arrays."
             )
-        X_source, y = _draw(X_source, y_source, max_rows, seed)
+        X_source, y = draw_labelled(X_source, y_source, max_rows, seed)
         drawn = [
-            _draw(match_target(name, rows, X_source), own, max_rows, seed)
+            draw_labelled(match_target(name, rows, X_source), own, max_rows, seed)
             for (name, rows), own in zip(name_targets(targets).items(), given, strict=True)
         ]
         targets, given = tuple(rows for rows, _ in drawn), [own for _, own in drawn]
