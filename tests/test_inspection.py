@@ -23,6 +23,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
+from skdann._input.seeding import derive_seed
 from skdann.inspection import (
     DomainEmbeddingDisplay,
     DomainShiftDisplay,
@@ -303,9 +304,7 @@ class TestDomainEmbeddingDisplay:
 
 
 def display_seed():
-    from skdann.metrics._pooling import draw_seed
-
-    return draw_seed(0)
+    return derive_seed(0)
 
 
 def nearest(points, rows):

@@ -786,6 +786,20 @@ def test_global_random_state_is_left_alone(scorer_class: Any, shifted: Any) -> N
     assert np.random.get_state()[1].tolist() == before
 
 
+@pytest.mark.parametrize("params", [{"max_rows": 20}, {}], ids=["sample", "pairs"])
+def test_without_a_seed_entropy_is_fresh(params: Any, shifted: Any) -> None:
+    X, y, X_target = shifted
+    clf = LogisticRegression().fit(X, y)
+    scorer_class = SoftNeighborhoodDensityScorer if params else MixValScorer
+    scores = set()
+    for _ in range(5):
+        np.random.seed(0)  # the global state is not read either
+        before = np.random.get_state()[1].tolist()
+        scores.add(scorer_class(X_target, random_state=None, **params)(clf, X))
+        assert np.random.get_state()[1].tolist() == before
+    assert len(scores) > 1
+
+
 def test_repr() -> None:
     scorer = ImportanceWeightedScorer(np.ones((300, 2)), metric="log_loss", random_state=3)
     expected = "ImportanceWeightedScorer(X_target=<300 x 2>, metric='log_loss', random_state=3)"

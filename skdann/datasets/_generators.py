@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
+from skdann._input.seeding import make_generator
 from skdann.datasets._checks import check_number
 
 _Array = NDArray[Any]
@@ -66,7 +66,7 @@ def make_inter_twinning_moons(
     n_target = _check_sizes(n_samples, n_target)
     check_number("rotation", rotation, example=35.0)
     check_number("noise", noise, minimum=0, example=0.05)
-    rng = _make_rng(random_state)
+    rng = make_generator(random_state)
     from sklearn.datasets import make_moons  # slow to import
 
     X_source, y_source = make_moons(n_samples, noise=noise, random_state=rng)
@@ -127,7 +127,7 @@ def make_covariate_shift(
     n_target = _check_sizes(n_samples, n_target, n_features)
     check_number("shift", shift, example=2.0)
     check_number("flip_y", flip_y, minimum=0, maximum=1, example=0.1)
-    rng = _make_rng(random_state)
+    rng = make_generator(random_state)
 
     def draw(n_rows: int, mean: float) -> tuple[_Array, _Array]:
         X = rng.standard_normal((n_rows, n_features))
@@ -199,7 +199,7 @@ def make_label_shift(
             f"source_priors has {n_classes} classes but target_priors has {len(p_target)};"
             " pass one prior per class to both, 0 for a class that a domain lacks."
         )
-    rng = _make_rng(random_state)
+    rng = make_generator(random_state)
     angles = 2 * np.pi * np.arange(n_classes) / n_classes
     centers = np.zeros((n_classes, n_features))
     centers[:, :2] = np.column_stack([np.cos(angles), np.sin(angles)])
@@ -233,14 +233,6 @@ def _check_priors(name: str, priors: Sequence[float]) -> _Array:
             f" pass the share of each class, e.g. {name}=(0.3, 0.7)."
         )
     return array
-
-
-def _make_rng(random_state: _Seed) -> np.random.RandomState:
-    """Return the generator of a seed; None gives a fresh one, never numpy's global one."""
-    rng: np.random.RandomState = check_random_state(
-        np.random.RandomState() if random_state is None else random_state
-    )
-    return rng
 
 
 def _round_shares(n_rows: int, shares: _Array) -> _Array:

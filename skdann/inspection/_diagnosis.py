@@ -22,8 +22,9 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
+from skdann._input.seeding import derive_seed
 from skdann.inspection._report import ColumnShift, Diagnosis
-from skdann.metrics._pooling import draw_seed, out_of_fold, pool_domains
+from skdann.metrics._pooling import out_of_fold, pool_domains
 from skdann.metrics._priors import estimate_shares
 from skdann.metrics._weights import density_ratio, effective_sample_size
 
@@ -56,7 +57,7 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
     Diagnosis
         The report.
     """
-    seed = draw_seed(random_state)
+    seed = derive_seed(random_state)
     matched = [match_target(name, rows, X_source) for name, rows in name_targets(X_target).items()]
     n_most = MAX_ROWS // len(matched)
     targets = tuple(draw_labelled(rows, None, n_most, seed)[0] for rows in matched)

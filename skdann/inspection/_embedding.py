@@ -10,11 +10,12 @@ from sklearn.utils import column_or_1d
 
 from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
+from skdann._input.seeding import derive_seed
 from skdann.inspection._diagnosis import _infer
 from skdann.inspection._drawing import GREY, axes_for, colours_of, require_matplotlib
 from skdann.inspection._fitted import find_network
 from skdann.metrics import domain_auc
-from skdann.metrics._pooling import draw_seed, pool_domains
+from skdann.metrics._pooling import pool_domains
 
 MARKERS = "o^sDvP"  # the source, then the targets
 TSNE_COLUMNS = 50  # t-SNE sees as many principal components, as is usual
@@ -146,7 +147,7 @@ default="predicted"
         require_matplotlib(cls.__name__)
         if method not in ("pca", "tsne"):
             raise ValueError(f"method={method!r} must be 'pca' or 'tsne'.")
-        fitted, seed = find_network(estimator), draw_seed(random_state)
+        fitted, seed = find_network(estimator), derive_seed(random_state)
         X_source, targets = fitted.transform(X_source), fitted.transform(_as_tuple(X_target))
         is_predicted = isinstance(y_target, str) and y_target == "predicted"
         given: Any = (

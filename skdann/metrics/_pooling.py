@@ -12,10 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
 from skdann._input.matching import match_target, name_targets
 from skdann._input.rows import column_names
+from skdann._input.seeding import derive_seed
 
 _Array = NDArray[Any]
 
@@ -56,12 +57,6 @@ def check_rows(X: Any, name: str) -> Any:
     )
 
 
-def draw_seed(random_state: Any) -> int:
-    """Draw one seed from random_state; None takes fresh entropy, never numpy's global state."""
-    fresh = np.random.RandomState(np.random.SeedSequence().generate_state(1))
-    return int(check_random_state(fresh if random_state is None else random_state).randint(2**31))
-
-
 def linear_classifier(X: Any, class_weight: str | None = None) -> Any:
     """Make a logistic regression on scaled columns, dense or sparse."""
     from sklearn.impute import SimpleImputer  # slow to import
@@ -82,7 +77,7 @@ def out_of_fold(
     method: str = "predict_proba",
 ) -> _Array:
     """Out-of-fold guesses, or probabilities, that rows are target rows."""
-    seed = draw_seed(random_state)
+    seed = derive_seed(random_state)
     if isinstance(cv, Integral):
         n_fewest = np.bincount(is_target).min()
         if n_fewest < cv:
