@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -544,10 +545,10 @@ def test_too_many_failures_are_an_error(server: SimpleNamespace, tmp_path: Path)
 def test_an_interrupted_write_leaves_nothing(
     server: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: Path, target: Path) -> None:
+    def interrupt(source: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", interrupt)
+    monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path)
     assert list(cache_of(tmp_path).iterdir()) == []

@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import time
-import uuid
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from scipy import sparse
 from sklearn.utils import Bunch
 
 from skdann.datasets._checks import check_number
+from skdann.datasets._files import write_whole
 
 _Array = NDArray[Any]
 
@@ -182,7 +182,8 @@ def _read_amazon_file(
             f"{path.name} from {url} has SHA-256 {found} instead of {expected}, so it was not"
             " kept; try again, and report it to skdann if it stays so."
         )
-    _write_whole(path, content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
     return content
 
 
@@ -202,14 +203,3 @@ def _download(url: str, folder: Path, n_retries: int, delay: float) -> bytes:
                 ) from error
             n_retries -= 1
             time.sleep(delay)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that no reader ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
