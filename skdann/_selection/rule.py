@@ -22,17 +22,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
-from sklearn.utils import resample
 
+from skdann._input.drawing import draw_rows
 from skdann.metrics import estimate_target_priors
-from skdann.model_selection._target import information_maximization
+from skdann.model_selection._default_rule import (
+    MOST_ROWS,
+    information,
+    reverse_accuracy,
+    scale_by,
+    scale_each,
+)
 
 MARGIN = 0.05
 LEAST_AUC = 0.6
-MOST_ROWS = 4000
-MOST_DEVIATIONS = 20.0
 
 
 class Evidence(NamedTuple):
@@ -107,10 +111,10 @@ def choose(
     evidence: Evidence, seed: int, aggregate: str = "passing", margin: float = MARGIN
 ) -> Choice:
     """Choose who serves; `seed` draws the rows that are looked at where there are many."""
-    source = _draw(len(evidence.y), seed)
-    target = _draw(evidence.X_target.shape[0], seed)
+    source = draw_rows(len(evidence.y), MOST_ROWS, seed)
+    target = draw_rows(evidence.X_target.shape[0], MOST_ROWS, seed)
     X_source, X_target, y = evidence.X_source[source], evidence.X_target[target], evidence.y[source]
-    own_source, own_target = _scale_each(X_source), _scale_each(X_target)
+    own_source, own_target = scale_each(X_source), scale_each(X_target)
     rows = []
     for proba in evidence.proba_target:
         certain = reverse = -np.inf
@@ -122,9 +126,9 @@ def choose(
     best = int(scores.argmax())
     gain = scores[best] - scores[0]
     auc = matched_auc(
-        _scale_by(X_source, X_source),
+        scale_by(X_source, X_source),
         y,
-        _scale_by(X_target, X_source),
+        scale_by(X_target, X_source),
         _class_weights(evidence),
         seed,
     )
@@ -142,20 +146,6 @@ def choose(
             f"its score {scores[best]:.3f} exceeds the twin's by {gain:.3f}, more than {margin:g}"
         )
     return Choice(serving_weights(scores, best, margin, aggregate), rows, found)
-
-
-def information(proba: np.ndarray) -> float:
-    """Mutual information of rows and predicted classes, as a share of its largest value."""
-    return information_maximization(proba) / float(np.log(proba.shape[1]))
-
-
-def reverse_accuracy(X_source: Any, y: np.ndarray, X_target: Any, label: np.ndarray) -> float:
-    """Balanced accuracy on the source of a linear classifier that learnt labels of the target."""
-    if len(np.unique(label)) < 2:
-        return 1.0 / len(np.unique(y))
-    predicted = LogisticRegression(max_iter=1000).fit(X_target, label).predict(X_source)
-    recall = recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)
-    return float(recall)
 
 
 def matched_auc(
@@ -199,25 +189,3 @@ def _class_weights(evidence: Evidence) -> np.ndarray:
             classes=np.arange(n_classes),
         )
     return np.divide(found, shares, out=np.zeros(n_classes), where=shares > 0)
-
-
-def _draw(n_rows: int, seed: int) -> Any:
-    """Numbers of at most `MOST_ROWS` rows."""
-    if n_rows <= MOST_ROWS:
-        return slice(None)
-    return np.sort(
-        resample(np.arange(n_rows), replace=False, n_samples=MOST_ROWS, random_state=seed)
-    )
-
-
-def _scale_each(X: Any) -> Any:
-    """Bring dense rows to mean 0 and deviation 1 by themselves; sparse rows stay as they are."""
-    return _scale_by(X, X)
-
-
-def _scale_by(X: Any, X_reference: Any) -> Any:
-    if sp.issparse(X):
-        return X
-    mean, std = X_reference.mean(0, dtype=np.float64), X_reference.std(0, dtype=np.float64)
-    scaled = (X - mean) / np.where(std > 0, std, 1.0)
-    return scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)
