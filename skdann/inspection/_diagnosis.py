@@ -65,7 +65,7 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
     X, is_target, names = pool_domains(X_source, targets)
     n_source = int((is_target == 0).sum())
 
-    features, predicted = _infer(estimator, X_source, targets)
+    features, predicted = infer(estimator, X_source, targets)
     y = predicted[:n_source] if y is None else column_or_1d(y)
     is_class = _is_class(y, estimator.classes_)
     source_shares = is_class.mean(axis=0)
@@ -85,7 +85,7 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
         input_auc=float(roc_auc_score(is_target, proba)),
         feature_auc=float(roc_auc_score(is_target, feature_proba)),
         reweighted_auc=float(roc_auc_score(is_target, proba, sample_weight=weight)),
-        columns=_rank_columns(
+        columns=rank_columns(
             X,
             n_source,
             getattr(estimator, "feature_names_in_", names),
@@ -101,7 +101,7 @@ def diagnose(estimator, X_source, X_target, *, y_source=None, random_state=None)
     )
 
 
-def _infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Array, _Array]:
+def infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Array, _Array]:
     """Features and predicted labels of the rows of the source and of all targets."""
     known = set(np.asarray(estimator.domains_).tolist())
     parts: list[tuple[Any, int | None]] = [(X_source, int(estimator.domains_[0]))]
@@ -117,7 +117,7 @@ def _last_epoch(history: Any) -> dict[str, Any]:
         return {}
     first, last = history[0], history[-1]
     return {
-        "lambda_": last.get("lambda", np.nan) if "domain_accuracy" in last else 0.0,
+        "lambda_": last.get("lambda", np.nan) if "domain_loss" in last else 0.0,
         "domain_accuracy": last.get("domain_accuracy", np.nan),
         "label_loss": last.get("label_loss", np.nan),
         "first_label_loss": first.get("label_loss", np.nan),
@@ -151,7 +151,7 @@ def least_shift(n_source: int, n_target: int, n_columns: int) -> float:
     return float((-np.log(0.025 / n_columns) / 2 * (1 / n_source + 1 / n_target)) ** 0.5)
 
 
-def _rank_columns(
+def rank_columns(
     X: Any, n_source: int, names: Any, n_shown: int, least: float
 ) -> tuple[ColumnShift, ...]:
     """Columns that shift most by the KS statistic, of those above `least`."""
