@@ -1,11 +1,11 @@
-r"""How far two domains lie apart, and how their class shares differ, without target labels.
+r"""Distances between domains, importance weights, and class shares, without target labels.
 
-A classifier :math:`h` that tells source rows from target rows measures the first: its AUC, its
-error, and the density ratio that its probabilities carry,
+The distances and the weights come from a classifier :math:`h` that tells target rows from source
+rows: its AUC, its error, and the density ratio given by its probabilities,
 
 .. math:: \frac{p_T(x)}{p_S(x)} = \frac{n_S}{n_T} \cdot \frac{h(x)}{1 - h(x)}.
 
-All of it is out of fold: no row is judged by a classifier that saw it.
+All probabilities are out of fold: no row is predicted by a classifier that was trained on it.
 """
 
 from skdann.metrics._domains import domain_auc, proxy_a_distance

@@ -1,4 +1,4 @@
-"""Distance of two domains: how well a classifier tells their rows apart."""
+"""Distances between two domains, measured by how well a classifier separates their rows."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from skdann.metrics._pooling import linear_classifier, out_of_fold, pool_domains
 
 
 def domain_auc(X_source, X_target, *, estimator=None, cv=5, random_state=None):
-    """Measure how well a classifier tells the domains apart: 0.5 alike, 1 apart.
+    """Measure how well a classifier separates the domains: 0.5 if alike, 1 if fully separate.
 
     Parameters
     ----------
     X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-        Rows of the source.
+        Rows of the source domain.
     X_target : array-like of shape (n_target, n_features), or tuple of these
-        Rows of the target; several targets are pooled.
+        Rows of the target domain; several targets are pooled.
     estimator : classifier with ``predict_proba`` or None, default=None
-        None takes gradient-boosted trees, which ask for no scaling, take NaN and see shifts of
-        any shape; for sparse input, which they do not take, a logistic regression.
+        Classifier that separates the domains. None uses gradient-boosted trees, which need no
+        scaling, accept NaN and detect shifts of any shape. They do not accept sparse input, for
+        which a logistic regression on scaled columns is used.
     cv : int or splitter, default=5
-        Folds, stratified by domain and shuffled where an integer.
+        Cross-validation. An int is the number of shuffled folds, stratified by domain.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds and of the default estimator; None takes fresh entropy.
+        Controls the folds and the default estimator. None uses fresh entropy.
 
     Returns
     -------
@@ -32,7 +33,7 @@ def domain_auc(X_source, X_target, *, estimator=None, cv=5, random_state=None):
     Raises
     ------
     ValueError
-        If the domains differ in width or columns, or have fewer rows than there are folds.
+        If the domains differ in container or columns, or have fewer rows than there are folds.
 
     Examples
     --------
@@ -47,31 +48,33 @@ def domain_auc(X_source, X_target, *, estimator=None, cv=5, random_state=None):
 
 
 def proxy_a_distance(X_source, X_target, *, estimator=None, cv=5, random_state=None):
-    r"""Measure the distance of the domains by a linear classifier's error: 0 alike, 2 apart.
+    r"""Measure the distance between domains by a linear classifier's error, from 0 to 2.
 
     .. math:: \hat d_A = 2 (1 - 2 \epsilon)
 
-    with :math:`\epsilon` the cross-validated error of telling the domains apart, the mean of both
-    domains' errors, and values below 0 (worse than guessing) set to 0 [1]_ [2]_.
+    with :math:`\epsilon` the cross-validated error of the domain classifier, averaged over the two
+    domains [1]_ [2]_. The distance is 0 for domains that are alike and 2 for domains that are fully
+    separate. Values below 0 (worse than guessing) are set to 0.
 
     Parameters
     ----------
     X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-        Rows of the source.
+        Rows of the source domain.
     X_target : array-like of shape (n_target, n_features), or tuple of these
-        Rows of the target; several targets are pooled.
+        Rows of the target domain; several targets are pooled.
     estimator : classifier or None, default=None
-        None takes a logistic regression on scaled columns. Choose one that weights both
-        domains alike (``class_weight="balanced"``) where they differ in size.
+        Classifier that separates the domains. None uses a logistic regression on scaled columns.
+        If the domains differ in size, pass a classifier that gives both the same weight, e.g. by
+        ``class_weight="balanced"``.
     cv : int or splitter, default=5
-        Folds, stratified by domain and shuffled where an integer.
+        Cross-validation. An int is the number of shuffled folds, stratified by domain.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds; None takes fresh entropy.
+        Controls the folds. None uses fresh entropy.
 
     Returns
     -------
     float
-        The distance, in [0, 2].
+        Distance in [0, 2].
 
     Raises
     ------
@@ -95,5 +98,5 @@ def proxy_a_distance(X_source, X_target, *, estimator=None, cv=5, random_state=N
     """
     X, is_target, _ = pool_domains(X_source, X_target)
     estimator = linear_classifier(X, "balanced") if estimator is None else estimator
-    guess = out_of_fold(X, is_target, estimator, cv, random_state, method="predict")
-    return float(max(0.0, 2.0 * (2.0 * balanced_accuracy_score(is_target, guess) - 1.0)))
+    predicted = out_of_fold(X, is_target, estimator, cv, random_state, method="predict")
+    return float(max(0.0, 2.0 * (2.0 * balanced_accuracy_score(is_target, predicted) - 1.0)))

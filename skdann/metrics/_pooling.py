@@ -1,4 +1,4 @@
-"""Rows of two domains pooled, and predictions out of fold that tell the domains apart."""
+"""Pooled rows of two domains, and out-of-fold predictions of the domain."""
 
 from __future__ import annotations
 
@@ -51,18 +51,19 @@ def pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, _Array | No
 
 
 def check_rows(X: Any, name: str) -> Any:
-    """Check one domain's rows: real numbers or NaN, dense or CSR."""
+    """Check that the rows of one domain are real numbers or NaN, dense or CSR."""
     return check_array(
         X, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan", input_name=name
     )
 
 
 def linear_classifier(X: Any, class_weight: str | None = None) -> Any:
-    """Make a logistic regression on scaled columns, dense or sparse."""
+    """Make a logistic regression on scaled columns, for dense or sparse rows."""
     from sklearn.impute import SimpleImputer  # slow to import
 
+    # StandardScaler would inflate columns of rare words
     return make_pipeline(
-        MaxAbsScaler() if sp.issparse(X) else StandardScaler(),  # rare words blow up in the latter
+        MaxAbsScaler() if sp.issparse(X) else StandardScaler(),
         SimpleImputer(keep_empty_features=True),
         LogisticRegression(C=0.1, class_weight=class_weight, max_iter=1000),
     )
@@ -76,23 +77,24 @@ def out_of_fold(
     random_state: Any,
     method: str = "predict_proba",
 ) -> _Array:
-    """Out-of-fold guesses, or probabilities, that rows are target rows."""
+    """Predict out of fold which rows are target rows, or the probability that they are."""
     seed = derive_seed(random_state)
     if isinstance(cv, Integral):
         n_fewest = np.bincount(is_target).min()
         if n_fewest < cv:
             raise ValueError(
-                f"cv={cv} folds need as many rows of each domain, but one has {n_fewest}; lower cv "
-                "or pass more rows."
+                f"cv={cv} folds need at least {cv} rows of each domain, but one has {n_fewest}; "
+                "lower cv or pass more rows."
             )
         cv = StratifiedKFold(int(cv), shuffle=True, random_state=seed)
     if estimator is None:
         estimator = linear_classifier(X) if sp.issparse(X) else boosted_trees(seed)
-    found = cross_val_predict(estimator, X, is_target, cv=cv, method=method)
-    return found[:, 1] if method == "predict_proba" else found
+    predicted = cross_val_predict(estimator, X, is_target, cv=cv, method=method)
+    return predicted[:, 1] if method == "predict_proba" else predicted
 
 
 def boosted_trees(seed: int) -> Any:
+    """Make small gradient-boosted trees, which detect shifts of any shape."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
 
     return HistGradientBoostingClassifier(

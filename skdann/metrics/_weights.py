@@ -1,4 +1,4 @@
-"""Importance weights: source rows weighted so that they represent the target."""
+"""Importance weights, with which source rows represent the target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Array = NDArray[Any]
 def importance_weights(
     X_source, X_target, *, estimator=None, cv=5, max_weight=None, random_state=None
 ):
-    r"""Weight the source rows so that they stand for the target.
+    r"""Weight source rows so that they represent the target.
 
     .. math:: w(x) = \min\left(\frac{n_S}{n_T} \cdot \frac{h(x)}{1 - h(x)},\; w_{\max}\right)
 
@@ -25,22 +25,23 @@ def importance_weights(
     Parameters
     ----------
     X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-        Rows of the source.
+        Rows of the source domain.
     X_target : array-like of shape (n_target, n_features), or tuple of these
-        Rows of the target; several targets are pooled.
+        Rows of the target domain; several targets are pooled.
     estimator : classifier with ``predict_proba`` or None, default=None
-        As in :func:`domain_auc`. It must not weight the classes, as the formula corrects for size.
+        Classifier that separates the domains, by default as in :func:`domain_auc`. It must not
+        weight the classes, because the formula already corrects for the size of the domains.
     cv : int or splitter, default=5
-        Folds, stratified by domain and shuffled where an integer.
+        Cross-validation. An int is the number of shuffled folds, stratified by domain.
     max_weight : float or None, default=None
-        Largest weight; None takes the square root of n_source [2]_.
+        Maximum weight. None uses the square root of n_source [2]_.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds and of the default estimator; None takes fresh entropy.
+        Controls the folds and the default estimator. None uses fresh entropy.
 
     Returns
     -------
     ndarray of shape (n_source,)
-        Weights >= 0, of mean about 1 where the domains overlap.
+        Weights >= 0. Their mean is about 1 if the domains overlap.
 
     Raises
     ------
@@ -64,7 +65,8 @@ def importance_weights(
     """
     if max_weight is not None and not max_weight > 0:
         raise ValueError(
-            f"max_weight={max_weight!r} must be positive; pass None for the root of n_source."
+            f"max_weight={max_weight!r} must be positive; pass None to use the square root of the "
+            "number of source rows."
         )
     X, is_target, _ = pool_domains(X_source, X_target)
     proba = out_of_fold(X, is_target, estimator, cv, random_state)
@@ -72,7 +74,7 @@ def importance_weights(
 
 
 def effective_sample_size(weights):
-    r"""Count the equally weighted rows that weighted rows are worth [1]_.
+    r"""Compute how many equally weighted rows carry as much information as weighted rows [1]_.
 
     .. math:: n_{\mathrm{eff}} = \frac{(\sum_i w_i)^2}{\sum_i w_i^2}
 
@@ -84,7 +86,7 @@ def effective_sample_size(weights):
     Returns
     -------
     float
-        Between 1 and n_samples; 0 where all weights are 0.
+        Between 1 and n_samples, or 0 if all weights are 0.
 
     Raises
     ------
@@ -104,17 +106,17 @@ def effective_sample_size(weights):
     weights = check_array(weights, ensure_2d=False, dtype=np.float64, input_name="weights")
     if (weights < 0).any():
         raise ValueError(
-            f"weights holds negative values (least: {weights.min():g}); weights must be >= 0."
+            f"weights holds negative values (minimum: {weights.min():g}); weights must be >= 0."
         )
     largest = weights.max()
     if largest == 0:
         return 0.0
-    weights = weights / largest  # no overflow, and no underflow, in the squares
+    weights = weights / largest  # avoids overflow and underflow of the squares
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
 def density_ratio(proba: _Array, is_target: _Array, max_weight: float | None = None) -> _Array:
-    """Clipped p_T / p_S of the source rows, from probabilities of being a target row."""
+    """Clipped density ratio p_T / p_S of source rows, from probabilities of the target domain."""
     n_target = int(is_target.sum())
     n_source = len(is_target) - n_target
     source = proba[is_target == 0]
