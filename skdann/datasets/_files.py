@@ -1,4 +1,4 @@
-"""Writing a file so that no reader ever sees a part of it."""
+"""Write a file so that no reader ever sees an incomplete one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that `path` holds the old content or the new, whatever happens.
+    """Write a file so that `path` always holds either the old content or the new.
 
-    The content goes to a hidden file beside `path` first, which then replaces `path` in one step;
-    a symbolic link is followed.
+    The content is written to a hidden file beside `path`, which then replaces `path` in one step.
+    If `path` is a symbolic link, the file it points to is replaced.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:12]}.tmp")
