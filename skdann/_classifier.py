@@ -19,6 +19,7 @@ from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.domains import DomainData, check_domain_vector, check_domains
 from skdann._input.parameters import OPTIMIZERS
 from skdann._input.rows import check_is_number
+from skdann._input.seeding import draw_seed
 from skdann._saving import pickled_state, restore_net
 from skdann._saving.checkpoint import Checkpoint
 from skdann._training.fitting import (
@@ -377,7 +378,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             estimator=type(self).__name__,
         )
         is_continued = self.warm_start and hasattr(self, "net_")
-        seed = self.net_.seeds[0] if is_continued else self._seed()
+        seed = self.net_.seeds[0] if is_continued else draw_seed(self.random_state)
         data = adjust_for_label_shift(self, data, seed)
         fit_data = prepare(self, data, seed if self.early_stopping else None)
         if is_continued:
@@ -452,7 +453,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             estimator=type(self).__name__,
         )
         if is_first:
-            seed = self._seed()
+            seed = draw_seed(self.random_state)
             data = adjust_for_label_shift(self, data, seed)
         else:
             data = with_label_shift(data, self._label_shift)
@@ -463,14 +464,6 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
         return self._train_watched(net, fit_data, 1)
-
-    def _seed(self) -> int:
-        """Draw one seed from `random_state`; None takes fresh entropy, not numpy's global state."""
-        if self.random_state is None:
-            return int(np.random.SeedSequence().generate_state(1)[0])
-        if isinstance(self.random_state, Integral):
-            return int(self.random_state)
-        return int(self.random_state.randint(2**31 - 1))
 
     def _continued_net(self, data: DomainData, what: str, stops_early: bool) -> DANNNet:
         """Copy the fitted net to train on, after checking that the data fits it."""

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     Interval,
     StrOptions,
@@ -39,6 +40,7 @@ __all__ = [
     "check_sample_weight",
     "copy_tensors",
     "has_global_hooks",
+    "safe_indexing",
     "validate_parameter_constraints",
     "with_callbacks",
 ]

@@ -16,6 +16,7 @@ from skdann._classifier import DANNClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.domains import DomainData, check_domains
 from skdann._input.parameters import check_can_resume
+from skdann._input.seeding import draw_seed
 from skdann._saving.checkpoint import numbered_checkpoints
 from skdann._selection.candidates import (
     Candidate,
@@ -268,13 +269,9 @@ class DANNClassifierCV(BaseDomainClassifier):
 
     def _seeds(self) -> tuple[list[int], int]:
         """Draw one seed per member, the same for every candidate, and one for the folds."""
-        if self.random_state is None:
-            entropy = None
-        elif isinstance(self.random_state, Integral):
-            entropy = int(self.random_state)
-        else:
-            entropy = int(self.random_state.randint(2**31 - 1))
-        *seeds, fold_seed = np.random.SeedSequence(entropy).generate_state(self.n_seeds + 1)
+        *seeds, fold_seed = np.random.SeedSequence(draw_seed(self.random_state)).generate_state(
+            self.n_seeds + 1
+        )
         return [int(seed) for seed in seeds], int(fold_seed)
 
     def _set_columns(self, data: DomainData) -> None:

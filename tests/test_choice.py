@@ -7,11 +7,12 @@ import pytest
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
-from skdann._selection import rule
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import Evidence, matched_auc
 from skdann._selection.outcome import select
-from skdann._selection.rule import LEAST_AUC, MARGIN, DefaultRule, information, reverse_accuracy
+from skdann._selection.rule import LEAST_AUC, MARGIN, DefaultRule
+from skdann.model_selection import _default_rule
+from skdann.model_selection._default_rule import information, reverse_accuracy
 
 
 def choose(evidence, seed, aggregate="passing", margin=MARGIN):
@@ -140,7 +141,7 @@ def test_units_of_columns_do_not_matter_and_inputs_stay(monkeypatch):
         [row["score"] for row in scaled.scores]
     )
     assert np.array_equal(before, evidence.X_target)
-    monkeypatch.setattr(rule, "MOST_ROWS", 150)
+    monkeypatch.setattr(_default_rule, "MOST_ROWS", 150)
     fewer = choose(evidence, 0)
     assert fewer.weights.tolist() == plain.weights.tolist()
     assert fewer.scores[1]["reverse"] != plain.scores[1]["reverse"]

@@ -17,11 +17,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skdann._cv
-import skdann._selection.rule
 from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
 from skdann._selection.outcome import Outcome
 from skdann._selection.rule import DefaultRule, Ranking
-from skdann.model_selection import ImportanceWeightedScorer, InformationMaximizationScorer
+from skdann.model_selection import (
+    ImportanceWeightedScorer,
+    InformationMaximizationScorer,
+    _default_rule,
+)
 
 
 @pytest.fixture
@@ -239,9 +242,9 @@ def test_all_that_pass_the_margin_are_averaged(make_cv, shifted, rule, monkeypat
     if rule == "scoring":
         params |= {"scoring": lambda member, X, y: known[member.lambda_max], "margin": 0.05}
     else:
-        told = iter(known.values())
-        monkeypatch.setattr(skdann._selection.rule, "information", lambda proba: next(told))
-        monkeypatch.setattr(skdann._selection.rule, "reverse_accuracy", lambda *rows: 0.0)
+        scores = iter(known.values())
+        monkeypatch.setattr(_default_rule, "information", lambda proba: next(scores))
+        monkeypatch.setattr(_default_rule, "reverse_accuracy", lambda *rows: 0.0)
     clf = make_cv(**params).fit(*shifted[:3])
     assert [row["weight"] for row in clf.scores_] == [0.0, 0.0, 0.5, 0.5]
     assert (clf.adapted_, clf.lambda_) == (True, 0.3)

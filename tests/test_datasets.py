@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,7 +37,7 @@ every_generator = pytest.mark.parametrize("make", GENERATORS, ids=lambda make: m
 seeds = st.integers(0, 2**32 - 1)
 
 
-# Generators: what all have in common
+# All generators
 
 
 @every_generator
@@ -83,7 +84,7 @@ def test_global_random_state_is_neither_read_nor_changed(make: Any, random_state
 
 
 @every_generator
-def test_a_passed_random_state_is_drawn_on(make: Any) -> None:
+def test_a_random_state_instance_is_drawn_from(make: Any) -> None:
     rng = np.random.RandomState(0)
     assert not np.array_equal(make(20, random_state=rng)[0], make(20, random_state=rng)[0])
 
@@ -135,7 +136,7 @@ def test_bad_sizes_are_named(make: Any, name: str, value: Any) -> None:
         (make_covariate_shift, "flip_y", 1.5, "a finite number >= 0 and <= 1; pass"),
         (make_label_shift, "n_features", 1, "an integer >= 2; pass"),
         (make_label_shift, "class_sep", -1, "a finite number >= 0; pass"),
-        (make_label_shift, "source_priors", (0.5, 0.4), "with sum 1; pass"),
+        (make_label_shift, "source_priors", (0.5, 0.4), "that sum to 1; pass"),
         (make_label_shift, "target_priors", (1.5, -0.5), "numbers >= 0"),
         (make_label_shift, "target_priors", (np.nan, 1.0), "numbers >= 0"),
         (make_label_shift, "target_priors", (1.0,), "two or more"),
@@ -159,10 +160,10 @@ def test_a_bad_random_state_is_an_error() -> None:
 
 @given(rotation=st.floats(-360, 360), seed=seeds)
 @settings(max_examples=25, deadline=None)
-def test_rotation_is_the_stated_one_counter_clockwise(rotation: float, seed: int) -> None:
+def test_rotation_is_counter_clockwise_by_the_given_angle(rotation: float, seed: int) -> None:
     upright = make_inter_twinning_moons(40, rotation=0, random_state=seed)
     turned = make_inter_twinning_moons(40, rotation=rotation, random_state=seed)
-    assert_array_equal(turned[0], upright[0])  # the source stays
+    assert_array_equal(turned[0], upright[0])  # the source is not rotated
     assert_array_equal(turned[3], upright[3])
     as_complex = [X @ np.array([1, 1j]) for X in (upright[2], turned[2])]
     assert_allclose(as_complex[1], as_complex[0] * np.exp(1j * np.deg2rad(rotation)), atol=1e-12)
@@ -181,7 +182,7 @@ def test_default_rotation_maps_source_onto_target() -> None:
     assert_allclose(np.linalg.det(turn), 1.0)
 
 
-def test_source_is_the_two_moons_centred_and_enlarged() -> None:
+def test_source_is_the_two_moons_centred_and_scaled() -> None:
     X_source, y_source, *_ = make_inter_twinning_moons(100, noise=0, random_state=0)
     assert_allclose(X_source.mean(axis=0), 0, atol=1e-12)
     assert_array_equal(np.bincount(y_source), [50, 50])
@@ -192,15 +193,15 @@ def test_source_is_the_two_moons_centred_and_enlarged() -> None:
         assert_allclose(found[found[:, 0].argsort()], wanted[wanted[:, 0].argsort()], atol=1e-12)
 
 
-def test_target_is_moved_by_the_source_mean_not_its_own() -> None:
-    # 5 rows have another mean than 102, but are among them: ends and middle of the arcs.
+def test_target_is_centred_by_the_mean_of_the_source() -> None:
+    # The 5 rows are among the 102, at the ends and middle of the arcs, but have another mean.
     data = make_inter_twinning_moons(102, n_target=5, rotation=0, noise=0, random_state=0)
     X_source, X_target = data[0], data[2]
     nearest = np.linalg.norm(X_target[:, None] - X_source, axis=2).min(axis=1)
     assert_allclose(nearest, 0, atol=1e-12)
 
 
-def test_noise_is_the_standard_deviation_before_enlargement() -> None:
+def test_noise_is_the_standard_deviation_before_scaling() -> None:
     smooth = make_inter_twinning_moons(4000, noise=0, random_state=0)[0]
     noisy = make_inter_twinning_moons(4000, noise=0.3, random_state=0)[0]
     assert_allclose((noisy - smooth).std(), 2 * 0.3, rtol=0.05)
@@ -209,7 +210,7 @@ def test_noise_is_the_standard_deviation_before_enlargement() -> None:
 # Covariate shift
 
 
-def test_both_domains_follow_one_labelling_rule() -> None:
+def test_both_domains_follow_the_same_labelling_rule() -> None:
     X_source, y_source, X_target, y_target = make_covariate_shift(400, shift=3, random_state=0)
     for X, y in ((X_source, y_source), (X_target, y_target)):
         assert_array_equal(y, X[:, 1] > np.sin(X[:, 0]))
@@ -246,7 +247,7 @@ def test_stated_density_ratio_turns_source_into_target() -> None:
     weight = np.exp(shift * X_source[:, 0] - shift**2 / 2)
     assert_allclose(weight.mean(), 1, atol=0.03)
     assert_allclose(np.average(y_source, weights=weight), y_target.mean(), atol=0.02)
-    assert abs(y_source.mean() - y_target.mean()) > 0.1  # so the line above can fail
+    assert abs(y_source.mean() - y_target.mean()) > 0.1  # so that the line above can fail
     assert_allclose(np.average(X_source[:, 0], weights=weight), X_target[:, 0].mean(), atol=0.05)
 
 
@@ -288,7 +289,7 @@ def test_rows_are_shuffled() -> None:
     assert (np.diff(y_source) != 0).sum() > 100
 
 
-def test_class_clouds_are_equal_in_both_domains() -> None:
+def test_classes_have_the_same_distribution_in_both_domains() -> None:
     priors = {"source_priors": (0.6, 0.2, 0.2), "target_priors": (0.2, 0.2, 0.6)}
     X_source, y_source, X_target, y_target = make_label_shift(
         30_000, n_features=3, class_sep=2.5, random_state=0, **priors
@@ -315,11 +316,11 @@ def test_priors_of_different_lengths_are_an_error() -> None:
         make_label_shift(target_priors=(0.2, 0.3, 0.5))
 
 
-# Amazon reviews: a local server with small files
+# Amazon reviews, from a local server with small files
 
 
 def make_file(domain: str, split: str) -> bytes:
-    """Return a small svmlight file whose counts tell the domain and the split."""
+    """Return a small svmlight file whose counts identify the domain and the split."""
     code = 10 * _amazon._AMAZON_DOMAINS.index(domain) + (split == "test")
     rows = [f"1 0:{code + 1} 4999:1\n", f"-1 {code}:7\n", "1 \n"]
     return "".join(rows[: 3 if split == "test" else 2]).encode()
@@ -327,7 +328,7 @@ def make_file(domain: str, split: str) -> bytes:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """Serve small files, whose checksums replace the real ones, and record each request."""
+    """Serve small files, whose checksums replace the real ones, and record every request."""
     names = [(d, s) for d in _amazon._AMAZON_DOMAINS for s in ("train", "test")]
     state = SimpleNamespace(
         requests=[], failures=0, content={f"{d}_{s}": make_file(d, s) for d, s in names}
@@ -347,7 +348,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
             self.wfile.write(body)
 
         def log_message(self, *args: Any) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
@@ -399,7 +400,7 @@ def test_one_task_fetches_its_three_files_only(server: SimpleNamespace, tmp_path
         "kitchen_test.svmlight",
         "kitchen_train.svmlight",
     ]
-    assert "y_target" not in task  # nothing to fit on by mistake
+    assert "y_target" not in task  # so that nobody fits on it by mistake
     everything = fetch(tmp_path)
     is_train = everything.split == "train"
     in_source, in_target = everything.domain == "dvd", everything.domain == "kitchen"
@@ -445,7 +446,7 @@ def test_cache_needs_no_network(server: SimpleNamespace, tmp_path: Path) -> None
         assert_array_equal(bunch.data.toarray(), first.data.toarray())
 
 
-def test_scikit_learn_data_is_respected(
+def test_the_variable_scikit_learn_data_is_respected(
     server: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "elsewhere"))
@@ -456,8 +457,8 @@ def test_scikit_learn_data_is_respected(
 def test_wrong_checksum_leaves_no_file(server: SimpleNamespace, tmp_path: Path) -> None:
     expected = _amazon._AMAZON_FILES["dvd_train"][1]
     server.content["dvd_train"] += b"1 0:1\n"
-    found = hashlib.sha256(server.content["dvd_train"]).hexdigest()
-    with pytest.raises(OSError, match=f"dvd_train.*{found} instead of {expected}.*try again"):
+    checksum = hashlib.sha256(server.content["dvd_train"]).hexdigest()
+    with pytest.raises(OSError, match=f"dvd_train.*{checksum} instead of {expected}.*try again"):
         fetch(tmp_path, source="books", target="dvd")
     assert [path.name for path in cache_of(tmp_path).iterdir()] == ["books_train.svmlight"]
 
@@ -484,14 +485,16 @@ def test_damaged_cache_survives_a_failed_download(server: SimpleNamespace, tmp_p
     assert path.read_bytes() == b"edited by hand"
 
 
-def test_missing_and_not_to_be_downloaded(server: SimpleNamespace, tmp_path: Path) -> None:
-    match = rf"books_train.svmlight is missing .*set it to True, or put .* from {server.url}/"
+def test_a_missing_file_without_download_is_an_error(
+    server: SimpleNamespace, tmp_path: Path
+) -> None:
+    match = rf"books_train.svmlight is missing .*set it to True, or copy .* from {server.url}/"
     with pytest.raises(OSError, match=match):
         fetch(tmp_path, download_if_missing=False)
     assert not server.requests
 
 
-def test_offline_error_tells_address_cause_and_remedy(
+def test_offline_error_names_address_cause_and_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
@@ -544,10 +547,10 @@ def test_too_many_failures_are_an_error(server: SimpleNamespace, tmp_path: Path)
 def test_an_interrupted_write_leaves_nothing(
     server: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: Path, target: Path) -> None:
+    def interrupt(source: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", interrupt)
+    monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path)
     assert list(cache_of(tmp_path).iterdir()) == []
@@ -556,11 +559,14 @@ def test_an_interrupted_write_leaves_nothing(
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"source": "book", "target": "dvd"}, "source='book' is no domain; pass one of .*'books'"),
-        ({"source": "books", "target": "toys"}, "target='toys' is no domain"),
-        ({"source": "books"}, "source='books' and target=None do not make a task"),
-        ({"target": "books"}, "source=None and target='books' do not make a task"),
-        ({"source": "dvd", "target": "dvd"}, "do not make a task; pass two different"),
+        (
+            {"source": "book", "target": "dvd"},
+            "source='book' is not a domain; pass one of .*'books'",
+        ),
+        ({"source": "books", "target": "toys"}, "target='toys' is not a domain"),
+        ({"source": "books"}, "source='books' and target=None do not form a task"),
+        ({"target": "books"}, "source=None and target='books' do not form a task"),
+        ({"source": "dvd", "target": "dvd"}, "do not form a task; pass two different"),
         ({"n_retries": -1}, "n_retries=-1 is not an integer >= 0"),
         ({"delay": -1}, "delay=-1 is not a finite number >= 0"),
     ],

@@ -12,9 +12,10 @@ from numpy.testing import assert_allclose
 
 from skdann import DANNClassifier
 from skdann.datasets import make_covariate_shift, make_label_shift
+from skdann.inspection import Diagnosis
 from skdann.inspection import _diagnosis as module
 from skdann.inspection._diagnosis import diagnose
-from skdann.inspection._report import RULES, Diagnosis
+from skdann.inspection._report import RULES
 
 VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "not_chosen"]
 VERDICTS += ["features_apart", "adapted"]
@@ -50,7 +51,7 @@ class Net:
         self.classes_, self.domains_ = np.array([0, 1]), np.array(domains)
         self.history_ = [
             {"lambda": 0.0, "label_loss": 0.7},
-            {"lambda": 0.8, "label_loss": 0.3, "domain_accuracy": 0.6},
+            {"lambda": 0.8, "label_loss": 0.3, "domain_loss": 0.5, "domain_accuracy": 0.6},
         ]
         self.seen = []
         self._transform = transform or (lambda X: X)
@@ -310,6 +311,18 @@ class TestFigures:
         net = Net()
         del net.history_
         assert np.isnan(diagnose(net, rows(), rows(seed=1)).lambda_)
+
+    def test_an_adversary_without_a_domain_classifier_adapts_too(self):
+        net = Net(transform=first_two)
+        del net.history_[-1]["domain_accuracy"]
+        report = diagnose(net, rows(), rows(seed=1, x3=4.0), random_state=0)
+        assert report.lambda_ == 0.8
+        assert np.isnan(report.domain_accuracy)
+        assert next(iter(report.findings)) == "adapted"
+        assert "domain accuracy" not in str(report)
+        assert "lambda" in str(report)
+        del net.history_[-1]["domain_loss"]
+        assert diagnose(net, rows(), rows(seed=1), random_state=0).lambda_ == 0.0
 
 
 class TestLabelShift:

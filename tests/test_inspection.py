@@ -23,6 +23,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
+from skdann._input.seeding import derive_seed
 from skdann.inspection import (
     DomainEmbeddingDisplay,
     DomainShiftDisplay,
@@ -126,6 +127,13 @@ class TestTrainingCurveDisplay:
         display = TrainingCurveDisplay.from_history(history)
         assert display.epochs.tolist() == [4, 5]
         assert list(display.curves) == ["label_loss"]
+
+    def test_domain_accuracy_has_a_panel_only_where_it_was_recorded(self):
+        row = {"label_loss": 1.0, "domain_loss": 0.3, "lambda": 0.1}
+        display = TrainingCurveDisplay.from_history([row, row], chance=0.5)
+        assert list(display.curves) == ["label_loss", "domain_loss", "lambda"]
+        assert [panel.get_ylabel() for panel in display.axes_] == ["loss", "lambda"]
+        assert not [line for line in display.axes_[1].lines if line.get_ydata()[0] == 0.5]
 
     def test_pipeline_search_and_path(self, frames, pipe, cv):
         expected = [row["label_loss"] for row in pipe[-1].history_]
@@ -303,9 +311,7 @@ class TestDomainEmbeddingDisplay:
 
 
 def display_seed():
-    from skdann.metrics import _draw_seed
-
-    return _draw_seed(0)
+    return derive_seed(0)
 
 
 def nearest(points, rows):
@@ -338,10 +344,10 @@ class TestLambdaPathDisplay:
     def test_marks_twin_chosen_and_margin(self, cv):
         display = LambdaPathDisplay.from_estimator(cv)
         scores = display.score
-        assert_array_equal(display.twin_.get_offsets(), [[0, scores[0]]])
+        assert_array_equal(display.baseline_.get_offsets(), [[0, scores[0]]])
         (served,) = np.flatnonzero(display.weight)
         x = [0.0, 0.5].index(display.lambda_max[served])
-        assert_array_equal(display.chosen_.get_offsets(), [[x, scores[served]]])
+        assert_array_equal(display.selected_.get_offsets(), [[x, scores[served]]])
         (band,) = display.ax_.patches
         extent = band.get_extents().transformed(display.ax_.transData.inverted())
         low, high = extent.y0, extent.y1
@@ -357,7 +363,7 @@ class TestLambdaPathDisplay:
         ).fit(*frames)
         display = LambdaPathDisplay.from_estimator(cv)
         assert display.margin == 0.7
-        assert_array_equal(display.chosen_.get_offsets(), [[2, 1.0]] * 2)  # with either scaling
+        assert_array_equal(display.selected_.get_offsets(), [[2, 1.0]] * 2)  # with either scaling
         cv.set_params(margin=0.0).fit(*frames)
         assert not LambdaPathDisplay.from_estimator(cv).ax_.patches
 

@@ -32,7 +32,7 @@ every_method = pytest.mark.parametrize("method", METHODS)
 
 
 class FirstColumn(ClassifierMixin, BaseEstimator):
-    """Takes the first column as the probability of the target; it learns nothing."""
+    """Predicts the first column as the probability of the target domain; fit learns nothing."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -63,15 +63,15 @@ def test_public_names_are_sorted_and_exist():
 
 class TestDistances:
     def test_auc_by_hand(self):
-        # of the 2 x 2 pairs, target above source in three
+        # the target is above the source in three of the 2 x 2 pairs
         source, target = column(0.1, 0.6), column(0.5, 0.9)
         assert domain_auc(source, target, estimator=FirstColumn(), cv=2) == 0.75
 
     def test_proxy_a_distance_by_hand(self):
         # errors: 1 of 4 source rows, 1 of 2 target rows; 2 (1 - 2 * 0.375)
         source, target = column(0.1, 0.2, 0.6, 0.3), column(0.4, 0.9)
-        found = proxy_a_distance(source, target, estimator=FirstColumn(), cv=2)
-        assert found == pytest.approx(0.5)
+        measured = proxy_a_distance(source, target, estimator=FirstColumn(), cv=2)
+        assert measured == pytest.approx(0.5)
 
     def test_proxy_a_distance_is_never_negative(self):
         assert proxy_a_distance(column(1, 1), column(0, 0), estimator=FirstColumn(), cv=2) == 0.0
@@ -90,21 +90,21 @@ class TestDistances:
     def test_auc_of_gaussians_is_the_known_one(self):
         # two normals, shift d apart: AUC = Phi(d / sqrt 2)
         X, X_target = pair(1.0, n=3000)
-        found = domain_auc(X, X_target, estimator=LogisticRegression(), random_state=0)
-        assert found == pytest.approx(0.760, abs=0.02)
+        measured = domain_auc(X, X_target, estimator=LogisticRegression(), random_state=0)
+        assert measured == pytest.approx(0.760, abs=0.02)
         assert domain_auc(X, X_target, random_state=0) == pytest.approx(0.760, abs=0.03)
 
-    def test_sizes_do_not_move_the_linear_distance(self):
+    def test_sizes_do_not_change_the_linear_distance(self):
         equal = proxy_a_distance(*pair(1.0, n=2000), random_state=0)
         unequal = proxy_a_distance(*pair(1.0, n=2000, n_target=200), random_state=0)
         assert unequal == pytest.approx(equal, abs=0.15)
         assert equal == pytest.approx(2 * (2 * 0.691 - 1), abs=0.1)  # Phi(1 / 2)
 
-    def test_default_trees_see_a_shift_of_variance(self):
+    def test_default_trees_detect_a_shift_of_variance(self):
         X, X_target = pair(n=500)
         X_target[:, 2] *= 4
         assert domain_auc(X, X_target, random_state=0) > 0.7
-        assert proxy_a_distance(X, X_target, random_state=0) < 0.3  # linear: blind to it
+        assert proxy_a_distance(X, X_target, random_state=0) < 0.3  # blind to it
 
     @every_distance
     def test_sparse_frames_and_lists(self, distance):
@@ -114,9 +114,9 @@ class TestDistances:
         assert distance(*frames, random_state=0) == expected
         assert distance(X.tolist(), X_target.tolist(), random_state=0) == expected
         kinds = (sp.csr_matrix, sp.csr_array, sp.csc_array)
-        found = {distance(kind(X), kind(X_target), random_state=0) for kind in kinds}
-        assert len(found) == 1
-        assert found.pop() == pytest.approx(expected, rel=0.1)
+        measured = {distance(kind(X), kind(X_target), random_state=0) for kind in kinds}
+        assert len(measured) == 1
+        assert measured.pop() == pytest.approx(expected, rel=0.1)
 
     @every_distance
     def test_columns_are_matched_by_name(self, distance):
@@ -133,15 +133,15 @@ class TestDistances:
         assert distance(X, parts, random_state=0) == distance(X, X_target, random_state=0)
 
     @every_distance
-    def test_nan_is_taken(self, distance):
+    def test_nan_is_accepted(self, distance):
         X, X_target = pair(8.0)
         X[::7, 1] = X_target[::5, 2] = np.nan
         assert distance(X, X_target, random_state=0) > 0.9
 
-    def test_any_classifier_does(self):
+    def test_any_classifier_works(self):
         X, X_target = pair(2.0)
-        found = proxy_a_distance(X, X_target, estimator=LinearSVC(), random_state=0)
-        assert found == pytest.approx(proxy_a_distance(X, X_target, random_state=0), abs=0.1)
+        measured = proxy_a_distance(X, X_target, estimator=LinearSVC(), random_state=0)
+        assert measured == pytest.approx(proxy_a_distance(X, X_target, random_state=0), abs=0.1)
 
     @every_distance
     def test_errors_name_the_remedy(self, distance):
@@ -158,7 +158,7 @@ class TestDistances:
 
 class TestRandomness:
     @pytest.mark.parametrize("f", [*DISTANCES, importance_weights])
-    def test_random_state_decides_and_the_global_one_is_left_alone(self, f):
+    def test_random_state_controls_the_result_and_the_global_one_is_untouched(self, f):
         X, X_target = pair(1.5, n=80)
         np.random.seed(3)
         before = np.random.get_state()[1].copy()
@@ -168,7 +168,7 @@ class TestRandomness:
         assert_array_equal(np.random.get_state()[1], before)
         assert_array_equal(first, again)
         assert not all(np.array_equal(first, other) for other in others)
-        if f is not proxy_a_distance:  # it may take few values
+        if f is not proxy_a_distance:  # which takes few values
             assert not np.array_equal(*drawn)
         instance = f(X, X_target, random_state=np.random.RandomState(5))
         assert_array_equal(instance, first)
@@ -178,12 +178,12 @@ class TestImportanceWeights:
     def test_by_hand(self):
         # n_S / n_T * p / (1 - p), limited to sqrt(4) by default
         source, target = column(0.5, 0.2, 0.8, 1.0), column(0.9, 0.9)
-        found = importance_weights(source, target, estimator=FirstColumn(), cv=2)
-        assert_allclose(found, [2.0, 0.5, 2.0, 2.0])
-        found = importance_weights(source, target, estimator=FirstColumn(), cv=2, max_weight=5)
-        assert_allclose(found, [2.0, 0.5, 5.0, 5.0])
+        weights = importance_weights(source, target, estimator=FirstColumn(), cv=2)
+        assert_allclose(weights, [2.0, 0.5, 2.0, 2.0])
+        weights = importance_weights(source, target, estimator=FirstColumn(), cv=2, max_weight=5)
+        assert_allclose(weights, [2.0, 0.5, 5.0, 5.0])
 
-    def test_size_is_corrected_for(self):
+    def test_weights_are_corrected_for_the_size_of_the_domains(self):
         X, X_target = pair(n=400, n_target=100)
         prior = DummyClassifier(strategy="prior")
         assert_allclose(importance_weights(X, X_target, estimator=prior), np.ones(400))
@@ -213,11 +213,11 @@ class TestEffectiveSampleSize:
 
     @given(st.lists(st.floats(0, 1e300), min_size=1, max_size=20), st.floats(1e-3, 1e3))
     def test_bounds_and_scale(self, weights, scale):
-        found = effective_sample_size(weights)
-        assert 0 <= found <= len(weights) * (1 + 1e-9)
+        size = effective_sample_size(weights)
+        assert 0 <= size <= len(weights) * (1 + 1e-9)
         if max(weights) > 1e-290:
-            assert found >= 1 - 1e-9
-            assert effective_sample_size(np.array(weights) * scale) == pytest.approx(found)
+            assert size >= 1 - 1e-9
+            assert effective_sample_size(np.array(weights) * scale) == pytest.approx(size)
 
     @pytest.mark.parametrize("bad", [[-1.0, 2.0], [np.nan], [np.inf, 1.0], []])
     def test_bad_weights(self, bad):
@@ -246,15 +246,15 @@ class TestTargetPriors:
     )
     def test_recovered(self, method, source, target):
         args = predicted(source_priors=source, target_priors=target)
-        found = estimate_target_priors(*args, method=method)
-        assert_allclose(found, target, atol=0.04)
-        assert found.sum() == pytest.approx(1.0)
+        estimate = estimate_target_priors(*args, method=method)
+        assert_allclose(estimate, target, atol=0.04)
+        assert estimate.sum() == pytest.approx(1.0)
 
     def test_em_by_hand(self):
         # a perfect classifier: the shares are those of the predictions
         proba = np.eye(2)[[0, 1, 0, 1]]
-        found = estimate_target_priors(proba, [0, 1, 0, 1], np.eye(2)[[0, 0, 0, 1]])
-        assert_allclose(found, [0.75, 0.25])
+        estimate = estimate_target_priors(proba, [0, 1, 0, 1], np.eye(2)[[0, 0, 0, 1]])
+        assert_allclose(estimate, [0.75, 0.25])
 
     def test_em_is_the_maximum_of_the_likelihood(self):
         proba, y, proba_target = predicted()
@@ -263,26 +263,26 @@ class TestTargetPriors:
         mixed = np.outer(grid / q[0], proba_target[:, 0])
         mixed += np.outer((1 - grid) / q[1], proba_target[:, 1])
         best = grid[np.log(mixed).sum(axis=1).argmax()]
-        found = estimate_target_priors(proba, y, proba_target, tol=1e-9)
-        assert found[0] == pytest.approx(best, abs=2e-3)
+        estimate = estimate_target_priors(proba, y, proba_target, tol=1e-9)
+        assert estimate[0] == pytest.approx(best, abs=2e-3)
 
     def test_bbse_by_hand(self):
         # M = [[.8, .4], [.2, .6]], mu = (.6, .4): M pi = mu at (1/2, 1/2); the ridge is small
         proba = np.repeat([[0.8, 0.2], [0.4, 0.6]], 50_000, axis=0)
         y = np.repeat(["a", "b"], 50_000)
         target = np.tile([0.6, 0.4], (50_000, 1))
-        found = estimate_target_priors(proba, y, target, method="bbse")
-        assert_allclose(found, [0.5, 0.5], atol=1e-6)
+        estimate = estimate_target_priors(proba, y, target, method="bbse")
+        assert_allclose(estimate, [0.5, 0.5], atol=1e-6)
         # (.7, .3) is M (.75, .25)
         target = np.tile([0.7, 0.3], (50_000, 1))
-        found = estimate_target_priors(proba, y, target, method="bbse")
-        assert_allclose(found, [0.75, 0.25], atol=1e-3)
+        estimate = estimate_target_priors(proba, y, target, method="bbse")
+        assert_allclose(estimate, [0.75, 0.25], atol=1e-3)
         # (.9, .1) lies beyond the simplex: all of class a
         target = np.tile([0.9, 0.1], (50_000, 1))
         assert_allclose(estimate_target_priors(proba, y, target, method="bbse"), [1.0, 0.0])
 
     @every_method
-    def test_useless_classifier_keeps_to_the_source(self, method):
+    def test_useless_classifier_keeps_the_shares_of_the_source(self, method):
         y = np.repeat([0, 1], [30, 70])
         proba, target = np.tile([0.3, 0.7], (100, 1)), np.tile([0.3, 0.7], (50, 1))
         assert_allclose(estimate_target_priors(proba, y, target, method=method), [0.3, 0.7])
@@ -290,16 +290,16 @@ class TestTargetPriors:
     @every_method
     def test_equal_predictions_mean_no_shift(self, method):
         proba, y, _ = predicted(source_priors=(0.3, 0.7), n=1000)
-        found = estimate_target_priors(proba, y, proba, method=method)
-        assert_allclose(found, [0.3, 0.7], atol=2e-3)
+        estimate = estimate_target_priors(proba, y, proba, method=method)
+        assert_allclose(estimate, [0.3, 0.7], atol=2e-3)
 
     @every_method
-    def test_class_that_the_source_lacks(self, method):
+    def test_class_without_source_rows(self, method):
         proba, y, target = predicted(n=1000)
         wide = [np.insert(p, 1, 0.0, axis=1) for p in (proba, target)]
-        found = estimate_target_priors(wide[0], y * 2, wide[1], method=method, classes=[0, 1, 2])
+        estimate = estimate_target_priors(wide[0], y * 2, wide[1], method=method, classes=[0, 1, 2])
         expected = estimate_target_priors(proba, y, target, method=method)
-        assert_allclose(found, np.insert(expected, 1, 0.0), atol=1e-6)
+        assert_allclose(estimate, np.insert(expected, 1, 0.0), atol=1e-6)
 
     @every_method
     def test_one_class(self, method):
@@ -309,24 +309,24 @@ class TestTargetPriors:
     @every_method
     def test_probabilities_of_exactly_zero(self, method):
         proba = np.eye(3)[[0, 1, 2]]
-        found = estimate_target_priors(proba, [0, 1, 2], np.eye(3)[[0, 0]], method=method)
-        assert found.argmax() == 0
-        assert np.isfinite(found).all()
+        estimate = estimate_target_priors(proba, [0, 1, 2], np.eye(3)[[0, 0]], method=method)
+        assert estimate.argmax() == 0
+        assert np.isfinite(estimate).all()
 
-    def test_target_rows_of_a_class_that_the_source_lacks(self):
-        found = estimate_target_priors(
+    def test_target_rows_of_a_class_without_source_rows(self):
+        estimate = estimate_target_priors(
             np.eye(3)[[0, 1]], [0, 1], np.eye(3)[[2, 2]], classes=range(3)
         )
-        assert_allclose(found, [0.5, 0.5, 0.0])
+        assert_allclose(estimate, [0.5, 0.5, 0.0])
 
-    def test_labels_come_in_the_order_of_classes(self):
+    def test_shares_follow_the_order_of_classes(self):
         proba, y, target = predicted(n=1000)
         names = np.array(["no", "yes"])[y]
         there = estimate_target_priors(proba, names, target, classes=["no", "yes"])
         back = estimate_target_priors(proba[:, ::-1], names, target[:, ::-1], classes=["yes", "no"])
         assert_allclose(there, back[::-1])
 
-    def test_no_convergence_is_said(self):
+    def test_missing_convergence_warns(self):
         with pytest.warns(ConvergenceWarning, match="max_iter=2"):
             estimate_target_priors(*predicted(n=500), max_iter=2)
 

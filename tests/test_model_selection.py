@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,11 +38,10 @@ from sklearn.pipeline import make_pipeline as make_plain_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
-from skdann import DANNClassifierCV, make_pipeline
+from skdann import DANNClassifierCV, make_pipeline, model_selection
 from skdann.datasets import make_covariate_shift
 from skdann.metrics import effective_sample_size, importance_weights
 from skdann.model_selection import (
-    BatchNuclearNormScorer,
     DeepEmbeddedValidationScorer,
     ImportanceWeightedScorer,
     InformationMaximizationScorer,
@@ -50,6 +50,7 @@ from skdann.model_selection import (
     SoftNeighborhoodDensityScorer,
     _density,
 )
+from skdann.model_selection._base import TargetScorer
 from skdann.model_selection._embedded import deep_embedded_risk
 from skdann.model_selection._mixval import (
     PROBES,
@@ -63,16 +64,14 @@ from skdann.model_selection._target import (
     information_maximization,
     soft_neighborhood_density,
 )
+from skdann.model_selection._weighted import WeightedScorer
 
-SOURCE_SCORERS = [ImportanceWeightedScorer, DeepEmbeddedValidationScorer, ReverseValidationScorer]
-TARGET_SCORERS = [
-    InformationMaximizationScorer,
-    SoftNeighborhoodDensityScorer,
-    BatchNuclearNormScorer,
-    MixValScorer,
+SCORERS = [
+    scorer_class
+    for scorer_class in (getattr(model_selection, name) for name in model_selection.__all__)
+    if issubclass(scorer_class, TargetScorer)
 ]
-SCORERS = SOURCE_SCORERS + TARGET_SCORERS
-WEIGHTED = [ImportanceWeightedScorer, DeepEmbeddedValidationScorer]
+WEIGHTED = [scorer_class for scorer_class in SCORERS if issubclass(scorer_class, WeightedScorer)]
 EACH = pytest.mark.parametrize("scorer_class", SCORERS)
 
 
@@ -140,6 +139,19 @@ def lines(n: int) -> np.ndarray:
 
 def random_proba(n: int, k: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).dirichlet(np.full(k, 0.5), size=n)
+
+
+def needs_labels(scorer_class: Any) -> bool:
+    """Whether a scorer refuses to score without source labels."""
+    try:
+        scorer_class(lines(4))(Fixed(random_proba(4, 2)), lines(4))
+    except ValueError as error:
+        return "needs the labels of the source rows" in str(error)
+    return False
+
+
+SOURCE_SCORERS = [scorer_class for scorer_class in SCORERS if needs_labels(scorer_class)]
+TARGET_SCORERS = [scorer_class for scorer_class in SCORERS if scorer_class not in SOURCE_SCORERS]
 
 
 PROBA = st.tuples(
@@ -665,6 +677,15 @@ def test_mixval_keeps_the_names_of_columns(shifted: Any, make_frame: Any) -> Non
 # All of them
 
 
+def test_the_tables_hold_every_scorer() -> None:
+    assert len(SCORERS) >= 8
+    assert ImportanceWeightedScorer in SOURCE_SCORERS
+    assert MixValScorer in TARGET_SCORERS
+    table = re.search(r"^=+ .*^=+", model_selection.__doc__, re.MULTILINE | re.DOTALL)
+    listed = re.findall(r"^(\w+Scorer) ", table[0], re.MULTILINE)
+    assert sorted(listed) == sorted(scorer_class.__name__ for scorer_class in SCORERS)
+
+
 @EACH
 def test_any_classifier_and_container(scorer_class: Any, shifted: Any) -> None:
     X, y, X_target = shifted
@@ -784,6 +805,20 @@ def test_global_random_state_is_left_alone(scorer_class: Any, shifted: Any) -> N
     before = np.random.get_state()[1].tolist()
     scorer_class(X_target)(clf, X[::2], y[::2])
     assert np.random.get_state()[1].tolist() == before
+
+
+@pytest.mark.parametrize("params", [{"max_rows": 20}, {}], ids=["sample", "pairs"])
+def test_without_a_seed_entropy_is_fresh(params: Any, shifted: Any) -> None:
+    X, y, X_target = shifted
+    clf = LogisticRegression().fit(X, y)
+    scorer_class = SoftNeighborhoodDensityScorer if params else MixValScorer
+    scores = set()
+    for _ in range(5):
+        np.random.seed(0)  # the global state is not read either
+        before = np.random.get_state()[1].tolist()
+        scores.add(scorer_class(X_target, random_state=None, **params)(clf, X))
+        assert np.random.get_state()[1].tolist() == before
+    assert len(scores) > 1
 
 
 def test_repr() -> None:
@@ -952,10 +987,13 @@ def test_no_target(scorer_class: Any, shifted: Any) -> None:
     ("change", "text"),
     [
         (lambda T: (), "empty tuple"),
-        (lambda T: T[:, :1], r"X_target has 1 columns but X has 2"),
+        (lambda T: T[:, :1], r"X_target has 1 features but X has 2"),
         (lambda T: T[:0], "X_target has no rows"),
-        (lambda T: T[0], r"X_target has shape \(2,\) but X has shape"),
-        (lambda T: (T, T[:, :1]), r"X_target\[1\] has 1 columns"),
+        (
+            lambda T: T[0],
+            r"X_target must be 2-D like X, which has shape \(120, 2\), but has shape \(2,\)",
+        ),
+        (lambda T: (T, T[:, :1]), r"X_target\[1\] has 1 features"),
         (lambda T: [T, T], r"several targets as a tuple"),
         (pd.DataFrame, "X_target is a data frame but X is an array"),
     ],

@@ -433,7 +433,7 @@ class TestAtomicity:
                 raise full
 
         if step == "write":
-            monkeypatch.setattr("skdann._saving.file.open", FullDisk, raising=False)
+            monkeypatch.setattr("skdann.datasets._files.open", FullDisk, raising=False)
         else:
             monkeypatch.setattr(os, step, fail)
         with pytest.raises(OSError, match="No space left"):

@@ -17,9 +17,9 @@ ROOT = Path(skdann.__file__).parent
 # each module or folder may import those above it
 ORDER = [
     "_compat",
-    "datasets",
     "nn",
     "_input",
+    "datasets",
     "metrics",
     "model_selection",
     "_training",

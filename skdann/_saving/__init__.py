@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdann._input.parameters import check_device
 from skdann._saving.estimator import ENTRIES, describe, fill, make, size_up, tensors_of
-from skdann._saving.file import pack, reading, unpack, write_whole
+from skdann._saving.file import pack, reading, unpack
 from skdann._saving.search import ENTRIES as SEARCH_ENTRIES
 from skdann._saving.search import (
     PREFIX,
@@ -29,6 +29,7 @@ from skdann._saving.search import (
     tensors_of_search,
 )
 from skdann._saving.state import foreign_state
+from skdann.datasets._files import write_whole
 
 __all__ = ["load", "pickled_state", "restore_net", "save"]
 

@@ -21,9 +21,10 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from skdann._saving.file import digest, pack, reading, unpack, write_whole
+from skdann._saving.file import digest, pack, reading, unpack
 from skdann._saving.state import fill_state, foreign_state, net_state
 from skdann._saving.values import decode_values, encode, encode_values
+from skdann.datasets._files import write_whole
 
 ENTRIES: dict[str, type] = {
     "fit": dict,

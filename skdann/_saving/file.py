@@ -1,4 +1,4 @@
-"""One file of JSON and tensors: written whole or not at all, and checked before it is believed.
+"""One file of JSON and tensors, checked before it is believed.
 
 It is a safetensors file whose header holds one JSON text, "skdann": format, versions, and what the
 writer has to say, with a SHA-256 of all that and the tensors.
@@ -9,11 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
-import uuid
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,22 +102,6 @@ def reading(path: Any, what: str, remedy: str = SAVE_ANEW) -> Iterator[None]:
     except Exception as error:
         found = f"{type(error).__name__}: {error}"[:2000]
         raise ValueError(f"{path} cannot be loaded: {what} ({found}); {remedy}.") from error
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that `path` holds the old content or the new, whatever happens."""
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def digest(description: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:

@@ -21,7 +21,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skdann._saving.file import write_whole
+from skdann.datasets._files import write_whole
 
 OPSET = 18
 ML_OPSET = 3

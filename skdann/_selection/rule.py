@@ -24,21 +24,17 @@ from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score
-from sklearn.utils import resample
 
 from skdann._input.domains import DomainData
+from skdann._input.drawing import draw_rows
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
 from skdann._training.fitting import Fold
-from skdann.model_selection._target import information_maximization
+from skdann.model_selection._default_rule import MOST_ROWS, DefaultRuleScorer, scale_by
 
 MARGIN = 0.05
 LEAST_AUC = 0.6
-MOST_ROWS = 4000
-MOST_DEVIATIONS = 20.0
+FAILED = {"score": -np.inf, "information": -np.inf, "reverse": -np.inf}
 
 
 class Ranking(NamedTuple):
@@ -92,30 +88,25 @@ class DefaultRule:
 
     def rank_evidence(self, evidence: Evidence) -> Ranking:
         """Score predictions."""
-        source = _draw(len(evidence.y), self.seed)
-        target = _draw(evidence.X_target.shape[0], self.seed)
-        X_source, X_target = evidence.X_source[source], evidence.X_target[target]
-        y = evidence.y[source]
-        scaled_source, scaled_target = _scale_each(X_source), _scale_each(X_target)
-        scores = []
-        for proba in evidence.proba_target:
-            certain = reverse = -np.inf
-            if proba is not None:
-                certain = information(proba)
-                label = proba[target].argmax(axis=1)
-                reverse = reverse_accuracy(scaled_source, y, scaled_target, label)
-            scores.append({"score": certain + reverse, "information": certain, "reverse": reverse})
-        by_source = _scale_by(X_source, X_source), y, _scale_by(X_target, X_source)
-        return Ranking(scores, *self._judge_shift(*by_source, class_ratio(evidence)))
+        scorer = DefaultRuleScorer(random_state=self.seed)
+        rows = evidence.X_source, evidence.y, evidence.X_target
+        scores = [
+            dict(FAILED) if proba is None else scorer.score_predictions(*rows, proba)._asdict()
+            for proba in evidence.proba_target
+        ]
+        return Ranking(scores, *self._judge_shift(evidence))
 
-    def _judge_shift(
-        self, X_source: Any, y: np.ndarray, X_target: Any, ratio: np.ndarray
-    ) -> tuple[str, str]:
+    def _judge_shift(self, evidence: Evidence) -> tuple[str, str]:
         """Return the objection to adaptation, if any, and how the domains differ."""
-        matched = matched_auc(X_source, y, X_target, ratio, self.seed)
+        source = draw_rows(len(evidence.y), MOST_ROWS, self.seed)
+        target = draw_rows(evidence.X_target.shape[0], MOST_ROWS, self.seed)
+        X_source, X_target = evidence.X_source[source], evidence.X_target[target]
+        rows = scale_by(X_source, X_source), evidence.y[source], scale_by(X_target, X_source)
+        ratio = class_ratio(evidence)
+        matched = matched_auc(*rows, ratio, self.seed)
         if matched >= LEAST_AUC:
             return "", "other"
-        auc = matched_auc(X_source, y, X_target, np.ones_like(ratio), self.seed)
+        auc = matched_auc(*rows, np.ones_like(ratio), self.seed)
         if auc < LEAST_AUC:
             return f"the domains hardly differ (domain AUC {auc:.2f})", "none"
         return (
@@ -163,39 +154,3 @@ class ScorerRule:
         if not isinstance(score, Real):
             raise TypeError(f"scoring gave {score!r}; it must give a number, high where good.")
         return float(score)
-
-
-def information(proba: np.ndarray) -> float:
-    """Mutual information of rows and predicted classes, as a share of its largest value."""
-    return information_maximization(proba) / float(np.log(proba.shape[1]))
-
-
-def reverse_accuracy(X_source: Any, y: np.ndarray, X_target: Any, label: np.ndarray) -> float:
-    """Balanced accuracy on the source of a linear classifier that learnt labels of the target."""
-    if len(np.unique(label)) < 2:
-        return 1.0 / len(np.unique(y))
-    predicted = LogisticRegression(max_iter=1000).fit(X_target, label).predict(X_source)
-    recall = recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)
-    return float(recall)
-
-
-def _draw(n_rows: int, seed: int) -> Any:
-    """Numbers of at most `MOST_ROWS` rows."""
-    if n_rows <= MOST_ROWS:
-        return slice(None)
-    return np.sort(
-        resample(np.arange(n_rows), replace=False, n_samples=MOST_ROWS, random_state=seed)
-    )
-
-
-def _scale_each(X: Any) -> Any:
-    """Bring dense rows to mean 0 and deviation 1 by themselves; sparse rows stay as they are."""
-    return _scale_by(X, X)
-
-
-def _scale_by(X: Any, X_reference: Any) -> Any:
-    if sp.issparse(X):
-        return X
-    mean, std = X_reference.mean(0, dtype=np.float64), X_reference.std(0, dtype=np.float64)
-    scaled = (X - mean) / np.where(std > 0, std, 1.0)
-    return scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)

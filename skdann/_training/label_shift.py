@@ -18,10 +18,9 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from skdann._input.domains import DomainData
-from skdann.metrics import _linear_classifier, estimate_target_priors
+from skdann.metrics._priors import estimate_shares
 
 MOST_ROWS = 4000  # of each domain, from which shares are estimated
 
@@ -133,24 +132,3 @@ def _estimate(data: DomainData, seed: int) -> np.ndarray:
     X = data.X[np.concatenate([source, target])].astype(np.float64)
     shares = estimate_shares(X, data.y[source], np.arange(n_classes), seed)
     return (len(target) * shares + 1.0) / (len(target) + n_classes)
-
-
-def estimate_shares(X: Any, y: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
-    """Class shares of the target rows, which follow the source rows in X, under label shift.
-
-    By black-box shift estimation with a linear classifier out of fold: a network trained
-    adversarially bends its predictions towards the source's shares.
-    """
-    counts = (y[:, None] == classes[None, :]).sum(axis=0)
-    has_rows = counts > 1  # one in training and one out of fold
-    if has_rows.sum() < 2:
-        return counts / counts.sum()
-    kept = np.flatnonzero(np.isin(y, classes[has_rows]))
-    rows, label = X[kept], y[kept]
-    model = _linear_classifier(X)
-    folds = StratifiedKFold(min(5, counts[has_rows].min()), shuffle=True, random_state=seed)
-    proba = cross_val_predict(model, rows, label, cv=folds, method="predict_proba")
-    target_proba = model.fit(rows, label).predict_proba(X[len(y) :])
-    shares = np.zeros(len(classes))
-    shares[has_rows] = estimate_target_priors(proba, label, target_proba, method="bbse")
-    return shares

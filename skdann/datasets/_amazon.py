@@ -1,4 +1,4 @@
-"""Fetcher of the Amazon reviews of the DANN paper: download, verify, cache, read."""
+"""Fetcher of the Amazon reviews used in the DANN paper: download, verify, cache, read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import time
-import uuid
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from scipy import sparse
 from sklearn.utils import Bunch
 
 from skdann.datasets._checks import check_number
+from skdann.datasets._files import write_whole
 
 _Array = NDArray[Any]
 
-_TIMEOUT = 30.0  # seconds without an answer
+_TIMEOUT = 30.0  # seconds without a response
 _AMAZON_DOMAINS = ("books", "dvd", "electronics", "kitchen")
 _AMAZON_URL = (
     "https://raw.githubusercontent.com/GRAAL-Research/domain_adversarial_neural_network"
@@ -43,10 +43,10 @@ _AMAZON_DESCR = """\
 Amazon product reviews, positive (1) or negative (-1), in four product categories
 
 27,677 reviews: books 6,465, dvd 5,586, electronics 7,681, kitchen 7,945; 2,000 of each are "train"
-rows, the rest "test" rows. The 5,000 columns count frequent words and pairs of words; the files do
-not say which. Collected by Blitzer et al. (2007), prepared by Chen et al. (2012), published with
-the code of Ganin et al. (2016). The code has the licence BSD-3-Clause, the reviews have none of
-their own: use them for research.
+rows, the rest are "test" rows. The 5,000 columns count frequent words and pairs of words; the files
+do not say which. Collected by Blitzer et al. (2007), prepared by Chen et al. (2012), published with
+the code of Ganin et al. (2016). The code has the BSD-3-Clause licence. The reviews have no licence:
+use them for research only.
 """
 
 
@@ -60,43 +60,55 @@ def fetch_amazon_reviews(
     n_retries: int = 3,
     delay: float = 1.0,
 ) -> Any:
-    """Fetch the Amazon reviews: sentiment in four product categories, the domains.
+    """Fetch the Amazon reviews: sentiment in four product categories, which are the domains.
 
-    Word counts of 27,677 product reviews, the data of Table 1 of the DANN paper. The files come
-    from the authors' repository, are checked by SHA-256, and stay in
-    ``<data_home>/skdann/amazon_reviews`` for later calls.
+    The data are word counts of 27,677 product reviews, as in Table 1 of the DANN paper. The files
+    are downloaded from the authors' repository, checked by SHA-256, and cached in
+    ``<data_home>/skdann/amazon_reviews``.
 
     Parameters
     ----------
     source, target : {"books", "dvd", "electronics", "kitchen"}, default=None
-        Two domains: the result is that one task, by the protocol of the paper, and only its files
-        are fetched. None for both gives all the data.
+        Two domains, to fetch one task by the protocol of the paper, and only the files of this
+        task. None for both fetches all the data.
     data_home : str or path-like, default=None
-        Folder of the cache; None means :func:`sklearn.datasets.get_data_home`.
+        Folder of the cache; None uses :func:`sklearn.datasets.get_data_home`.
     download_if_missing : bool, default=True
-        Whether to download a file that is missing or damaged; if not, it is an OSError.
+        Whether to download a file that is missing or damaged. If False, such a file raises an
+        OSError.
     return_X_y : bool, default=False
         Whether to return a tuple instead of a Bunch: ``(data, target)``, or for one task
         ``(X_source, y_source, X_target, X_target_test, y_target_test)``.
-    n_retries, delay : int, float, default=3, 1.0
-        Number of further attempts after a failed download, and seconds before each.
+    n_retries : int, default=3
+        Number of further attempts after a failed download.
+    delay : float, default=1.0
+        Seconds to wait before each further attempt.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch` or tuple
-        All the data: `data`, CSR matrix of counts of shape (27677, 5000); `target`, ndarray of
-        shape (27677,), 1 for a positive review and -1 for a negative; `domain` and `split`,
-        ndarrays of shape (27677,) with the name of the domain, and "train" or "test". One task:
-        `X_source`, `y_source`, the 2,000 labelled "train" rows of the source; `X_target`, the
-        2,000 "train" rows of the target; `X_target_test`, `y_target_test`, the "test" rows of
-        the target, labels for the final score only. Both: `target_names` of -1 and 1; `DESCR`.
+        For all the data:
+
+        - `data`: CSR matrix of counts of shape (27677, 5000);
+        - `target`: ndarray of shape (27677,), 1 for a positive review and -1 for a negative one;
+        - `domain`, `split`: ndarrays of shape (27677,) with the name of the domain, and "train" or
+          "test".
+
+        For one task:
+
+        - `X_source`, `y_source`: the 2,000 labelled "train" rows of the source;
+        - `X_target`: the 2,000 "train" rows of the target;
+        - `X_target_test`, `y_target_test`: the "test" rows of the target, with labels for the final
+          score only.
+
+        A Bunch also holds `target_names`, the names of -1 and 1, and `DESCR`.
 
     Raises
     ------
     OSError
-        If a file can neither be found nor downloaded, or is not the expected one.
+        If a file is neither cached nor can be downloaded, or does not have the expected SHA-256.
     ValueError
-        If a parameter is out of its range, or the two domains do not make a task.
+        If a parameter is out of range, or the two domains do not form a task.
 
     References
     ----------
@@ -128,12 +140,12 @@ def fetch_amazon_reviews(
         X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
         return X, y.astype(np.int64)
 
-    described = {"target_names": ["negative", "positive"], "DESCR": _AMAZON_DESCR}
+    description = {"target_names": ["negative", "positive"], "DESCR": _AMAZON_DESCR}
     if source is not None:
         task = dict(zip(("X_source", "y_source"), load(source, "train"), strict=True))
         task["X_target"] = load(target, "train")[0]
         task["X_target_test"], task["y_target_test"] = load(target, "test")
-        return tuple(task.values()) if return_X_y else Bunch(**task, **described)
+        return tuple(task.values()) if return_X_y else Bunch(**task, **description)
 
     keys = [(domain, split) for domain in _AMAZON_DOMAINS for split in ("train", "test")]
     blocks, labels = zip(*(load(*key) for key in keys), strict=True)
@@ -141,18 +153,18 @@ def fetch_amazon_reviews(
     if return_X_y:
         return data, y
     domain, split = np.repeat(np.array(keys), [len(block) for block in labels], axis=0).T
-    return Bunch(data=data, target=y, domain=domain, split=split, **described)
+    return Bunch(data=data, target=y, domain=domain, split=split, **description)
 
 
 def _check_task(source: str | None, target: str | None) -> None:
     """Raise unless source and target are both None or two different domains."""
     for name, value in (("source", source), ("target", target)):
         if value is not None and value not in _AMAZON_DOMAINS:
-            raise ValueError(f"{name}={value!r} is no domain; pass one of {_AMAZON_DOMAINS}.")
+            raise ValueError(f"{name}={value!r} is not a domain; pass one of {_AMAZON_DOMAINS}.")
     pair = {source, target}
     if pair != {None} and (None in pair or source == target):
         raise ValueError(
-            f"source={source!r} and target={target!r} do not make a task; pass two different"
+            f"source={source!r} and target={target!r} do not form a task; pass two different"
             " domains, or neither for all the data."
         )
 
@@ -160,7 +172,7 @@ def _check_task(source: str | None, target: str | None) -> None:
 def _read_amazon_file(
     name: str, folder: Path, download_if_missing: bool, n_retries: int, delay: float
 ) -> bytes:
-    """Return the verified content of one file, from the cache or else from the network."""
+    """Return the verified content of one file, from the cache or, failing that, the network."""
     commit, expected = _AMAZON_FILES[name]
     path = folder / f"{name}.svmlight"
     url = _AMAZON_URL.format(commit=commit, file=path.name)
@@ -172,22 +184,23 @@ def _read_amazon_file(
         state = f"is damaged (its SHA-256 is not {expected})"
     if not download_if_missing:
         raise OSError(
-            f"{path} {state} and download_if_missing is False; set it to True, or put the file"
-            f" from {url} there."
+            f"{path} {state} and download_if_missing is False; set it to True, or copy the file"
+            f" from {url} to this path."
         )
     content = _download(url, folder, n_retries, delay)
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    checksum = hashlib.sha256(content).hexdigest()
+    if checksum != expected:
         raise OSError(
-            f"{path.name} from {url} has SHA-256 {found} instead of {expected}, so it was not"
-            " kept; try again, and report it to skdann if it stays so."
+            f"{path.name} from {url} has SHA-256 {checksum} instead of {expected}, so it was not"
+            " kept; try again, and report it to skdann if this error persists."
         )
-    _write_whole(path, content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
     return content
 
 
 def _download(url: str, folder: Path, n_retries: int, delay: float) -> bytes:
-    """Return what is at the address, after some attempts if need be."""
+    """Download the content of a URL, with some attempts after a failure."""
     while True:
         try:
             with urlopen(url, timeout=_TIMEOUT) as response:
@@ -196,20 +209,9 @@ def _download(url: str, folder: Path, n_retries: int, delay: float) -> bytes:
             if n_retries == 0:
                 names = ", ".join(f"{name}.svmlight" for name in _AMAZON_FILES)
                 raise OSError(
-                    f"Could not download {url} ({error!r}); check the network connection, or get"
-                    f" the files from there on another machine and put them into {folder} under"
-                    f" their own names ({names})."
+                    f"Could not download {url} ({error!r}); check the network connection, or"
+                    f" download the files on another machine and copy them into {folder} without"
+                    f" renaming them ({names})."
                 ) from error
             n_retries -= 1
             time.sleep(delay)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that no reader ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

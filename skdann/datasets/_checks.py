@@ -1,4 +1,4 @@
-"""Check of a number that a user passed."""
+"""Check of a numeric parameter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_number(
     maximum: float = math.inf,
     is_integer: bool = False,
 ) -> None:
-    """Raise unless value is a finite number (an integer if asked) within the bounds."""
+    """Raise unless value is a finite number within the bounds, or an integer if required."""
     is_number = isinstance(value, Integral if is_integer else Real) and not isinstance(value, bool)
     if is_number and math.isfinite(value) and minimum <= value <= maximum:
         return

@@ -1,4 +1,4 @@
-"""Generators of two-domain toy problems."""
+"""Generators of toy problems with two domains."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
+from skdann._input.seeding import make_generator
 from skdann.datasets._checks import check_number
 
 _Array = NDArray[Any]
@@ -23,34 +23,36 @@ def make_inter_twinning_moons(
     noise: float = 0.05,
     random_state: _Seed = None,
 ) -> tuple[_Array, _Array, _Array, _Array]:
-    """Make the inter-twinning moons of the DANN paper: a rotated copy is the target.
+    """Make the inter-twinning moons of the DANN paper, with a rotated copy as the target.
 
-    The source is two interleaving half circles, moved so that the mean of its rows is the origin,
-    and enlarged twofold. The target is a second draw, moved and enlarged by the same amounts, then
-    turned about the origin.
+    The source consists of two interleaving half circles, translated so that the mean of its rows is
+    the origin, and scaled by 2. The target is a second draw, translated and scaled by the same
+    amounts, then rotated about the origin.
 
     Parameters
     ----------
-    n_samples, n_target : int, default=300, None
-        Number of rows of each domain, half in each moon; None means `n_samples`.
+    n_samples : int, default=300
+        Number of source rows, half in each moon.
+    n_target : int or None, default=None
+        Number of target rows, half in each moon; None means `n_samples`.
     rotation : float, default=35.0
-        Angle from source to target, in degrees, counter-clockwise.
+        Angle from source to target, counter-clockwise, in degrees.
     noise : float, default=0.05
-        Standard deviation of the Gaussian noise, before the enlargement.
+        Standard deviation of the Gaussian noise, before scaling.
     random_state : int, RandomState instance or None, default=None
-        Seed of the draw.
+        Controls all random draws. Pass an int for identical data in every call.
 
     Returns
     -------
     X_source, y_source : ndarray of shape (n_samples, 2), ndarray of shape (n_samples,)
         Source rows and their labels: 0 for the upper moon, 1 for the lower.
     X_target, y_target : ndarray of shape (n_target, 2), ndarray of shape (n_target,)
-        Target rows, and their labels for the final score only.
+        Target rows, and their labels, which are for the final score only.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of range.
 
     References
     ----------
@@ -66,15 +68,15 @@ def make_inter_twinning_moons(
     n_target = _check_sizes(n_samples, n_target)
     check_number("rotation", rotation, example=35.0)
     check_number("noise", noise, minimum=0, example=0.05)
-    rng = _make_rng(random_state)
+    rng = make_generator(random_state)
     from sklearn.datasets import make_moons  # slow to import
 
     X_source, y_source = make_moons(n_samples, noise=noise, random_state=rng)
     X_target, y_target = make_moons(n_target, noise=noise, random_state=rng)
     center = X_source.mean(axis=0)
     cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
-    turn = np.array([[cos, sin], [-sin, cos]])  # of rows, from the right
-    return 2 * (X_source - center), y_source, 2 * (X_target - center) @ turn, y_target
+    rotate = np.array([[cos, sin], [-sin, cos]])  # multiplies rows from the right
+    return 2 * (X_source - center), y_source, 2 * (X_target - center) @ rotate, y_target
 
 
 def make_covariate_shift(
@@ -86,36 +88,39 @@ def make_covariate_shift(
     flip_y: float = 0.0,
     random_state: _Seed = None,
 ) -> tuple[_Array, _Array, _Array, _Array]:
-    """Make two domains with equal p(y | x) and different p(x).
+    """Make two domains with the same p(y | x) and different p(x).
 
-    Features are independent and normal with mean 0 and variance 1, but the first has mean `shift`
-    in the target. In both domains the label is 1 where ``x[1] > sin(x[0])`` and 0 elsewhere. The
-    density ratio p_T(x) / p_S(x) is ``exp(shift * x[0] - shift**2 / 2)``.
+    Features are independent and normal with mean 0 and variance 1, except that the first has mean
+    `shift` in the target. In both domains the label is 1 where ``x[1] > sin(x[0])`` and 0
+    elsewhere. The density ratio p_T(x) / p_S(x) is ``exp(shift * x[0] - shift**2 / 2)``.
 
     Parameters
     ----------
-    n_samples, n_target : int, default=500, None
-        Number of rows of each domain; None means `n_samples`.
+    n_samples : int, default=500
+        Number of source rows.
+    n_target : int or None, default=None
+        Number of target rows; None means `n_samples`.
     n_features : int, default=2
-        Number of columns, at least 2; those after the second say nothing of the label.
+        Number of columns, at least 2. Columns after the second carry no information about the
+        label.
     shift : float, default=2.0
         Distance between the domains, in standard deviations.
     flip_y : float, default=0.0
-        Probability with which a label is replaced by the other one, in both domains.
+        Probability that a label is replaced by the other one, in both domains.
     random_state : int, RandomState instance or None, default=None
-        Seed of the draw.
+        Controls all random draws. Pass an int for identical data in every call.
 
     Returns
     -------
     X_source, y_source : ndarray of shape (n_samples, n_features), ndarray of shape (n_samples,)
         Source rows and their labels, 0 or 1.
     X_target, y_target : ndarray of shape (n_target, n_features), ndarray of shape (n_target,)
-        Target rows, and their labels for the final score only.
+        Target rows, and their labels, which are for the final score only.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of range.
 
     Examples
     --------
@@ -127,7 +132,7 @@ def make_covariate_shift(
     n_target = _check_sizes(n_samples, n_target, n_features)
     check_number("shift", shift, example=2.0)
     check_number("flip_y", flip_y, minimum=0, maximum=1, example=0.1)
-    rng = _make_rng(random_state)
+    rng = make_generator(random_state)
 
     def draw(n_rows: int, mean: float) -> tuple[_Array, _Array]:
         X = rng.standard_normal((n_rows, n_features))
@@ -148,36 +153,39 @@ def make_label_shift(
     class_sep: float = 2.0,
     random_state: _Seed = None,
 ) -> tuple[_Array, _Array, _Array, _Array]:
-    """Make two domains with equal p(x | y) and different p(y).
+    """Make two domains with the same p(x | y) and different p(y).
 
-    Each class is a normal cloud of variance 1. The centres lie on a circle in the first two
-    features, with `class_sep` between neighbours.
+    Each class is normal with variance 1. The class means lie on a circle in the first two features,
+    at a distance of `class_sep` between neighbours.
 
     Parameters
     ----------
-    n_samples, n_target : int, default=500, None
-        Number of rows of each domain; None means `n_samples`.
+    n_samples : int, default=500
+        Number of source rows.
+    n_target : int or None, default=None
+        Number of target rows; None means `n_samples`.
     n_features : int, default=2
-        Number of columns, at least 2; those after the second say nothing of the label.
+        Number of columns, at least 2. Columns after the second carry no information about the
+        label.
     source_priors, target_priors : sequence of n_classes floats, default=(0.5, 0.5), (0.2, 0.8)
-        Share of each class in each domain, with sum 1; two or more classes. The data hold these
-        shares exactly, but for rounding to whole rows.
+        Share of each class in each domain; two or more shares that sum to 1. The data have exactly
+        these shares, up to rounding to whole rows.
     class_sep : float, default=2.0
-        Distance between the centres of neighbouring classes, in standard deviations.
+        Distance between the means of neighbouring classes, in standard deviations.
     random_state : int, RandomState instance or None, default=None
-        Seed of the draw.
+        Controls all random draws. Pass an int for identical data in every call.
 
     Returns
     -------
     X_source, y_source : ndarray of shape (n_samples, n_features), ndarray of shape (n_samples,)
         Source rows and their labels, 0 to n_classes - 1.
     X_target, y_target : ndarray of shape (n_target, n_features), ndarray of shape (n_target,)
-        Target rows, and their labels for the final score only.
+        Target rows, and their labels, which are for the final score only.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or the priors have different lengths.
+        If a parameter is out of range, or the priors have different lengths.
 
     Examples
     --------
@@ -197,23 +205,23 @@ def make_label_shift(
     if len(p_target) != n_classes:
         raise ValueError(
             f"source_priors has {n_classes} classes but target_priors has {len(p_target)};"
-            " pass one prior per class to both, 0 for a class that a domain lacks."
+            " pass one prior per class to both, with 0 for a class that a domain does not have."
         )
-    rng = _make_rng(random_state)
+    rng = make_generator(random_state)
     angles = 2 * np.pi * np.arange(n_classes) / n_classes
-    centers = np.zeros((n_classes, n_features))
-    centers[:, :2] = np.column_stack([np.cos(angles), np.sin(angles)])
-    centers *= class_sep / (2 * np.sin(np.pi / n_classes))
+    means = np.zeros((n_classes, n_features))
+    means[:, :2] = np.column_stack([np.cos(angles), np.sin(angles)])
+    means *= class_sep / (2 * np.sin(np.pi / n_classes))
 
     def draw(n_rows: int, priors: _Array) -> tuple[_Array, _Array]:
         y = rng.permutation(np.repeat(np.arange(n_classes), _round_shares(n_rows, priors)))
-        return centers[y] + rng.standard_normal((n_rows, n_features)), y
+        return means[y] + rng.standard_normal((n_rows, n_features)), y
 
     return *draw(n_samples, p_source), *draw(n_target, p_target)
 
 
 def _check_sizes(n_samples: int, n_target: int | None, n_features: int = 2) -> int:
-    """Check the numbers of rows and columns and return the number of target rows."""
+    """Check the numbers of rows and columns, and return the number of target rows."""
     n_target = n_samples if n_target is None else n_target
     check_number("n_samples", n_samples, minimum=2, is_integer=True, example=300)
     check_number("n_target", n_target, minimum=2, is_integer=True, example=300)
@@ -229,22 +237,14 @@ def _check_priors(name: str, priors: Sequence[float]) -> _Array:
         array = np.empty(0)
     if array.ndim != 1 or len(array) < 2 or not (array >= 0).all() or abs(array.sum() - 1) > 1e-6:
         raise ValueError(
-            f"{name}={priors!r} is not a sequence of two or more numbers >= 0 with sum 1;"
+            f"{name}={priors!r} is not a sequence of two or more numbers >= 0 that sum to 1;"
             f" pass the share of each class, e.g. {name}=(0.3, 0.7)."
         )
     return array
 
 
-def _make_rng(random_state: _Seed) -> np.random.RandomState:
-    """Return the generator of a seed; None gives a fresh one, never numpy's global one."""
-    rng: np.random.RandomState = check_random_state(
-        np.random.RandomState() if random_state is None else random_state
-    )
-    return rng
-
-
 def _round_shares(n_rows: int, shares: _Array) -> _Array:
-    """Split n_rows by shares into whole numbers; the largest remainders are rounded up."""
+    """Split n_rows into whole numbers by shares; the largest remainders are rounded up."""
     exact = n_rows * shares / shares.sum()
     counts: _Array = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: n_rows - counts.sum()]] += 1

@@ -9,10 +9,12 @@ fitted Pipeline, whose transformers the rows then go through. Drawing needs matp
 from skdann.inspection._embedding import DomainEmbeddingDisplay
 from skdann.inspection._lambda_path import LambdaPathDisplay
 from skdann.inspection._networks import NetworkSummary, summarize_networks
+from skdann.inspection._report import Diagnosis
 from skdann.inspection._shift import DomainShiftDisplay
 from skdann.inspection._training import TrainingCurveDisplay
 
 __all__ = [
+    "Diagnosis",
     "DomainEmbeddingDisplay",
     "DomainShiftDisplay",
     "LambdaPathDisplay",

@@ -17,19 +17,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
-from sklearn.utils import check_consistent_length, column_or_1d, resample
+from sklearn.utils import column_or_1d
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from skdann._training.label_shift import estimate_shares
+from skdann._input.drawing import draw_labelled
+from skdann._input.matching import match_target, name_targets
+from skdann._input.seeding import derive_seed
 from skdann.inspection._report import ColumnShift, Diagnosis
-from skdann.metrics import (
-    _density_ratio,
-    _draw_seed,
-    _match_target,
-    _out_of_fold,
-    _pool_domains,
-    effective_sample_size,
-)
+from skdann.metrics._pooling import out_of_fold, pool_domains
+from skdann.metrics._priors import estimate_shares
+from skdann.metrics._weights import density_ratio, effective_sample_size
 
 MAX_ROWS = 2000  # looked at, of each domain
 MAX_COLUMNS = 1000  # whose distributions are compared: those whose means differ most
@@ -64,17 +61,15 @@ def diagnose(
     Diagnosis
         The report.
     """
-    seed = _draw_seed(random_state)
-    targets = X_target if isinstance(X_target, tuple) else (X_target,)
-    X_source, y = _draw(X_source, y_source, MAX_ROWS, seed)
-    targets = tuple(
-        _draw(_match_target(X_source, rows), None, MAX_ROWS // len(targets), seed)[0]
-        for rows in targets
-    )
-    X, is_target, names = _pool_domains(X_source, targets)
+    seed = derive_seed(random_state)
+    matched = [match_target(name, rows, X_source) for name, rows in name_targets(X_target).items()]
+    n_most = MAX_ROWS // len(matched)
+    targets = tuple(draw_labelled(rows, None, n_most, seed)[0] for rows in matched)
+    X_source, y = draw_labelled(X_source, y_source, MAX_ROWS, seed)
+    X, is_target, names = pool_domains(X_source, targets)
     n_source = int((is_target == 0).sum())
 
-    features, predicted = _infer(estimator, X_source, targets)
+    features, predicted = infer(estimator, X_source, targets)
     y = predicted[:n_source] if y is None else column_or_1d(y)
     is_class = _is_class(y, estimator.classes_)
     source_shares = is_class.mean(axis=0)
@@ -84,8 +79,8 @@ def diagnose(
     weight[:n_source] = is_class @ (target_shares / np.where(source_shares > 0, source_shares, 1.0))
 
     cv = min(5, max(2, min(n_source, len(is_target) - n_source)))
-    proba = _out_of_fold(X, is_target, None, cv, seed)
-    feature_proba = _out_of_fold(features, is_target, None, cv, seed)
+    proba = out_of_fold(X, is_target, None, cv, seed)
+    feature_proba = out_of_fold(features, is_target, None, cv, seed)
     labels = estimator.classes_.tolist()
     return Diagnosis(
         n_source=n_source,
@@ -94,7 +89,7 @@ def diagnose(
         input_auc=float(roc_auc_score(is_target, proba)),
         feature_auc=float(roc_auc_score(is_target, feature_proba)),
         reweighted_auc=float(roc_auc_score(is_target, proba, sample_weight=weight)),
-        columns=_rank_columns(
+        columns=rank_columns(
             X,
             n_source,
             getattr(estimator, "feature_names_in_", names),
@@ -104,7 +99,7 @@ def diagnose(
         source_shares=_by_label(labels, source_shares),
         target_shares=_by_label(labels, target_shares),
         predicted_shares=_by_label(labels, predicted_shares),
-        effective_sample_size=effective_sample_size(_density_ratio(proba, is_target)),
+        effective_sample_size=effective_sample_size(density_ratio(proba, is_target)),
         feature_spread=_spread(features[n_source:]),
         **_last_epoch(getattr(estimator, "history_", None)),
         reason=reason,
@@ -112,7 +107,7 @@ def diagnose(
     )
 
 
-def _infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Array, _Array]:
+def infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Array, _Array]:
     """Features and predicted labels of the rows of the source and of all targets."""
     known = set(np.asarray(estimator.domains_).tolist())
     parts: list[tuple[Any, int | None]] = [(X_source, int(estimator.domains_[0]))]
@@ -128,7 +123,7 @@ def _last_epoch(history: Any) -> dict[str, Any]:
         return {}
     first, last = history[0], history[-1]
     return {
-        "lambda_": last.get("lambda", np.nan) if "domain_accuracy" in last else 0.0,
+        "lambda_": last.get("lambda", np.nan) if "domain_loss" in last else 0.0,
         "domain_accuracy": last.get("domain_accuracy", np.nan),
         "label_loss": last.get("label_loss", np.nan),
         "first_label_loss": first.get("label_loss", np.nan),
@@ -140,17 +135,6 @@ def _spread(features: _Array) -> float:
     features = features.astype(np.float64)
     mean_square = (features**2).mean()
     return float((features.var(axis=0).mean() / (mean_square or 1.0)) ** 0.5)
-
-
-def _draw(X: Any, y: Any, n_most: int, seed: int) -> tuple[Any, Any]:
-    """Draw at most so many rows, with their labels."""
-    arrays = (X,) if y is None else (X, y)
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-    if n_rows > n_most:
-        drawn = resample(*arrays, replace=False, n_samples=n_most, random_state=seed)
-        return (drawn, None) if y is None else tuple(drawn)
-    check_consistent_length(*arrays)
-    return X, y
 
 
 def _is_class(y: _Array, classes: _Array) -> _Array:
@@ -173,7 +157,7 @@ def least_shift(n_source: int, n_target: int, n_columns: int) -> float:
     return float((-np.log(0.025 / n_columns) / 2 * (1 / n_source + 1 / n_target)) ** 0.5)
 
 
-def _rank_columns(
+def rank_columns(
     X: Any, n_source: int, names: Any, n_shown: int, least: float
 ) -> tuple[ColumnShift, ...]:
     """Columns that shift most by the KS statistic, of those above `least`."""

@@ -8,10 +8,14 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from skdann.inspection._diagnosis import _draw, _infer
+from skdann._input.drawing import draw_labelled
+from skdann._input.matching import match_target, name_targets
+from skdann._input.seeding import derive_seed
+from skdann.inspection._diagnosis import infer
 from skdann.inspection._drawing import GREY, axes_for, colours_of, require_matplotlib
 from skdann.inspection._fitted import find_network
-from skdann.metrics import _draw_seed, _match_target, _pool_domains, domain_auc
+from skdann.metrics import domain_auc
+from skdann.metrics._pooling import pool_domains
 
 MARKERS = "o^sDvP"  # the source, then the targets
 TSNE_COLUMNS = 50  # t-SNE sees as many principal components, as is usual
@@ -143,7 +147,7 @@ default="predicted"
         require_matplotlib(cls.__name__)
         if method not in ("pca", "tsne"):
             raise ValueError(f"method={method!r} must be 'pca' or 'tsne'.")
-        fitted, seed = find_network(estimator), _draw_seed(random_state)
+        fitted, seed = find_network(estimator), derive_seed(random_state)
         X_source, targets = fitted.transform(X_source), fitted.transform(_as_tuple(X_target))
         is_predicted = isinstance(y_target, str) and y_target == "predicted"
         given: Any = (
@@ -154,14 +158,14 @@ default="predicted"
                 f"y_target has labels of {len(given)} targets but X_target has {len(targets)}; "
                 "pass a tuple of as many arrays."
             )
-        X_source, y = _draw(X_source, y_source, max_rows, seed)
+        X_source, y = draw_labelled(X_source, y_source, max_rows, seed)
         drawn = [
-            _draw(_match_target(X_source, rows), own, max_rows, seed)
-            for rows, own in zip(targets, given, strict=True)
+            draw_labelled(match_target(name, rows, X_source), own, max_rows, seed)
+            for (name, rows), own in zip(name_targets(targets).items(), given, strict=True)
         ]
         targets, given = tuple(rows for rows, _ in drawn), [own for _, own in drawn]
-        X, is_target, _ = _pool_domains(X_source, targets)
-        features, predicted = _infer(fitted.last, X_source, targets)
+        X, is_target, _ = pool_domains(X_source, targets)
+        features, predicted = infer(fitted.last, X_source, targets)
         features = np.asarray(features)
         n_source, classes = int((is_target == 0).sum()), fitted.last.classes_
         if is_predicted:

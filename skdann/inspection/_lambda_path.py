@@ -39,8 +39,8 @@ class LambdaPathDisplay:
         The figure it stands in.
     lines_ : list of matplotlib Line2D
         One a scaling.
-    twin_, chosen_ : matplotlib PathCollection
-        Their marks.
+    baseline_, selected_ : matplotlib PathCollection
+        Marks of the source-only baseline and of the selected candidates.
 
     See Also
     --------
@@ -152,10 +152,16 @@ class LambdaPathDisplay:
             self.ax_.axhspan(
                 score[0], score[0] + self.margin, color=GREY, alpha=0.2, lw=0, label="margin"
             )
-        self.twin_, self.chosen_ = (
+        self.baseline_, self.selected_ = (
             self.ax_.scatter(at[rows], score[rows], facecolors="none", zorder=3, **style)
             for rows, style in (
-                ([0], {"s": 130, "marker": "s", "edgecolors": GREY, "label": "source-only twin"}),
-                (self.weight > 0, {"s": 260, "lw": 2, "edgecolors": COLOURS[2], "label": "serves"}),
+                (
+                    [0],
+                    {"s": 130, "marker": "s", "edgecolors": GREY, "label": "source-only baseline"},
+                ),
+                (
+                    self.weight > 0,
+                    {"s": 260, "lw": 2, "edgecolors": COLOURS[2], "label": "selected"},
+                ),
             )
         )

@@ -31,32 +31,59 @@ class _Move(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """What :func:`diagnose` found; it prints as a report.
+    """Report on a fitted estimator: what shifted, what adaptation did, and the next step.
 
-    Attributes
+    :meth:`skdann.DANNClassifier.diagnose` returns it. It prints as a report, in notebooks as HTML.
+
+    Parameters
     ----------
     n_source, n_target, n_features : int
-        Rows looked at, and columns.
+        Number of rows examined in each domain, and number of columns.
     input_auc, feature_auc : float
-        Domain AUC of the columns, and of the features: 0.5 alike, 1 apart.
+        Domain AUC of the columns, and of the features: 0.5 if the domains are alike, 1 if they are
+        fully separate.
     reweighted_auc : float
-        That of the columns with source rows weighted to the target's estimated class shares: near
-        0.5 where label shift is all there is.
+        Domain AUC of the columns with source rows weighted to the estimated class shares of the
+        target. It is near 0.5 if the domains differ by label shift alone.
     columns : tuple of ColumnShift
-        The columns that shift most, none if no shift is beyond chance.
-    source_shares, target_shares, predicted_shares : dict
+        The columns that shift most, as (name, ks, mean_shift); empty if no shift exceeds chance.
+    source_shares, target_shares, predicted_shares : dict of label to float
         Share of each class in the source, estimated in the target, and predicted in the target.
     effective_sample_size : float
-        Of the importance weights of the source rows looked at.
+        Kish's effective sample size of the importance weights of the source rows examined.
     feature_spread : float
         Root mean variance of the target's features over their root mean square.
-    lambda_, domain_accuracy, label_loss, first_label_loss : float
-        Of the last epoch and the first; nan where not recorded.
-    reason : str
-        Why DANNClassifierCV chose as it did; empty for an estimator that chooses nothing.
-    shift : {"none", "label", "other", ""}
-        How the domains differ by the rule of DANNClassifierCV, where it judged that: the verdict
-        follows it. Empty otherwise.
+    lambda_ : float, default=nan
+        Lambda in the last epoch; 0 after training without adaptation, nan if not recorded.
+    domain_accuracy, label_loss : float, default=nan
+        Figures of the last epoch; nan if not recorded.
+    first_label_loss : float, default=nan
+        Label loss of the first epoch; nan if not recorded.
+    reason : str, default=""
+        Reason for the selection of DANNClassifierCV; empty for an estimator that selects nothing.
+    shift : {"", "none", "label", "other"}, default=""
+        How the domains differ according to the rule of DANNClassifierCV, which the verdict then
+        follows; empty if no rule has judged it.
+
+    See Also
+    --------
+    skdann.DANNClassifier.diagnose : Makes a report.
+    DomainShiftDisplay : The columns that shift most, as a plot.
+
+    Examples
+    --------
+    >>> from skdann import DANNClassifier
+    >>> from skdann.datasets import make_covariate_shift
+    >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
+    >>> clf = DANNClassifier(max_epochs=5, random_state=0).fit(X_source, y_source, X_target)
+    >>> report = clf.diagnose(X_source, X_target, y_source=y_source)
+    >>> list(report.findings)
+    ['features_apart']
+    >>> report.columns[0].name
+    'x0'
+    >>> print(report)
+    Diagnosis of 500 source rows and 500 target rows, 2 columns
+    ...
     """
 
     n_source: int
@@ -114,10 +141,10 @@ class Diagnosis:
     @property
     def is_collapsed(self) -> bool:
         """Whether nearly all target rows get one class, far more than in the source."""
-        return self.major.after > 0.95 and self.major.before < 0.8
+        return self._major.after > 0.95 and self._major.before < 0.8
 
     @property
-    def choice(self) -> str:
+    def _advice(self) -> str:
         """How to choose lambda without target labels, or how it was chosen."""
         if self.reason:
             return f"see scores_ of DANNClassifierCV, which is {self.reason}"
@@ -126,13 +153,13 @@ class Diagnosis:
         )
 
     @property
-    def major(self) -> _Move:
+    def _major(self) -> _Move:
         """Class predicted most in the target: its share in the source and as predicted."""
         label = max(self.predicted_shares, key=self.predicted_shares.__getitem__)
         return _Move(label, self.source_shares[label], self.predicted_shares[label])
 
     @property
-    def grown(self) -> _Move:
+    def _grown(self) -> _Move:
         """Class that gains most in the target: its share in the source and as estimated."""
         label = max(self.source_shares, key=lambda k: self.target_shares[k] - self.source_shares[k])
         return _Move(label, self.source_shares[label], self.target_shares[label])
@@ -204,9 +231,9 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
     (
         "collapse",
         lambda d: d.is_collapsed,
-        "The predictions may have collapsed: {d.major.after:.0%} of the target rows get class "
-        "{d.major.label}, which has {d.major.before:.0%} of the source. Next: check that the "
-        "target is scaled like the source, lower lambda_max, and {d.choice}.",
+        "The predictions may have collapsed: {d._major.after:.0%} of the target rows get class "
+        "{d._major.label}, which has {d._major.before:.0%} of the source. Next: check that the "
+        "target is scaled like the source, lower lambda_max, and {d._advice}.",
     ),
     (
         "alike",
@@ -217,37 +244,38 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
     (
         "label_shift",
         lambda d: d.is_label_shift and not d.is_collapsed,
-        "Adaptation can harm: label shift is likely. The share of class {d.grown.label} is "
-        "estimated as {d.grown.after:.0%} in the target against {d.grown.before:.0%} in the "
+        "Adaptation can harm: label shift is likely. The share of class {d._grown.label} is "
+        "estimated as {d._grown.after:.0%} in the target against {d._grown.before:.0%} in the "
         "source, and with the class shares matched the AUC falls from {d.input_auc:.2f} to "
-        "{d.reweighted_auc:.2f}. Next: {d.choice}. Avoid domain_batch and standardize='domain'; if "
-        "you know the target's class shares, pass target_priors and label_shift='correct'.",
+        "{d.reweighted_auc:.2f}. Next: {d._advice}. Avoid domain_batch and standardize='domain'; "
+        "if you know the target's class shares, pass target_priors and label_shift='correct'.",
     ),
     (
         "not_adapted",
         lambda d: d.is_shifted and not d.lambda_ > 0 and not d.reason,
         "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), not by class shares "
-        "alone, and this network was trained without it. Next: try lambda_max > 0, and {d.choice}.",
+        "alone, and this network was trained without it. Next: try lambda_max > 0, and "
+        "{d._advice}.",
     ),
     (
         "not_chosen",
         lambda d: d.is_shifted and not d.lambda_ > 0 and d.reason,
         "The domains differ (AUC {d.input_auc:.2f}), not by class shares alone, but lambda 0 was "
-        "chosen. Next: {d.choice}.",
+        "chosen. Next: {d._advice}.",
     ),
     (
         "features_apart",
         lambda d: d.is_shifted and d.lambda_ > 0 and d.is_apart,
         "Adaptation may help, but has done little yet: the features still tell the domains apart "
         "(AUC {d.feature_auc:.2f}, the columns {d.input_auc:.2f}). Next: raise lambda_max or "
-        "max_epochs, and {d.choice}.",
+        "max_epochs, and {d._advice}.",
     ),
     (
         "adapted",
         lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart,
         "Adaptation may help, and took effect: the features tell the domains apart less than the "
         "columns (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). That does not show that the "
-        "classes match. Next: {d.choice}.",
+        "classes match. Next: {d._advice}.",
     ),
     (
         "flat_features",

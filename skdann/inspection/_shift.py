@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from skdann.inspection._diagnosis import _rank_columns, least_shift
+from skdann.inspection._diagnosis import least_shift, rank_columns
 from skdann.inspection._drawing import COLOURS, GREY, axes_for, require_matplotlib
 from skdann.inspection._fitted import find_fitted
-from skdann.metrics import _pool_domains
+from skdann.metrics._pooling import pool_domains
 
 MOST_LETTERS = 30  # of a column's name
 
@@ -143,7 +143,7 @@ class DomainShiftDisplay:
             If matplotlib is missing.
         """
         require_matplotlib(cls.__name__)
-        X, is_target, names = _pool_domains(X_source, X_target)
+        X, is_target, names = pool_domains(X_source, X_target)
         names = names if feature_names is None else np.asarray(feature_names)
         if names is not None and len(names) != X.shape[1]:
             raise ValueError(
@@ -156,7 +156,7 @@ class DomainShiftDisplay:
                 f"to {cls.__name__}.from_estimator."
             )
         n_source = int((is_target == 0).sum())
-        ranked = _rank_columns(X, n_source, names, n_columns, 0.0)
+        ranked = rank_columns(X, n_source, names, n_columns, 0.0)
         return cls(
             names=np.array([column.name for column in ranked], dtype=object),
             ks=np.array([column.ks for column in ranked]),

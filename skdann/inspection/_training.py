@@ -128,7 +128,7 @@ class TrainingCurveDisplay:
         if not history:
             raise ValueError("The history is empty: train for one epoch or more before drawing it.")
         names = [*LOSSES, "domain_accuracy", "lambda"]
-        if not any("domain_accuracy" in row for row in history):  # trained on the source alone
+        if not any("domain_loss" in row for row in history):  # trained without adaptation
             names.remove("lambda")
         curves = {
             name: np.array([row.get(name, np.nan) for row in history], dtype=float)

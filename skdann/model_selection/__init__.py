@@ -25,6 +25,7 @@ InformationMaximizationScorer     confidence and spread of classes     classes a
 SoftNeighborhoodDensityScorer     crowding of predictions              classes are clusters
 BatchNuclearNormScorer            confidence and spread of classes     classes are of like size
 MixValScorer                      predictions between target rows      classes are clusters
+DefaultRuleScorer                 confidence, spread, and the way back errors do not cancel
 ================================  ===================================  ========================
 
 None of them is right always: each docstring says when it fails. For the reasons see Musgrave et
@@ -32,6 +33,7 @@ al., "Three New Validators and a Large-Scale Benchmark Ranking for Unsupervised 
 arXiv:2208.07360.
 """
 
+from skdann.model_selection._default_rule import DefaultRuleScorer, RuleScore
 from skdann.model_selection._embedded import DeepEmbeddedValidationScorer
 from skdann.model_selection._mixval import MixValScorer
 from skdann.model_selection._reverse import ReverseValidationScorer
@@ -45,10 +47,12 @@ from skdann.model_selection._weighted import ImportanceWeightedScorer, WeightedS
 __all__ = [
     "BatchNuclearNormScorer",
     "DeepEmbeddedValidationScorer",
+    "DefaultRuleScorer",
     "ImportanceWeightedScorer",
     "InformationMaximizationScorer",
     "MixValScorer",
     "ReverseValidationScorer",
+    "RuleScore",
     "SoftNeighborhoodDensityScorer",
     "WeightedScore",
 ]

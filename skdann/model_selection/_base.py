@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import UNUSED
 
-from skdann._input.rows import PIPELINE_REMEDY, match_columns, naming, shape_of
+from skdann._input.matching import match_target, name_targets, shape_of
+from skdann._input.rows import naming
 
 _Array = NDArray[Any]
 
@@ -103,36 +104,12 @@ def pool_targets(X_target: Any, X: Any, scorer: str) -> Any:
             f"{scorer} has no target rows; build it with them, {scorer}(X_target), or enable "
             "metadata routing and pass X_target=(X_target,) to the search's fit."
         )
-    parts = X_target if isinstance(X_target, tuple) else (X_target,)
-    if not parts:
-        raise ValueError(f"X_target of {scorer} is an empty tuple; give one array a target domain.")
-    names = ["X_target"] if len(parts) == 1 else [f"X_target[{i}]" for i in range(len(parts))]
-    return _stack_rows([_check_target(*pair, X) for pair in zip(names, parts, strict=True)])
-
-
-def _check_target(name: str, rows: Any, X: Any) -> Any:
-    """Check that one target's rows are like X's, and bring a frame's columns into X's order."""
-    shape, expected = shape_of(rows), shape_of(X)
-    if len(shape) != len(expected):
-        raise ValueError(
-            f"{name} has shape {shape} but X has shape {expected}; pass rows of the same columns, "
-            "and several targets as a tuple of arrays."
-        )
-    if hasattr(rows, "columns") != hasattr(X, "columns"):
-        kinds = ["a data frame" if hasattr(each, "columns") else "an array" for each in (rows, X)]
-        raise ValueError(
-            f"{name} is {kinds[0]} but X is {kinds[1]}; give both domains in one kind of container."
-        )
-    if hasattr(X, "columns"):
-        rows = match_columns(rows, list(X.columns), name)
-    if shape[1:] != expected[1:]:
-        raise ValueError(
-            f"{name} has {shape[1]} columns but X has {expected[1]}; give both domains the same "
-            f"columns, or {PIPELINE_REMEDY}."
-        )
-    if shape[0] == 0:
-        raise ValueError(f"{name} has no rows; pass at least one row of the target.")
-    return rows
+    targets = name_targets(X_target)
+    for name, rows in targets.items():
+        targets[name] = match_target(name, rows, X, source_name="X")
+        if shape_of(rows)[0] == 0:
+            raise ValueError(f"{name} has no rows; pass at least one row of the target.")
+    return _stack_rows(list(targets.values()))
 
 
 def _stack_rows(parts: list[Any]) -> Any:

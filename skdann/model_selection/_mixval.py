@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from skdann._compat import Interval, StrOptions
+from skdann._input.seeding import make_generator
 from skdann.model_selection._base import (
     TargetScorer,
     as_numbers,
@@ -27,7 +27,7 @@ def pair_rows(labels: _Array, probe: str, random_state: Any) -> tuple[_Array, _A
 
     Rows that have no such other are left out.
     """
-    rng = check_random_state(random_state)
+    rng = make_generator(random_state)
     first, second = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
     for label in np.unique(labels):
         own, others = np.flatnonzero(labels == label), np.flatnonzero(labels != label)
@@ -125,7 +125,7 @@ class MixValScorer(TargetScorer):
         labels = class_probabilities(estimator, X_target, type(self).__name__).argmax(axis=1)
         last, rows = enter_last_step(estimator, X_target)
         numbers = as_numbers(rows, "X_target")
-        rng = check_random_state(self.random_state)
+        rng = make_generator(self.random_state)
         scores = []
         for probe in PROBES if self.probe == "both" else (self.probe,):
             first, second = pair_rows(labels, probe, rng)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
-from sklearn.utils import check_random_state
 
 from skdann._compat import Interval
+from skdann._input.seeding import make_generator
 from skdann.model_selection._base import TargetScorer, class_probabilities
 
 _Array = NDArray[Any]
@@ -169,7 +169,7 @@ class SoftNeighborhoodDensityScorer(TargetScorer):
                 "at least 2."
             )
         if self.max_rows is not None and len(proba) > self.max_rows:
-            rng = check_random_state(self.random_state)
+            rng = make_generator(self.random_state)
             proba = proba[rng.choice(len(proba), self.max_rows, replace=False)]
         return soft_neighborhood_density(proba, self.temperature)
 

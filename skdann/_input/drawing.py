@@ -1,0 +1,67 @@
+"""Samples of rows, where a large table need not be read whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_consistent_length, resample
+
+from skdann._compat import safe_indexing
+from skdann._input.matching import shape_of
+
+
+def draw_rows(n_rows: int, most: int, seed: Any) -> Any:
+    """Draw the indices of at most `most` rows, without replacement.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows to draw from.
+    most : int
+        Maximum number of rows drawn.
+    seed : int or RandomState
+        Seed of the draw.
+
+    Returns
+    -------
+    slice or ndarray of int of shape (most,)
+        A slice of all rows if there are no more than `most`; else sorted indices.
+    """
+    if n_rows <= most:
+        return slice(None)
+    return np.sort(resample(np.arange(n_rows), replace=False, n_samples=most, random_state=seed))
+
+
+def draw_labelled(X: Any, y: Any, most: int, seed: Any) -> tuple[Any, Any]:
+    """Draw at most `most` rows of any container, with their labels.
+
+    Parameters
+    ----------
+    X : array-like, data frame or sparse matrix of shape (n_rows, n_features)
+        Rows to draw from.
+    y : array-like of shape (n_rows,) or None
+        Labels of the rows.
+    most : int
+        Maximum number of rows drawn.
+    seed : int or RandomState
+        Seed of the draw.
+
+    Returns
+    -------
+    X, y : as given
+        The rows drawn, in their order, and their labels or None; `X` and `y` themselves if
+        nothing is left out.
+
+    Raises
+    ------
+    ValueError
+        If `y` does not have as many entries as `X` has rows.
+    """
+    check_consistent_length(X, y)
+    rows = draw_rows(shape_of(X)[0], most, seed)
+    if isinstance(rows, slice):
+        return X, y
+    X = X.tocsr() if sp.issparse(X) else X
+    return safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)

@@ -1,0 +1,116 @@
+"""Checks of target rows against source rows, the same wherever two domains meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+PIPELINE_REMEDY = (
+    "pass the target through the same transformers as the source, e.g. with skdann.make_pipeline"
+)
+
+
+def name_targets(X_target: Any, remedy: str = "pass one array a target domain") -> dict[str, Any]:
+    """Return the rows of each target domain, by the name that errors use for them.
+
+    Parameters
+    ----------
+    X_target : array-like, or tuple of these
+        Rows of one target domain, or of several.
+    remedy : str
+        What the error for an empty tuple advises.
+
+    Returns
+    -------
+    dict of str to array-like
+        ``{"X_target": rows}``, or ``{"X_target[0]": rows, ...}`` for several targets.
+
+    Raises
+    ------
+    ValueError
+        If the tuple is empty.
+    """
+    parts = X_target if isinstance(X_target, tuple) else (X_target,)
+    if not parts:
+        raise ValueError(f"X_target is an empty tuple; {remedy}.")
+    names = ["X_target"] if len(parts) == 1 else [f"X_target[{i}]" for i in range(len(parts))]
+    return dict(zip(names, parts, strict=True))
+
+
+def match_target(name: str, rows: Any, X_source: Any, *, source_name: str = "X_source") -> Any:
+    """Check target rows against source rows, and order a frame's columns like the source's.
+
+    Parameters
+    ----------
+    name : str
+        Name of the target in error messages, such as "X_target[1]".
+    rows : array-like, data frame or sparse matrix of shape (n_target, n_features)
+        Rows of the target. One-dimensional rows, such as a list of texts, match a source of the
+        same kind.
+    X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
+        Rows of the source.
+    source_name : str, default="X_source"
+        Name of the source in error messages.
+
+    Returns
+    -------
+    array-like, data frame or sparse matrix of shape (n_target, n_features)
+        `rows`, unchanged unless the columns of a frame had to be reordered.
+
+    Raises
+    ------
+    ValueError
+        If dimensions, container or columns differ. The number of rows is not checked.
+    """
+    shape, expected = shape_of(rows), shape_of(X_source)
+    if len(shape) != len(expected):
+        raise ValueError(
+            f"{name} must be {len(expected)}-D like {source_name}, which has shape {expected}, but "
+            f"has shape {shape}; pass unlabelled rows of the same columns, not labels (the order "
+            "is fit(X_source, y_source, X_target)), and several targets as a tuple of arrays."
+        )
+    if _container_of(rows) != _container_of(X_source):
+        raise ValueError(
+            f"{name} is {_container_of(rows)} but {source_name} is {_container_of(X_source)}; both "
+            f"must be of one kind: {PIPELINE_REMEDY}."
+        )
+    if hasattr(X_source, "columns"):
+        rows = _match_columns(name, rows, list(X_source.columns), source_name)
+    if shape[1:] != expected[1:]:
+        raise ValueError(
+            f"{name} has {shape[1]} features but {source_name} has {expected[1]}; "
+            f"{PIPELINE_REMEDY}."
+        )
+    return rows
+
+
+def shape_of(X: Any) -> tuple[int, ...]:
+    """Shape of an array, frame, sparse matrix or nested list; (n,) where lists are ragged."""
+    if hasattr(X, "shape"):
+        return tuple(X.shape)
+    try:
+        return np.asarray(X).shape
+    except ValueError:
+        return (len(X),)
+
+
+def _container_of(X: Any) -> str:
+    """Kind of container, as error messages name it."""
+    if sp.issparse(X):
+        return "a sparse matrix"
+    return "a data frame" if hasattr(X, "columns") else "an array"
+
+
+def _match_columns(name: str, rows: Any, expected: list[Any], source_name: str) -> Any:
+    """Order the columns of a target frame like those of the source, by name."""
+    columns = list(rows.columns)
+    if set(columns) != set(expected) or len(columns) != len(expected):
+        missing = sorted(set(expected) - set(columns), key=str)
+        extra = sorted(set(columns) - set(expected), key=str)
+        raise ValueError(
+            f"The columns of {name} differ from those of {source_name}: missing {missing}, not in "
+            f"the source {extra}; give both domains the same columns, or {PIPELINE_REMEDY}."
+        )
+    return rows if columns == expected else rows[expected]
