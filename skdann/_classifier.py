@@ -146,8 +146,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     domains_ : ndarray of shape (n_domains,)
-        Domain identifiers, source domains first: 0, 1, ... for sources and -1, -2, ... for targets, or
-        the values in `sample_domain`.
+        Domain identifiers, source domains first: 0, 1, ... for sources and -1, -2, ... for targets,
+        or the values in `sample_domain`.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
