@@ -42,124 +42,128 @@ from skdann.nn._module import ACTIVATIONS
 class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainClassifier):
     r"""Domain-adversarial neural network for unsupervised domain adaptation.
 
-    Labelled rows come from a source domain; the rows that matter come from a target domain and have
-    no labels. A feature extractor feeds a label predictor, trained on the source labels, and,
-    through a gradient reversal layer, a domain classifier, trained on both domains: the features
-    come to serve the labels while telling little of the domain [1]_.
+    The source domain has labels; predictions are wanted for an unlabelled target domain. A feature
+    extractor G_f feeds a label predictor G_y, trained on the source labels, and, through a gradient
+    reversal layer, a domain classifier G_d, trained on both domains. G_f therefore learns features
+    that predict the label but not the domain [1]_.
 
     Parameters
     ----------
     feature_extractor : tuple of int, module, class or factory, default=(128, 64)
-        G_f: sizes of its hidden layers, the last of which is the width of the features (an empty
-        tuple takes the columns as they are); or a torch module of your own that maps
-        ``(n_rows, n_features_in)`` to ``(n_rows, n_features_out)``: an instance (it is copied), or
-        a class or function called with ``n_features_in`` or with nothing.
+        Sizes of the hidden layers of G_f; the last size is the number of features, and an empty
+        tuple uses the columns themselves as features. Alternatively, a torch module that maps
+        ``(n_rows, n_features_in)`` to ``(n_rows, n_features_out)``: an instance, which is copied,
+        or a class or function that is called with ``n_features_in`` or without arguments.
     label_predictor : tuple of int, module, class or factory, default=()
-        G_y: sizes of its hidden layers; or a module of your own that gives one logit a class, a
-        class or function being called with ``(n_features_out, n_classes)`` or with nothing.
+        Sizes of the hidden layers of G_y; or a torch module that returns one logit per class. A
+        class or function is called with ``(n_features_out, n_classes)`` or without arguments.
     domain_classifier : tuple of int, module, class or factory, default=(64,)
-        G_d: the same for the domain; a module of your own gives one logit (positive: target) or two
-        for two domains, and one logit a domain for more.
+        Sizes of the hidden layers of G_d; or a torch module that returns, for two domains, one
+        logit (positive: target) or two logits, and one logit per domain for more than two.
     activation : str, default="relu"
-        Of networks given by sizes: "elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu" or
-        "tanh".
+        Activation function of networks given by sizes: "elu", "gelu", "leaky_relu", "relu",
+        "sigmoid", "silu" or "tanh".
     dropout : float, default=0.2
-        Share of hidden units dropped in training, of networks given by sizes; in [0, 1).
+        Dropout probability of the hidden layers of networks given by sizes, in [0, 1).
     normalization : {None, "batch", "layer", "domain_batch"}, default=None
-        Of the hidden layers of networks given by sizes. "domain_batch" keeps the statistics of each
-        domain apart [2]_ (in G_f and G_y; in G_d it would hide what is to be found).
+        Normalization of the hidden layers of networks given by sizes. "domain_batch" is batch
+        normalization with separate statistics for each domain [2]_; it applies to G_f and G_y, as
+        in G_d it would hide the difference that G_d has to find.
     standardize : {None, "source", "domain"}, default=None
-        Scale the columns first. "source" gives the source rows mean 0 and deviation 1, and scales
-        the others alike; "domain" brings every domain to the mean and deviation of the source
-        rows, which takes shifts of location and scale out of the columns at once. The statistics
-        are those of the first call of `fit` or `partial_fit`.
+        Scaling of the columns before G_f. "source" scales all rows by the mean and standard
+        deviation of the source rows. "domain" brings each domain to the mean and standard deviation
+        of the source rows, which removes shifts of location and scale at once. The statistics are
+        computed in the first call of `fit` or `partial_fit`.
     lambda_max : float, default=0.3
-        The coefficient lambda at the end of its schedule: how hard the feature extractor works
-        against the domain classifier. 0 trains on the source alone.
+        Final value of the coefficient lambda, which weights the reversed gradient: the higher, the
+        more G_f works against G_d. 0 trains on the source alone.
     lambda_schedule : {"dann", "linear", "constant"} or callable, default="dann"
-        How lambda gets there with training progress p: "dann" is 2 / (1 + exp(-10 p)) - 1 [1]_,
-        "linear" is p; a callable maps p in [0, 1] to a factor in [0, 1].
+        Factor on `lambda_max` at training progress p: "dann" is 2 / (1 + exp(-10 p)) - 1 [1]_,
+        "linear" is p, "constant" is 1; a callable maps p in [0, 1] to a factor in [0, 1].
     domain_loss_weight : float, default=1.0
-        Weight of the domain loss, for the domain classifier and the feature extractor alike.
+        Weight of the domain loss, in the training of G_d and of G_f alike.
     label_smoothing, domain_label_smoothing : float, default=0.0
-        Smoothing of the two cross-entropies, in [0, 1).
+        Label smoothing of the label loss and of the domain loss, in [0, 1).
     conditioning : {None, "cdan"}, default=None
-        With "cdan" the domain classifier sees the outer product of features and class
+        Input of G_d. None passes it the features, "cdan" the outer product of features and class
         probabilities [3]_.
     adversarial : {"grl", "alternating"}, default="grl"
-        "grl" trains all three networks in one backward pass; "alternating" takes `domain_steps`
-        steps of the domain classifier, then one of the other two, on each batch.
+        Training of G_f against G_d. "grl" trains all three networks in one backward pass;
+        "alternating" takes `domain_steps` steps of G_d, then one step of G_f and G_y, on each
+        batch.
     domain_steps : int, default=1
-        Steps of the domain classifier on each batch where `adversarial` is "alternating".
+        Number of steps of G_d on each batch with ``adversarial="alternating"``.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class in the label loss.
+        Weights of the classes in the label loss, as in scikit-learn.
     label_shift : {"correct", "reweight"} or None, default=None
-        What to do where the classes' shares differ between the domains: "correct" the predicted
-        probabilities of target rows, or "reweight" the source rows in both losses [4]_. See Notes.
+        Treatment of class shares that differ between the domains: "correct" adjusts the predicted
+        probabilities of target rows, "reweight" weights the source rows in both losses [4]_. See
+        Notes.
     target_priors : dict or None, default=None
-        With `label_shift`: the share of each class in the target, by label, if it is known. None
-        estimates them, which holds only where nothing but the shares differs.
+        Known share of each class in the target, by label, for `label_shift`. None estimates the
+        shares, which is valid only if nothing else differs between the domains.
     optimizer : {"adam", "adamw", "rmsprop", "sgd"} or class, default="adam"
-        "sgd" has momentum 0.9. A torch optimiser class, or a partial of one, is called with the
-        parameters and `lr` (and `weight_decay` where that is not 0).
+        Optimizer; "sgd" has momentum 0.9. A torch optimizer class, or a `functools.partial` of one,
+        is called with the parameters and `lr` (and `weight_decay`, if that is not 0).
     lr : float, default=1e-3
         Learning rate.
     lr_schedule : {"constant", "dann", "cosine"} or callable, default="constant"
-        Factor on `lr` with progress p: "dann" is (1 + 10 p)^-0.75 [1]_, "cosine" is
-        (1 + cos(pi p)) / 2; a callable maps p in [0, 1] to a factor in [0, 1].
+        Factor on `lr` at training progress p: "constant" is 1, "dann" is (1 + 10 p)^-0.75 [1]_,
+        "cosine" is (1 + cos(pi p)) / 2; a callable maps p in [0, 1] to a factor in [0, 1].
     weight_decay : float, default=0.0
-        Of the optimiser.
+        Weight decay (L2 penalty) of the optimizer.
     batch_size : int, default=64
-        Most source rows in a step; as many target rows come beside them.
+        Maximum number of source rows per step; as many target rows are added.
     max_epochs : int, default=30
-        Passes over the source rows; small tables, of a few hundred rows, want more.
+        Number of passes over the source rows. Small tables (a few hundred rows) usually need more.
     early_stopping : bool, default=False
-        Hold out source rows, stop when their cross-entropy has not improved for `patience` epochs,
-        and keep the best epoch. Epochs are compared only once lambda has come to 0.9 of its end.
+        Whether to hold out source rows, stop when their cross-entropy has not improved for
+        `patience` epochs, and restore the weights of the best epoch. Epochs are compared only once
+        lambda has reached 0.9 of its final value.
     validation_fraction : float, default=0.1
-        Share of the source rows held out, in (0, 1).
+        Share of the source rows held out for early stopping, in (0, 1).
     patience : int, default=10
-        Epochs without improvement before stopping.
+        Number of epochs without improvement before early stopping.
     warm_start : bool, default=False
-        Go on from the weights of the last fit; the schedules start anew.
+        Whether `fit` continues from the previous weights; schedules restart.
     checkpoint : str, path-like or None, default=None
-        A file that `fit` keeps while it trains, and removes when it has ended. A fit that was
-        killed goes on from there when it is called again with the same parameters and rows, and
-        ends with the same bits; it needs a `random_state`.
+        File that `fit` writes during training and removes at the end. If the process is killed,
+        calling `fit` again with the same parameters and rows resumes from it, with bit-identical
+        results. Requires a `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Passed to the net as they are.
+        Callbacks, passed to the skorch net unchanged.
     device : str, default="cpu"
-        A torch device.
+        Torch device.
     random_state : int, RandomState instance or None, default=None
-        From which all randomness comes; equal integers give equal bits. None takes fresh entropy,
-        and no global random state is ever read or changed.
+        Controls all randomness. Pass an int for bit-identical results. None draws fresh entropy;
+        global random state is never read or changed.
     verbose : int, default=0
-        1 shows one progress bar, with the losses, the domain accuracy and lambda; 2 prints a line
-        an epoch.
+        Verbosity: 1 shows a progress bar with the losses, the domain accuracy and lambda; 2 prints
+        a line per epoch.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     domains_ : ndarray of shape (n_domains,)
-        Names of the domains, sources first: 0, 1, ... for sources, -1, -2, ... for targets, or as
-        `sample_domain` named them.
+        Domain identifiers, source domains first: 0, 1, ... for sources and -1, -2, ... for targets,
+        or the values in `sample_domain`.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names, where the input had any.
+        Column names, if the input had string column names.
     module_ : skdann.nn.DANNModule
         The three networks.
     net_ : skorch.NeuralNet
-        The net that trained them.
+        The net that trained the networks.
     history_ : list of dict
-        One entry an epoch: "epoch", "train_loss", "label_loss", "domain_loss", "domain_accuracy",
+        One entry per epoch: "epoch", "train_loss", "label_loss", "domain_loss", "domain_accuracy",
         "lambda", "lr", "dur" (seconds), and with early stopping "valid_loss", "valid_accuracy".
     n_epochs_ : int
-        Epochs trained.
+        Number of epochs trained.
     target_priors_ : ndarray of shape (n_classes,)
-        With `label_shift`: the classes' shares in the target, as known, or estimated by `fit` or
-        the first call of `partial_fit`; several targets are pooled.
+        Shares of the classes in the target, as passed or as estimated in `fit` or the first call
+        of `partial_fit`; several targets are pooled. Set only with `label_shift`.
 
     Warns
     -----
@@ -168,31 +172,32 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
 
     See Also
     --------
-    skdann.make_pipeline : A pipeline whose transformers see the target too.
+    skdann.make_pipeline : Pipeline that sends the target through its transformers.
+    DANNClassifierCV : Selects lambda and the scaling without target labels.
 
     Notes
     -----
-    Cross-validation of scikit-learn cuts every array-like fit parameter that has as many rows as
-    ``X``. Pass ``X_target=(X_target,)``, a tuple, wherever a search or ``cross_validate`` passes it
-    on: a tuple is never cut.
+    Cross-validation in scikit-learn splits every array-like fit parameter that has as many rows as
+    ``X``. In a search or in ``cross_validate``, pass the target as a tuple,
+    ``X_target=(X_target,)``: a tuple is never split.
 
-    With scikit-learn 1.9 or newer, its callbacks follow a fit epoch by epoch, as in
-    ``clf.set_callbacks(sklearn.callback.ProgressBar())``, also from a pipeline or a search.
+    With scikit-learn 1.9 or newer, scikit-learn's callbacks follow a fit epoch by epoch, as in
+    ``clf.set_callbacks(sklearn.callback.ProgressBar())``, also inside a pipeline or a search.
 
-    The prediction of a row does not depend on the rows beside it, but for the last bits where a
-    layer's width is odd.
+    The prediction of a row does not depend on the other rows passed with it, except in the last
+    bits if the width of a layer is odd.
 
     With :math:`\pi_k` the share of class k in the target and :math:`s_k` its share in the source,
     ``label_shift="correct"`` predicts
 
     .. math:: p'(k | x) \propto \frac{\pi_k}{s_k} \, p(k | x)
 
-    for target rows, :math:`s_k` counting sample and class weights [5]_; ``"reweight"`` trains with
-    source rows of class k weighted by :math:`\pi_k / s_k` in both losses [4]_, or in the domain
-    loss alone with ``class_weight="balanced"``, as those authors do. Shares that are not given are
-    estimated as in :func:`skdann.metrics.estimate_target_priors`, by "bbse", with a linear
-    classifier out of fold. On real tables known shares gain with either, and estimated ones lose
-    (see the guide), so that nothing is done by default.
+    for target rows [5]_, where :math:`s_k` includes sample and class weights. ``"reweight"``
+    weights source rows of class k by :math:`\pi_k / s_k` in both losses [4]_, or in the domain
+    loss alone with ``class_weight="balanced"``, as in that paper. Unknown shares are estimated as
+    in :func:`skdann.metrics.estimate_target_priors` with ``method="bbse"``, from the out-of-fold
+    predictions of a linear classifier. On real tables, known shares improve both methods and
+    estimated shares make both worse (see the guide); hence the default None.
 
     References
     ----------
@@ -218,7 +223,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     array([ 0, -1])
     """
 
-    # X_source and y_source are positions, not metadata; the target is asked for by default.
+    # X_source and y_source are positional, not metadata; X_target is requested by default.
     __metadata_request__fit: ClassVar = {"X_source": UNUSED, "y_source": UNUSED, "X_target": True}
     __metadata_request__partial_fit: ClassVar = {
         "X_source": UNUSED,
@@ -344,15 +349,16 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the source domain. Scale them: `skdann.make_pipeline` does so for both domains.
+            Rows of the source domain. Columns should be scaled; `skdann.make_pipeline` scales both
+            domains.
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled rows of the target domain; a tuple holds one array a target domain. In
-            cross-validation pass a tuple, ``(X_target,)``, even for one target. A frame's columns
-            are matched by name.
+            Unlabelled rows of the target domain, or a tuple with one array per target domain. In
+            cross-validation, pass a tuple even for one target: ``(X_target,)``. Columns of data
+            frames are matched by name.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the source rows, in both losses. Rows of weight 0 are left out.
+            Weights of the source rows, in both losses. Rows with weight 0 are dropped.
         sample_domain : array-like of int of shape (n_samples,) or None, default=None
             Domain of each row of `X_source`: >= 0 names a source domain, < 0 marks an unlabelled
             target row, whose label is ignored.
@@ -365,8 +371,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an input is off, before any training; ValueError if training diverges.
-            The estimator then stays as it was.
+            If a parameter or an input is invalid, before any training.
+        DivergenceError
+            If training diverges (a ValueError). After any error the estimator is unchanged.
         """
         check_params(self)
         data = check_domains(
@@ -402,8 +409,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     ):
         """Train one epoch on a chunk of data.
 
-        The schedules count each call as one of `max_epochs` epochs, and stay at their end after
-        that. Nothing is held out: `early_stopping` has no part in it.
+        The schedules count each call as one of `max_epochs` epochs and keep their final value after
+        that. No rows are held out; `early_stopping` is ignored.
 
         Parameters
         ----------
@@ -412,9 +419,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled target rows, in the first call and every other.
+            Unlabelled target rows; required in every call if passed in the first.
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes there will be; needed at the first call.
+            All classes in any chunk. Required in the first call, optional afterwards.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
             As in :meth:`fit`.
 
@@ -426,21 +433,23 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Raises
         ------
         ValueError, TypeError
-            As in :meth:`fit`, or if `classes` is missing at the first call or differs later.
+            As in :meth:`fit`, or if `classes` is missing in the first call or differs later.
+        DivergenceError
+            As in :meth:`fit`.
         """
         check_params(self)
         is_first = not hasattr(self, "net_")
         if is_first and classes is None:
             raise ValueError(
-                "classes must be passed on the first call to partial_fit: a chunk need not hold "
-                "every class; pass e.g. classes=np.unique(all_labels)."
+                "classes must be passed on the first call to partial_fit, because a chunk may lack "
+                "some classes; pass e.g. classes=np.unique(all_labels)."
             )
         if not is_first:
             given, known = classes, self.classes_
             if given is not None and not np.array_equal(np.unique(given), known):
                 raise ValueError(
-                    f"classes={np.unique(given).tolist()} differ from those of the first call, "
-                    f"{known.tolist()}; leave them out, or fit anew."
+                    f"classes={np.unique(given).tolist()} differ from the classes of the first "
+                    f"call, {known.tolist()}; omit classes, or fit a new estimator."
                 )
             classes = known
         data = check_domains(
@@ -466,20 +475,20 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         return self._train_watched(net, fit_data, 1)
 
     def _continued_net(self, data: DomainData, what: str, stops_early: bool) -> DANNNet:
-        """Copy the fitted net to train on, after checking that the data fits it."""
+        """Return a copy of the fitted net to continue with, after checking the data against it."""
         names = getattr(self, "feature_names_in_", None)
-        for kind, own, given in (
+        for kind, expected, given in (
             ("features", self.n_features_in_, data.n_features),
             ("feature names", None if names is None else names.tolist(), _as_list(data)),
             ("classes", self.classes_.tolist(), data.classes.tolist()),
             ("domains", self.domains_.tolist(), data.domains.tolist()),
         ):
-            is_unnamed = kind == "feature names" and (own is None or given is None)
-            if own != given and not is_unnamed:
+            is_unnamed = kind == "feature names" and (expected is None or given is None)
+            if expected != given and not is_unnamed:
                 raise ValueError(
-                    f"X has {given} {kind}, but {type(self).__name__} is expecting {own} {kind} as "
-                    f"input: {what} goes on with an earlier fit and cannot change them; give the "
-                    "same, in the same order, or fit a new estimator."
+                    f"X has {given} {kind}, but {type(self).__name__} is expecting {expected} "
+                    f"{kind} as input, because {what} continues an earlier fit; pass the same "
+                    f"{kind} in the same order, or fit a new estimator."
                 )
         net = copy.deepcopy(self.net_)
         net.configure(training_params(self))
@@ -498,9 +507,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         rows: dict[str, Any] | None = None,
         checkpoint: Checkpoint | None = None,
     ):
-        """Train the net, followed by the progress bar and, given `rows`, scikit-learn's callbacks.
+        """Train the net with a progress bar and, if `rows` are given, scikit-learn's callbacks.
 
-        The results are taken over only once all went well.
+        Fitted attributes are set only if training succeeds.
         """
         snapshot = functools.partial(self._fitted_so_far, fit_data.data)
         with watch_fit(
@@ -513,7 +522,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             return self
 
     def _checkpoint(self) -> Checkpoint | None:
-        """Return the checkpoint of a fit, if it keeps one."""
+        """Return the checkpoint of `fit`, or None without the `checkpoint` parameter."""
         if self.checkpoint is None:
             return None
         return Checkpoint(self.checkpoint, self.get_params(deep=False))
@@ -526,7 +535,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     # -- inference ------------------------------------------------------------------------------
 
     def _infer(self, X: Any, sample_domain: Any, what: str) -> np.ndarray:
-        """Features, class logits or domain logits of checked rows."""
+        """Return features, class logits or domain logits, after checking the rows."""
         check_is_fitted(self)
         with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
             X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
@@ -534,7 +543,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         return self.net_.infer_rows(X, self._domain_index(sample_domain, X.shape[0]), what)
 
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
-        """Class logits; those of target rows are corrected for label shift if requested."""
+        """Return class logits, corrected for label shift in target rows if requested."""
         logits = self._infer(X, sample_domain, "labels").astype(np.float64)
         if self._label_shift is None:
             return logits
@@ -552,8 +561,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         unknown = np.setdiff1d(domain, self.domains_)
         if len(unknown):
             raise ValueError(
-                f"sample_domain names {unknown.tolist()}, but the domains of the fit are "
-                f"{self.domains_.tolist()}; leave it out for target rows."
+                f"sample_domain contains {unknown.tolist()}, but the estimator was fitted on the "
+                f"domains {self.domains_.tolist()}; omit sample_domain for target rows."
             )
         order = np.argsort(self.domains_)
         return order[np.searchsorted(self.domains_, domain, sorter=order)]
@@ -579,26 +588,27 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         return softmax(self._class_scores(X, sample_domain), axis=1)
 
     def transform(self, X, *, sample_domain=None):
-        """Give the features in which the domains are alike.
+        """Return the domain-invariant features, the output of the feature extractor.
 
         Parameters
         ----------
         X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the target domain, or of any with ``normalization`` other than "domain_batch".
+            Rows of the target domain, or of any domain if its rows are not treated separately; see
+            `sample_domain`.
         sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
             As in :meth:`predict`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features_out), float32
-            Output of the feature extractor.
+            Features.
         """
         return self._infer(X, sample_domain, "features")
 
     def predict_domain_proba(self, X, *, sample_domain=None):
-        """Predict, from the features, the probability of each domain.
+        """Predict the probability of each domain from the features.
 
-        Where adaptation worked, the domain classifier cannot tell the domains apart.
+        After successful adaptation the domain classifier cannot tell the domains apart.
 
         Parameters
         ----------
@@ -610,19 +620,20 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Returns
         -------
         ndarray of shape (n_samples, n_domains)
-            Probabilities, in the order of `domains_`; domains count alike, whatever their size.
+            Probabilities, in the order of `domains_`. All domains have equal prior weight,
+            whatever their number of rows.
 
         Raises
         ------
         ValueError
-            If there is no domain classifier.
+            If the estimator was fitted without a domain classifier.
         """
         check_is_fitted(self)
         if self.module_.domain_classifier is None:
             remedy = (
-                f"adversarial={self.adversarial!r} trains none. Fit with adversarial='grl'."
+                f"adversarial={self.adversarial!r} trains none; fit with adversarial='grl'."
                 if self.net_.n_targets
-                else "the estimator was fitted on the source alone. Pass X_target to fit."
+                else "the estimator was fitted on the source alone; pass X_target to fit."
             )
             raise ValueError(f"There is no domain classifier: {remedy}")
         logits = self._infer(X, sample_domain, "domains").astype(np.float64)

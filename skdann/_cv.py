@@ -1,4 +1,4 @@
-"""`DANNClassifierCV`: chooses how much to adapt, without a target label."""
+"""`DANNClassifierCV`: selects how much to adapt, without target labels."""
 
 from __future__ import annotations
 
@@ -37,86 +37,106 @@ N_FOLDS = 5
 
 
 class DANNClassifierCV(BaseDomainClassifier):
-    r"""Domain-adversarial classifier that chooses how much to adapt, without target labels.
+    r"""Domain-adversarial classifier that selects how much to adapt, without target labels.
 
-    What LassoCV is to Lasso: a path of lambdas is trained, with each scaling and several seeds, as
-    members of one network; held-out source rows and the predictions for the target decide which
-    candidates serve, and whether adapting serves at all. Lambda 0, the source-only twin, is always
-    among the candidates, and stays where the evidence for another is weak.
+    As LassoCV does for Lasso, it trains a path of lambdas, with each scaling and several seeds, as
+    members of one network. Held-out source rows and the predictions for the target select the
+    candidates, and decide whether to adapt at all. Lambda 0, the source-only baseline, is always a
+    candidate and is kept if the evidence for the others is weak.
 
     Parameters
     ----------
     estimator : DANNClassifier or None, default=None
-        Everything but lambda, scaling and seed; None takes ``DANNClassifier()``. With a
-        `checkpoint` each network trained keeps a file of its own, "path.0", "path.1", ...
+        Classifier with all parameters except lambda, scaling and seed; None uses
+        ``DANNClassifier()``. With a `checkpoint`, each trained network writes a separate file,
+        "path.0", "path.1", ...
     lambdas : sequence of float, default=(0.1, 0.3, 1.0)
-        Candidates for ``lambda_max``; 0 is added where it is missing.
+        Candidates for ``lambda_max``; 0 is added if it is missing.
     standardize : sequence of {None, "source", "domain"}, default=(None, "domain")
-        Candidates for the scaling of the columns, each with every lambda; the first is that of the
-        source-only twin. Sparse input takes the first alone.
+        Candidates for the scaling of the columns, each combined with every lambda; the first is the
+        scaling of the source-only baseline. Sparse input uses the first one only.
     n_seeds : int, default=3
-        Members of each candidate. Each holds out another fifth of the source rows, on which it is
-        judged; the members' probabilities are averaged.
+        Number of members per candidate. Each member holds out a different fifth of the source rows,
+        on which it is evaluated; the members' probabilities are averaged.
     scoring : callable or None, default=None
-        None chooses by the rule under Notes. A scorer of :mod:`skdann.model_selection`, or any
-        ``scorer(estimator, X, y)``, is called for each member with its held-out source rows; their
-        mean is the candidate's score.
+        Scorer from :mod:`skdann.model_selection`, or any ``scorer(estimator, X, y)``, called for
+        each member with its held-out source rows; a candidate's score is the mean over its members.
+        None uses the default rule, see Notes.
     margin : float or None, default=None
-        By how much the score of a candidate must exceed the twin's to be taken: the more, the
-        safer, and the less often anything is gained. None is 0.05 for the default rule, whose
+        Required lead of a candidate's score over the score of the source-only baseline. A higher
+        margin is safer, but adaptation helps less often. None is 0.05 for the default rule, whose
         scores are at most 2, and 0 with `scoring`.
     aggregate : {"passing", "best"}, default="passing"
-        Whose members predict, by the mean of their probabilities: those of every candidate whose
-        score exceeds the twin's by the margin, or of the best candidate alone, a model up to seven
-        times smaller and faster. Where none exceeds it, the twin predicts.
+        Which candidates are averaged: every candidate whose score exceeds the baseline's by the
+        margin, or the best candidate alone, a model up to seven times smaller and faster. If no
+        candidate does, the baseline is selected.
     random_state : int, RandomState instance or None, default=None
-        From which the seeds and the folds are drawn.
+        Controls the seeds of the members and the folds. Pass an int for bit-identical results.
     verbose : int, default=0
-        1 shows one progress bar over the epochs of all networks, 2 prints a line an epoch.
+        Verbosity: 1 shows a progress bar over the epochs of all networks, 2 prints a line per
+        epoch.
 
     Attributes
     ----------
     adapted_ : bool
-        Whether a candidate other than the source-only twin serves.
+        Whether a candidate other than the source-only baseline is selected.
     lambda_ : float
-        Its ``lambda_max``; of several, that of the best score.
+        ``lambda_max`` of the best-scoring selected candidate.
     standardize_ : {None, "source", "domain"}
-        Its scaling.
+        Scaling of the best-scoring selected candidate.
+    best_index_ : int
+        Index of the best-scoring selected candidate in `scores_` and `candidates_`.
+    margin_ : float
+        Required lead over the baseline's score: `margin`, or the default of the rule.
     reason_ : str
-        Why, in one line.
+        Reason for the selection, in one line.
+    shift_ : {"none", "label", "other", ""}
+        Difference between the domains according to the default rule: "none" if they hardly differ,
+        "label" if they differ in their class shares and hardly otherwise, "other" if they differ
+        once the class shares are matched; "" with `scoring` or without target rows.
     scores_ : list of dict
-        One entry a candidate: "lambda_max", "standardize", "score", "weight" (its part in the
-        predictions) and the evidence; for a DataFrame.
+        One entry per candidate, ready for a DataFrame: "lambda_max", "standardize", "score", the
+        figures that the score consists of, "weight" (share in the predictions), and "error" if its
+        training failed.
     candidates_ : list of list of DANNClassifier
-        The fitted members of every candidate, in the order of `scores_`.
+        Fitted members of each candidate, in the order of `scores_`.
     members_ : list of DANNClassifier
-        The members that predict.
+        Members of the selected candidates, which predict.
     weights_ : ndarray of shape (n_members,)
-        Their weights, which sum to one.
+        Weights of `members_` in the predictions; they sum to one.
     classes_, domains_, n_features_in_, feature_names_in_, target_priors_
         As in :class:`DANNClassifier`.
 
+    Warns
+    -----
+    SourceOnlyWarning
+        If there are no target rows.
+    FitFailedWarning
+        If the training of a candidate other than the baseline diverges; it cannot be selected.
+
     See Also
     --------
-    DANNClassifier : One lambda.
+    DANNClassifier : Classifier with a given lambda.
     skdann.model_selection : Scorers that need no target labels.
 
     Notes
     -----
-    By default the score of a candidate is the information its predictions for the target carry
-    [2]_, as a share of the most there can be, plus the balanced accuracy of reverse validation [1]_
-    by a logistic regression that learns those predictions and is tried on the source. Candidates
-    serve that exceed the twin by `margin`, if the domains still differ (linear domain AUC of 0.6 or
-    more) once the classes of the source are weighted to the target's estimated shares. No rule is
-    safe on every table: see the figures in the guide.
+    By default, the score of a candidate is the sum of two figures. The first is the information in
+    its predictions for the target [2]_, as a share of the maximum. The second is the balanced
+    accuracy of reverse validation [1]_: a logistic regression learns those predictions and is
+    scored on the source. Candidates whose score exceeds the baseline's by more than `margin` are
+    selected, provided that the domains still differ (linear domain AUC of 0.6 or more) after the
+    source classes are weighted to the estimated class shares of the target. No rule is safe on
+    every table: see the figures in the guide.
 
-    A member equals, to rounding, the :class:`DANNClassifier` with its parameters fitted on the
-    rows of its fold. Modules of your own, callbacks and early stopping work too, but then members
-    train one by one. With ``label_shift`` in `estimator` the target's class shares are found once,
-    from all source rows; "correct" corrects the predictions, not what the rule compares.
+    A member equals, up to rounding, a :class:`DANNClassifier` with its parameters that is fitted on
+    the rows of its fold. Custom modules, callbacks and early stopping are supported, but then
+    members are trained one at a time. With ``label_shift`` in `estimator`, the class shares of the
+    target are estimated once, from all source rows; "correct" changes the predictions, but not the
+    probabilities that the rule compares.
 
-    scikit-learn's callbacks (from its version 1.9) are set on this estimator and told of each
-    network and epoch; those set on `estimator` are not called.
+    scikit-learn's callbacks (version 1.9 or newer) are set on this estimator and are notified of
+    each network and epoch. Callbacks set on `estimator` are not called.
 
     References
     ----------
@@ -176,7 +196,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         self.verbose = verbose
 
     def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
-        """Train every candidate and choose, on labelled source and unlabelled target rows.
+        """Train all candidates on source and target rows, and select among them.
 
         Parameters
         ----------
@@ -185,7 +205,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled rows of the target domain. Without any, the source-only twin is trained.
+            Unlabelled rows of the target domain. None trains the source-only baseline alone.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
             As in :meth:`DANNClassifier.fit`.
 
@@ -197,15 +217,17 @@ class DANNClassifierCV(BaseDomainClassifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an input is off, before any training; ValueError if the source-only
-            twin diverges. The estimator then stays as it was.
+            If a parameter or an input is invalid, before any training.
+        DivergenceError
+            If the source-only baseline diverges (a ValueError). After any error the estimator is
+            unchanged.
         """
         check_constraints(self)
         check_path(self.lambdas, self.standardize)
         base = DANNClassifier() if self.estimator is None else clone(self.estimator)
         check_can_resume(base.checkpoint, self.random_state)
         checkpoint = base.checkpoint
-        check_constraints(base)  # before some parameters are replaced
+        check_constraints(base)  # before parameters are replaced
         base.set_params(verbose=self.verbose or base.verbose, warm_start=False, checkpoint=None)
         check_params(base)
         data = check_domains(
@@ -218,8 +240,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         )
         if data.n_source < 2:
             raise ValueError(
-                f"X_source has {data.n_source} row; {type(self).__name__} holds rows out to judge "
-                "its candidates and needs 2 or more."
+                f"X_source has {data.n_source} row, but {type(self).__name__} needs 2 or more, "
+                "because it evaluates its candidates on held-out rows."
             )
         settings = make_settings(self.lambdas, self.standardize, data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
@@ -234,16 +256,16 @@ class DANNClassifierCV(BaseDomainClassifier):
         rows: dict[str, Any],
         checkpoint: Any,
     ):
-        """Train every candidate, select, and take over the results once all went well."""
+        """Train all candidates and select; fitted attributes are set only if all succeeds."""
         seeds, fold_seed = self._seeds()
         folds = make_folds(data, self.n_seeds, N_FOLDS, fold_seed)
         n_networks = count_networks(base, settings, self.n_seeds)
         watched = watch_fit(
             self, base.max_epochs, n_networks=n_networks, verbose=base.verbose, rows=rows
         )
-        with numbered_checkpoints(checkpoint) as new_checkpoint, watched as listeners:
+        with numbered_checkpoints(checkpoint) as next_checkpoint, watched as listeners:
             candidates = train_candidates(
-                base, data.without_names(), folds, settings, seeds, listeners, new_checkpoint
+                base, data.without_names(), folds, settings, seeds, listeners, next_checkpoint
             )
             outcome = self._select(candidates, folds, data, fold_seed)
             self._set_columns(data)
@@ -252,17 +274,22 @@ class DANNClassifierCV(BaseDomainClassifier):
     def _select(
         self, candidates: list[Candidate], folds: list[Fold], data: DomainData, seed: int
     ) -> Outcome:
-        """Score the candidates by the default rule or by `scoring`, and select."""
+        """Rank the candidates by the default rule or by `scoring`, and select."""
         rule: Rule = DefaultRule(seed) if self.scoring is None else ScorerRule(self.scoring)
         if len(candidates) == 1:
-            ranking = Ranking([{"score": 0.0}], "there are no target rows to adapt to")
+            objection = (
+                "the source-only baseline is the only candidate"
+                if data.n_targets
+                else "there are no target rows to adapt to"
+            )
+            ranking = Ranking([{"score": 0.0}], objection)
         else:
             ranking = rule.rank(candidates, folds, data)
         return select(candidates, ranking, self.margin_, self.aggregate)
 
     @property
     def margin_(self) -> float:
-        """Required lead of a candidate's score over the baseline's."""
+        """Required lead of a candidate's score over the source-only baseline's."""
         if self.margin is not None:
             return float(self.margin)
         return DefaultRule.margin if self.scoring is None else ScorerRule.margin
@@ -283,11 +310,11 @@ class DANNClassifierCV(BaseDomainClassifier):
 
     @property
     def target_priors_(self):
-        """Classes' shares in the target, with `label_shift` in `estimator`."""
+        """Shares of the classes in the target, with `label_shift` in `estimator`."""
         return self.members_[0].target_priors_
 
     def predict_proba(self, X, *, sample_domain=None):
-        """Predict class probabilities: the weighted mean of the serving members'.
+        """Predict class probabilities, the weighted mean over the selected members.
 
         Parameters
         ----------
@@ -317,7 +344,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             return np.log(self.predict_proba(X, sample_domain=sample_domain))
 
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
-        """The first member of the best selected candidate, with the names of the columns."""
+        """Return the first member of the best selected candidate, with column names."""
         member = copy.copy(self.candidates_[self.best_index_][0])
         if hasattr(self, "feature_names_in_"):
             member.feature_names_in_ = self.feature_names_in_

@@ -1,4 +1,4 @@
-"""A pipeline whose transformers see the target domain too."""
+"""Pipeline that sends the target domain through its transformers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,50 @@ FIT_PARAMS = ("X_target", "sample_weight", "sample_domain")
 
 
 class DomainPipeline(Pipeline):
-    """scikit-learn Pipeline that sends `X_target` through its transformers in `fit`.
+    """Pipeline of scikit-learn that sends `X_target` through its transformers in `fit`.
 
-    With metadata routing enabled it is a plain ``Pipeline(transform_input=["X_target"])``. Without,
-    `fit` does the same itself: transformers are fitted on the source rows, `X_target` is
-    transformed by them, and `X_target`, `sample_weight` and `sample_domain` go to the last step.
+    `fit` fits the transformers on the source rows, transforms `X_target` with them, and passes the
+    result to the last step, together with `sample_weight` and `sample_domain`. With metadata
+    routing enabled it behaves as ``sklearn.pipeline.Pipeline`` with the same parameters.
 
     Parameters
     ----------
-    steps, transform_input, memory, verbose
-        As in :class:`sklearn.pipeline.Pipeline`.
+    steps : list of (str, estimator)
+        Names and estimators: transformers, then the classifier.
+    transform_input : list of str or None, default=None
+        Parameters of `fit` that the transformers transform before the last step gets them, usually
+        ``["X_target"]``. None transforms none, as in scikit-learn.
+    memory : str, joblib.Memory or None, default=None
+        Cache of fitted transformers, as in scikit-learn.
+    verbose : bool, default=False
+        Whether to print the time of each step.
+
+    Attributes
+    ----------
+    named_steps : Bunch
+        Steps by name.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels of the last step.
+    n_features_in_ : int
+        Number of columns of the input, from the first step.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names of the input, from the first step.
+
+    See Also
+    --------
+    skdann.make_pipeline : Creates one from estimators, with ``transform_input=["X_target"]``.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdann import DANNClassifier, DomainPipeline
+    >>> from skdann.datasets import make_inter_twinning_moons
+    >>> X_source, y_source, X_target, y_target = make_inter_twinning_moons(random_state=0)
+    >>> clf = DANNClassifier(max_epochs=5, random_state=0)
+    >>> steps = [("scale", StandardScaler()), ("classify", clf)]
+    >>> pipe = DomainPipeline(steps, transform_input=["X_target"])
+    >>> pipe.fit(X_source, y_source, X_target=X_target).predict(X_target).shape
+    (300,)
     """
 
     steps: list[tuple[str, Any]]
@@ -41,8 +75,8 @@ class DomainPipeline(Pipeline):
         y : array-like of shape (n_samples,), default=None
             Their labels.
         **params : dict
-            ``X_target`` (transformed on its way), ``sample_weight`` and ``sample_domain`` for the
-            last step, and ``step__param`` for any step, as they are.
+            ``X_target`` (transformed by the transformers), ``sample_weight`` and ``sample_domain``
+            for the last step, and ``step__param`` for any step, passed unchanged.
 
         Returns
         -------
@@ -53,46 +87,49 @@ class DomainPipeline(Pipeline):
             return super().fit(X, y, **params)
         self._validate_steps()
         name, last = self.steps[-1]
-        of_head, of_last = self._split_params(params)
-        # scikit-learn's own fit of the transformers: cached, cloned and timed as it does
+        head_params, last_params = self._split_params(params)
+        # fitted by scikit-learn's Pipeline, hence cached, cloned and timed in the same way
         head = Pipeline(
             [*self.steps[:-1], (name, "passthrough")], memory=self.memory, verbose=self.verbose
         )
         with watch_steps(self, X, y) as watch_step:
             with watch_step("fit-transformers", head, X, y):
-                X = head.fit_transform(X, y, **of_head)
+                X = head.fit_transform(X, y, **head_params)
             self.steps = [*head.steps[:-1], (name, last)]
             for param in self.transform_input:
                 if params.get(param) is not None:
-                    of_last[param] = _transform_each(head, params[param])
+                    last_params[param] = _transform_each(head, params[param])
             if last is not None and last != "passthrough":
                 with watch_step("fit-final-estimator", last, X, y):
-                    last.fit(X, y, **of_last)
+                    last.fit(X, y, **last_params)
         return self
 
     def _split_params(self, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Part the parameters of `fit` into those of the transformers and of the last step."""
-        of_head: dict[str, Any] = {}
-        of_last: dict[str, Any] = {}
+        """Split the parameters of `fit` into those of the transformers and of the last step."""
+        head_params: dict[str, Any] = {}
+        last_params: dict[str, Any] = {}
         for name, value in params.items():
             step, separator, param = name.partition("__")
             if not separator:
                 step, param = self.steps[-1][0], name
             if step not in self.named_steps or not (separator or name in FIT_PARAMS):
                 raise TypeError(
-                    f"fit got the parameter {name!r}; it takes {', '.join(FIT_PARAMS)} for the "
-                    f"last step, and others as stepname__parameter, of {list(self.named_steps)}."
+                    f"fit got an unexpected parameter {name!r}; pass {', '.join(FIT_PARAMS)} for "
+                    "the last step, and others as stepname__parameter with a step of "
+                    f"{list(self.named_steps)}."
                 )
             if step != self.steps[-1][0]:
-                of_head[name] = value
-            elif param in of_last:
-                raise TypeError(f"fit got {param} twice, by {name!r} and by another name.")
+                head_params[name] = value
+            elif param in last_params:
+                raise TypeError(
+                    f"fit got {param!r} twice, once as {self.steps[-1][0]}__{param}; pass it once."
+                )
             else:
-                of_last[param] = value
-        return of_head, of_last
+                last_params[param] = value
+        return head_params, last_params
 
     def fit_transform(self, X, y=None, **params):
-        """Fit as :meth:`fit` does, then transform the source rows.
+        """Fit as in :meth:`fit`, then transform the source rows.
 
         Parameters
         ----------
@@ -113,15 +150,16 @@ class DomainPipeline(Pipeline):
         return self.fit(X, y, **params).transform(X)
 
     def to_onnx(self, path):
-        """Write transformers and classifier as one ONNX graph.
+        """Write the transformers and the classifier as one ONNX graph.
 
-        As :meth:`skdann.DANNClassifier.to_onnx`; the transformers are converted by skl2onnx, in
-        float32, which knows most of scikit-learn's, fitted on arrays of numbers.
+        The graph is the one of :meth:`skdann.DANNClassifier.to_onnx`, preceded by the transformers.
+        skl2onnx converts these, in float32; it supports most transformers of scikit-learn, fitted
+        on numeric arrays.
 
         Parameters
         ----------
         path : str or path-like
-            Where to. An existing file is replaced in one go.
+            Where to write. An existing file is replaced atomically.
 
         Raises
         ------
@@ -138,7 +176,7 @@ def _transform_each(head: Pipeline, rows: Any) -> Any:
 
 
 def make_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> DomainPipeline:
-    """Make a pipeline that scales, imputes and encodes the target domain with the source.
+    """Create a pipeline that scales, imputes and encodes the target domain like the source.
 
     Parameters
     ----------
@@ -157,8 +195,9 @@ def make_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> Dom
 
     See Also
     --------
-    sklearn.pipeline.make_pipeline : Without the target; with ``transform_input=["X_target"]`` and
-        metadata routing enabled it does the same.
+    DomainPipeline : The class of the pipeline.
+    sklearn.pipeline.make_pipeline : Pipeline without a target domain; with
+        ``transform_input=["X_target"]`` and metadata routing enabled it does the same.
 
     Examples
     --------

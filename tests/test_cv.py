@@ -216,6 +216,14 @@ def test_without_target_rows_there_is_the_twin_alone(make_cv, domains):
         clf = make_cv().fit(domains.X_source, domains.y_source)
     assert not clf.adapted_
     assert len(clf.scores_) == 1
+    assert clf.reason_ == "not adapted: there are no target rows to adapt to"
+    assert clf.shift_ == ""
+
+
+def test_without_other_candidates_the_baseline_is_selected(make_cv, domains):
+    clf = make_cv(lambdas=(0.0,), standardize=(None,)).fit(*domains[:3])
+    assert (clf.adapted_, clf.best_index_, clf.margin_) == (False, 0, 0.05)
+    assert clf.reason_ == "not adapted: the source-only baseline is the only candidate"
 
 
 def test_reports_and_displays_look_at_the_best_of_those_that_serve(make_cv, shifted):

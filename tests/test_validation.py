@@ -815,7 +815,7 @@ def test_partial_fit_refuses_labels_that_are_no_class(
 PARTIAL_BAD = {
     "other classes": (
         (XS, YS, XT, {"classes": [0, 1, 5]}),
-        (r"classes=\[0, 1, 5\]", r"\[0, 1, 2\]", "leave them out|fit anew"),
+        (r"classes=\[0, 1, 5\]", r"\[0, 1, 2\]", "omit classes|fit a new"),
     ),
     "unknown label": ((XS, YS + 2, XT), (r"labels \[3\]", r"\[0, 1, 2\]", "all classes")),
     "width": ((XS[:, :3], YS, XT[:, :3]), ("3 features", "expecting 4", "fit a new")),
@@ -930,8 +930,8 @@ def test_inference_refuses_values_too_large_for_float32(make_clf: Any, method: s
 @pytest.mark.parametrize(
     ("domain", "says"),
     [
-        (5, r"names \[5\].*\[0, -1\]"),
-        (np.full(30, -2), r"names \[-2\].*\[0, -1\]"),
+        (5, r"contains \[5\].*\[0, -1\]"),
+        (np.full(30, -2), r"contains \[-2\].*\[0, -1\]"),
         (np.full(29, -1), "29 entries.*30 rows"),
         (np.full(30, -0.5), "must hold integers.*float64"),
         (["t"] * 30, "must hold integers"),

@@ -1,7 +1,7 @@
-"""The net: skorch drives the epochs, the steps are domain-adversarial.
+"""The skorch net that runs domain-adversarial training.
 
-skorch provides history, callbacks and printing. A step (:mod:`skdann._training.step`) neither waits
-for the device nor notifies callbacks that do not listen.
+skorch provides the history, callbacks and printing. A training step (:mod:`skdann._training.step`)
+neither synchronizes with the device nor calls callbacks that do not implement a hook.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from skdann.nn._module import build_dann_module, is_sizes
 
 
 class FitData(NamedTuple):
-    """The rows that one call of the net trains on.
+    """Training data of one call of the net.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class FitData(NamedTuple):
     train : ndarray of int of shape (n_train,) or (n_members, n_train)
         Indices of the source rows to train on.
     valid : ndarray of int of shape (n_valid,)
-        Indices of those held out for early stopping.
+        Indices of the source rows held out for early stopping.
     class_weight : ndarray of shape (n_classes,) or None
         Weights of the classes in the label loss.
     """
@@ -64,20 +64,20 @@ class DANNNet(NeuralNet):
     Parameters
     ----------
     networks : NetworkParams
-        What to build.
+        Hyperparameters of the three networks.
     training : TrainingParams
-        How to train it.
+        Hyperparameters of training.
     shape : DataShape
-        Columns, classes and domains.
+        Numbers of columns, classes and domains.
     seeds : tuple of int
         Source of all randomness, one seed per member.
     start : tuple of DANNModule and list of dict, or None, default=None
-        Networks and their generators to begin with; None builds new ones.
+        Initial networks and their random generators; None builds new ones.
     **kwargs
         Passed to skorch's NeuralNet.
     """
 
-    # copied and pickled together with the modules, which draw from the same generators
+    # copied and pickled together with the modules, which use the same generators
     cuda_dependent_attributes_: ClassVar = ["generators_"]
 
     def __init__(
@@ -106,7 +106,7 @@ class DANNNet(NeuralNet):
     # -- set-up ---------------------------------------------------------------------------------
 
     def configure(self, training: TrainingParams) -> None:
-        """Take over hyperparameters of training, also those changed between two fits."""
+        """Set the hyperparameters of training, which may change between two fits."""
         self.training = training
         self.lr, self.batch_size = training.lr, training.batch_size
         self.max_epochs = training.max_epochs
@@ -136,7 +136,7 @@ class DANNNet(NeuralNet):
 
     @property
     def history(self) -> EpochHistory:
-        """One row per epoch; a history that skorch loads from a file is converted."""
+        """History with one row per epoch; one that skorch loads from a file is converted."""
         return self.history_
 
     @history.setter
@@ -151,7 +151,7 @@ class DANNNet(NeuralNet):
         return callbacks
 
     def initialize_module(self) -> DANNNet:
-        """Build the networks, with one random generator for each purpose."""
+        """Build the networks, with a separate random generator for each purpose."""
         if self.start is not None:
             (self.module_, self.generators_), self.start = self.start, None
         else:
@@ -183,7 +183,7 @@ class DANNNet(NeuralNet):
         )
 
     def measure_columns(self, fit_data: FitData) -> None:
-        """Compute the statistics that standardize the columns, from the rows to train on."""
+        """Compute the statistics of `standardize` from the training rows of each member."""
         standardizer = getattr(self.module_, "standardizer", None)
         if standardizer is None:
             return
@@ -194,7 +194,7 @@ class DANNNet(NeuralNet):
 
     @contextlib.contextmanager
     def _user_generators(self) -> Iterator[None]:
-        """Seed torch's generator for modules passed by the user; restore the caller's state."""
+        """Seed torch's global generator for custom modules, and restore its state afterwards."""
         if not self.has_user_modules:
             yield
             return
@@ -211,7 +211,7 @@ class DANNNet(NeuralNet):
     # -- schedules ------------------------------------------------------------------------------
 
     def lambda_at(self, progress: float) -> Any:
-        """Return the coefficient lambda at progress p: a float, or a tensor (n_members, 1, 1)."""
+        """Return lambda at progress p: a float, or a tensor of shape (n_members, 1, 1)."""
         schedule = self.training.lambda_schedule
         factor = evaluate_schedule("lambda_schedule", schedule, LAMBDA_SCHEDULES, progress)
         if self.n_members == 1:
@@ -240,7 +240,7 @@ class DANNNet(NeuralNet):
         checkpoint: Any = None,
         **_: Any,
     ) -> DANNNet:
-        """Train for `epochs` epochs, resuming from a checkpoint; an interrupt drops its epoch."""
+        """Train for `epochs` epochs or resume a checkpoint; an interrupted epoch is undone."""
         batches = self._batches(X)
         valid, valid_domain = self._held_out(X)
         on_epoch = {"dataset_train": None, "dataset_valid": valid}
@@ -292,14 +292,12 @@ class DANNNet(NeuralNet):
     def run_single_epoch(
         self, iterator: DomainBatches, training: bool, prefix: str, step_fn: None
     ) -> None:
-        """Train on every batch and record the means of the epoch."""
+        """Train on every batch and record the means over the epoch."""
         if not self.module_.training:
             self._set_training(True)
-        training_params = self.training
-        adversary = ADVERSARIES[training_params.adversarial](self.module_, training_params)
-        sums = EpochSums(
-            adversary, training_params.label_smoothing, training_params.domain_loss_weight
-        )
+        params = self.training
+        adversary = ADVERSARIES[params.adversarial](self.module_, params)
+        sums = EpochSums(adversary, params.label_smoothing, params.domain_loss_weight)
         step = self._new_step(adversary)
         notifies = self._has_listener("on_batch_begin", "on_batch_end")
         stays_sparse = step.takes_sparse and iterator.is_thin
@@ -318,7 +316,7 @@ class DANNNet(NeuralNet):
                 self.history.record_batch(f"{prefix}_loss", loss.item())
                 self._notify_batch_end(batch.x, batch.y, loss, logits, training)
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
-        if not notifies:  # skorch's Checkpoint reads the last batch of an epoch
+        if not notifies:  # skorch's Checkpoint callback reads the last batch of an epoch
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", self.history[-1][f"{prefix}_loss"])
 
@@ -334,23 +332,23 @@ class DANNNet(NeuralNet):
         )
 
     def _keeps_domains_apart(self) -> bool:
-        """Whether some layer keeps statistics of each domain."""
+        """Whether a layer keeps separate statistics for each domain."""
         return self.n_domains > 1 and any(
             isinstance(layer, MemberBatchNorm) and layer.n_domains > 1
             for layer in self.module_.modules()
         )
 
     def _take_step(self, step: Step, batch: Batch, lambda_: Any) -> Outputs:
-        """Take a step; an error in a module passed by the user says where it happened."""
+        """Take a step; errors of custom modules are raised with the context."""
         try:
             return step.take(batch, lambda_)
         except Exception as error:
             if not self.has_user_modules:
                 raise
             raise ValueError(
-                f"A step on {batch.rows.n_source} source rows failed "
-                f"({type(error).__name__}: {error}); check the modules passed as "
-                "feature_extractor, label_predictor and domain_classifier, or change batch_size."
+                f"A training step on {batch.rows.n_source} source rows failed with "
+                f"{type(error).__name__}: {error}. Check the modules passed as feature_extractor, "
+                "label_predictor and domain_classifier, or change batch_size."
             ) from error
 
     def _has_listener(self, *names: str) -> bool:
@@ -376,11 +374,11 @@ class DANNNet(NeuralNet):
     def on_batch_begin(
         self, net: DANNNet, batch: Any = None, training: bool = False, **_: Any
     ) -> None:
-        """Open a batch row of the history, for callbacks that read it."""
+        """Add a batch to the history for callbacks that read it."""
         self.history.new_batch()
 
     def _record_epoch(self, prefix: str, means: dict[str, Any], lambda_: Any, n_steps: int) -> None:
-        """Record the epoch: means over the members, and each member in `member_history_`."""
+        """Record means over the members, and the values of each in `member_history_`."""
         weight = self.training.domain_loss_weight
         loss = means["label_loss"] + weight * means.get("domain_loss", 0.0)
         check_loss(loss, len(self.history))
@@ -400,7 +398,7 @@ class DANNNet(NeuralNet):
     # -- held-out rows --------------------------------------------------------------------------
 
     def _held_out(self, fit_data: FitData) -> tuple[Dataset | None, np.ndarray | None]:
-        """Return the held-out source rows and their domains."""
+        """Return the held-out source rows and their domains; None without them."""
         rows = fit_data.valid
         if not len(rows):
             return None, None
@@ -408,7 +406,7 @@ class DANNNet(NeuralNet):
         return Dataset(data.X[rows], data.y[rows]), data.domain[rows]
 
     def _validate(self, valid: Dataset | None, domain: np.ndarray | None) -> None:
-        """Record mean cross-entropy and accuracy of the held-out source rows."""
+        """Record the mean cross-entropy and accuracy on the held-out source rows."""
         if valid is None:
             return
         self._set_training(False)
@@ -425,15 +423,15 @@ class DANNNet(NeuralNet):
     # -- inference ------------------------------------------------------------------------------
 
     def infer(self, x: Tensor, **_: Any) -> Tensor:
-        """Class logits of one batch, for skorch's own scoring callbacks."""
+        """Return class logits of one batch, for the scoring callbacks of skorch."""
         return self.module_(x.to(self.device))
 
     def infer_rows(self, X: Any, domain: np.ndarray | None, what: str) -> np.ndarray:
-        """Return features, class logits or domain logits of `X`; ValueError if not finite."""
+        """Return features, class logits or domain logits of `X`; raise if any is not finite."""
         output = np.concatenate(list(self.infer_blocks(X, domain, what)))
         if not np.isfinite(output.min()) or not np.isfinite(output.max()):
             raise ValueError(
-                "X holds values so far from those of the fit that the network's output is not "
+                "X has values so far from those of the fit that the network's output is not "
                 "finite; scale X like X_source, e.g. with skdann.make_pipeline."
             )
         return output
@@ -444,7 +442,7 @@ class DANNNet(NeuralNet):
 
 
 def _mean(values: Any) -> float:
-    """Mean over the members that have not diverged."""
+    """Return the mean over the members that have not diverged."""
     return float(values) if np.size(values) == 1 else float(np.nanmean(values))
 
 
