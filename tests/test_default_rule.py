@@ -79,12 +79,12 @@ def test_rows_are_those_of_the_last_step(shifted):
     y = ((X / [1e3, 1e-2]) ** 2).sum(axis=1) > 1.5  # a circle
     steps = make_plain_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False))
     pipe = make_plain_pipeline(steps, LogisticRegression()).fit(X, y)
-    found = DefaultRuleScorer(X_target).evaluate(pipe, X, y)
+    result = DefaultRuleScorer(X_target).evaluate(pipe, X, y)
     rows, target = steps.transform(X), steps.transform(X_target)
-    assert found == DefaultRuleScorer(target).evaluate(pipe[-1], rows, y)
-    assert found.reverse == pytest.approx(reverse_by_hand(rows, y, target, pipe.predict(X_target)))
+    assert result == DefaultRuleScorer(target).evaluate(pipe[-1], rows, y)
+    assert result.reverse == pytest.approx(reverse_by_hand(rows, y, target, pipe.predict(X_target)))
     of_columns = reverse_by_hand(X, y, X_target, pipe.predict(X_target))
-    assert found.reverse != pytest.approx(of_columns)
+    assert result.reverse != pytest.approx(of_columns)
 
 
 def test_sparse_rows_are_not_scaled(shifted):

@@ -1,4 +1,4 @@
-"""Tests of the scorers that need no target label."""
+"""Scorers that need no target labels."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ EACH = pytest.mark.parametrize("scorer_class", SCORERS)
 
 
 class Fixed(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose probabilities stand in a table; a row's first entry is its line."""
+    """A fitted classifier with a table of probabilities, indexed by the first column of X."""
 
     def __init__(self, table: Any, labels: Any = (0, 1)) -> None:
         self.table = table
@@ -94,7 +94,7 @@ class Fixed(ClassifierMixin, BaseEstimator):
 
 
 class Odds(ClassifierMixin, BaseEstimator):
-    """Tells the domains apart by the second column, which holds the probability of the target."""
+    """Predicts the second column of X as the probability of the target domain."""
 
     def fit(self, X: Any, y: Any) -> Odds:
         self.classes_ = np.unique(y)
@@ -108,21 +108,21 @@ class Odds(ClassifierMixin, BaseEstimator):
 
 
 class Recorder(LogisticRegression):
-    """Notes what its fits were given."""
+    """Records the arguments of its fits."""
 
     def fit(self, X: Any, y: Any, X_target: Any = None) -> Recorder:
-        NOTES.append((X, y, X_target))
+        FITS.append((X, y, X_target))
         return super().fit(X, y)
 
 
-NOTES: list[tuple[Any, Any, Any]] = []
+FITS: list[tuple[Any, Any, Any]] = []
 
 
 @pytest.fixture
-def notes() -> Iterator[list[tuple[Any, Any, Any]]]:
-    NOTES.clear()
-    yield NOTES
-    NOTES.clear()
+def fits() -> Iterator[list[tuple[Any, Any, Any]]]:
+    FITS.clear()
+    yield FITS
+    FITS.clear()
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def shifted() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def lines(n: int) -> np.ndarray:
-    """Rows that name the lines 0 to n - 1 of a table."""
+    """Rows that index the lines 0 to n - 1 of a table."""
     return np.column_stack([np.arange(n), np.full(n, 0.5)])
 
 
@@ -159,15 +159,15 @@ PROBA = st.tuples(
 ).map(lambda t: np.random.default_rng(t[2]).dirichlet(np.full(t[1], t[3]), size=t[0]))
 
 
-# Information maximisation
+# Information maximization
 
 
 @pytest.mark.parametrize(
     ("proba", "expected"),
     [
-        ([[1.0, 0.0], [0.0, 1.0]], np.log(2)),  # sure and diverse: the most there is
+        ([[1.0, 0.0], [0.0, 1.0]], np.log(2)),  # certain and diverse: the maximum
         ([[0.5, 0.5], [0.5, 0.5]], 0.0),
-        ([[1.0, 0.0], [1.0, 0.0]], 0.0),  # sure, but all of one class
+        ([[1.0, 0.0], [1.0, 0.0]], 0.0),  # certain, but all of one class
         (
             [[0.8, 0.2], [0.4, 0.6]],
             -0.6 * np.log(0.6)
@@ -184,10 +184,10 @@ def test_information_maximization_by_hand(proba: Any, expected: float) -> None:
 
 @given(PROBA)
 def test_information_is_that_of_the_joint_distribution(proba: np.ndarray) -> None:
-    joint = proba / len(proba)  # a row drawn evenly, then a class
+    joint = proba / len(proba)  # draw a row uniformly, then a class
     independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
-    own = joint > 0
-    expected = (joint[own] * np.log(joint[own] / independent[own])).sum()
+    positive = joint > 0
+    expected = (joint[positive] * np.log(joint[positive] / independent[positive])).sum()
     score = information_maximization(proba)
     assert_allclose(score, expected, atol=1e-12)
     assert -1e-12 <= score <= np.log(proba.shape[1]) + 1e-12
@@ -215,7 +215,7 @@ def test_soft_neighborhood_density_by_loops(temperature: float) -> None:
 
 
 def test_density_by_hand() -> None:
-    # two pairs far apart: each row has one neighbour, and two others e^-20 as near
+    # two distant pairs: each row has one neighbour, and two others with similarity e^-20
     proba = np.eye(2)[[0, 0, 1, 1]]
     tiny = np.exp(-20.0)
     shares = np.array([1.0, tiny, tiny]) / (1.0 + 2.0 * tiny)
@@ -242,9 +242,9 @@ def test_density_of_a_sample() -> None:
     ]
     assert scores[0] == scores[1] != scores[2]
     assert scores[0] <= np.log(19)  # the bound with 20 rows
-    but_one = SoftNeighborhoodDensityScorer(lines(50), max_rows=49)(clf, lines(50))
+    all_but_one = SoftNeighborhoodDensityScorer(lines(50), max_rows=49)(clf, lines(50))
     others = [soft_neighborhood_density(np.delete(proba, i, axis=0)) for i in range(50)]
-    assert np.isclose(others, but_one, rtol=1e-12).sum() == 1
+    assert np.isclose(others, all_but_one, rtol=1e-12).sum() == 1
     whole = SoftNeighborhoodDensityScorer(lines(50), max_rows=50)(clf, lines(50))
     assert whole == soft_neighborhood_density(proba)
 
@@ -282,7 +282,7 @@ def test_nuclear_norm_ranks_as_the_norm_over_n() -> None:
 
 
 def weighted_case() -> tuple[Any, ...]:
-    """Source rows with known density ratios; their labels, and target rows."""
+    """Source rows with known density ratios, their labels, and target rows."""
     n_target = 12
     h = np.array([0.2, 0.5, 0.6, 0.9, 0.5, 0.1, 0.75, 0.3])  # probability of the target
     X = np.column_stack([np.arange(8), h])
@@ -325,9 +325,9 @@ def test_classes_without_weight_do_not_count() -> None:
     assert_allclose(weighted_score(index, proba, weights, "balanced_accuracy"), expected)
 
 
-def test_importance_weighting_finds_the_target_accuracy() -> None:
+def test_importance_weighting_estimates_the_target_accuracy() -> None:
     X, y, X_target, y_target = make_covariate_shift(2000, shift=2.0, random_state=0)
-    # right only where the target lies, so that source accuracy misleads
+    # correct only in the region of the target, so that source accuracy is misleading
     clf = LogisticRegression().fit(X_target, y_target)
     plain, truth = clf.score(X, y), clf.score(X_target, y_target)
     score = ImportanceWeightedScorer(X_target)(clf, X, y)
@@ -349,7 +349,7 @@ def test_weights_are_those_of_the_metrics(shifted: Any) -> None:
 def test_space(scorer_class: Any, shifted: Any) -> None:
     X, y, X_target = shifted
     X, X_target = X * 1e-3, X_target * 1e-3
-    linear = LogisticRegression()  # depends on scale, unlike trees
+    linear = LogisticRegression()  # depends on the scale, unlike trees
     options = {"weight_estimator": linear, "cv": 3, "random_state": 0}
 
     def weigh(*rows: Any) -> np.ndarray:
@@ -360,22 +360,22 @@ def test_space(scorer_class: Any, shifted: Any) -> None:
     scaled = scaler.transform(X), scaler.transform(X_target)
     features = lda.transform(scaled[0]), lda.transform(scaled[1])
     for space, rows in {"inputs": scaled, "features": features}.items():
-        found = scorer_class(X_target, space=space, **options).evaluate(pipe, X, y).weights
-        assert_array_equal(found, weigh(*rows))
+        weights = scorer_class(X_target, space=space, **options).evaluate(pipe, X, y).weights
+        assert_array_equal(weights, weigh(*rows))
     default = "inputs" if scorer_class is ImportanceWeightedScorer else "features"
     assert scorer_class().space == default
     assert not np.allclose(weigh(*scaled), weigh(X, X_target))
     # pipelines within pipelines
     nested = make_plain_pipeline(make_plain_pipeline(scaler, lda))
-    found = scorer_class(X_target, space="inputs", **options).evaluate(nested, X, y).weights
-    assert_array_equal(found, weigh(*scaled))
+    weights = scorer_class(X_target, space="inputs", **options).evaluate(nested, X, y).weights
+    assert_array_equal(weights, weigh(*scaled))
     nested = make_plain_pipeline(scaler, make_plain_pipeline(lda))
-    found = scorer_class(X_target, space="features", **options).evaluate(nested, X, y).weights
-    assert_array_equal(found, weigh(*features))
+    weights = scorer_class(X_target, space="features", **options).evaluate(nested, X, y).weights
+    assert_array_equal(weights, weigh(*features))
     # without transform the features are the inputs
     pipe = make_plain_pipeline(scaler, LogisticRegression()).fit(X, y)
-    found = scorer_class(X_target, space="features", **options).evaluate(pipe, X, y).weights
-    assert_array_equal(found, weigh(*scaled))
+    weights = scorer_class(X_target, space="features", **options).evaluate(pipe, X, y).weights
+    assert_array_equal(weights, weigh(*scaled))
 
 
 def test_features_of_our_classifier(domains: Any, make_clf: Any) -> None:
@@ -388,35 +388,37 @@ def test_features_of_our_classifier(domains: Any, make_clf: Any) -> None:
     assert_array_equal(weights, importance_weights(*features, random_state=0))
 
 
-def test_source_rows_keep_their_own_scaling_in_the_features(domains: Any, make_clf: Any) -> None:
-    X_target = domains.X_target - 6  # taken for target rows, the source's are far off
+def test_source_rows_keep_the_scaling_of_the_source_in_the_features(
+    domains: Any, make_clf: Any
+) -> None:
+    X_target = domains.X_target - 6  # as target rows, source rows would be far off
     pipe = make_pipeline(StandardScaler(), make_clf(standardize="domain", max_epochs=20))
     pipe.fit(domains.X_source, domains.y_source, X_target=X_target)
     clf, X = pipe[-1], pipe[:-1].transform(domains.X_source)
     scorer = DeepEmbeddedValidationScorer(X_target)
     features = clf.transform(X, sample_domain=0), pipe.transform(X_target)
     weights = importance_weights(*features, random_state=0)
-    found = scorer.evaluate(pipe, domains.X_source, domains.y_source)
-    assert_array_equal(found.weights, weights)
+    result = scorer.evaluate(pipe, domains.X_source, domains.y_source)
+    assert_array_equal(result.weights, weights)
     losses = log_losses(domains.y_source, clf.predict_proba(X, sample_domain=0))
-    assert found.score == -deep_embedded_risk(losses, weights)
+    assert result.score == -deep_embedded_risk(losses, weights)
     search = DANNClassifierCV(make_clf(), n_seeds=1, lambdas=(), standardize=("domain",))
-    search.fit(X, domains.y_source, X_target)  # no features: judged in the inputs
+    search.fit(X, domains.y_source, X_target)  # it has no features and is scored in the inputs
     scores = [
         DeepEmbeddedValidationScorer(X_target, space=space)(search, X, domains.y_source)
         for space in ("features", "inputs")
     ]
     assert scores[0] == scores[1]
-    # in the inputs the classifier is judged as it serves the target
+    # in the inputs, source rows are predicted like the target
     weighted = ImportanceWeightedScorer(X_target, metric="log_loss")(
         pipe, domains.X_source, domains.y_source
     )
-    assert weighted < found.score
+    assert weighted < result.score
 
 
 @pytest.fixture
 def n_weighings(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Count how often weights are computed, from an empty memory."""
+    """Count how often weights are computed, starting from an empty cache."""
     calls = []
 
     def weigh(*args: Any, **options: Any) -> np.ndarray:
@@ -424,11 +426,11 @@ def n_weighings(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         return importance_weights(*args, **options)
 
     monkeypatch.setattr(_density, "importance_weights", weigh)
-    monkeypatch.setattr(_density, "_KNOWN", type(_density._KNOWN)())
+    monkeypatch.setattr(_density, "_CACHE", type(_density._CACHE)())
     return lambda: len(calls)
 
 
-def test_weights_are_computed_once_a_fold(shifted: Any, n_weighings: Callable[[], int]) -> None:
+def test_weights_are_computed_once_per_fold(shifted: Any, n_weighings: Callable[[], int]) -> None:
     X, y, X_target = shifted
     search = GridSearchCV(
         LogisticRegression(),
@@ -440,12 +442,14 @@ def test_weights_are_computed_once_a_fold(shifted: Any, n_weighings: Callable[[]
     assert n_weighings() == 3
 
 
-def test_weights_are_not_mistaken_for_others(shifted: Any, n_weighings: Callable[[], int]) -> None:
+def test_cached_weights_are_not_reused_for_other_rows_or_options(
+    shifted: Any, n_weighings: Callable[[], int]
+) -> None:
     X, y, X_target = shifted
     clf = LogisticRegression().fit(X, y)
     scorer = ImportanceWeightedScorer(X_target)
     first = scorer.evaluate(clf, X, y).weights
-    first *= 0.0  # the caller's own
+    first *= 0.0  # the caller got a copy
     assert scorer.evaluate(clf, X, y).weights.any()
     assert n_weighings() == 1
     for other in (
@@ -466,11 +470,11 @@ def test_weights_are_not_mistaken_for_others(shifted: Any, n_weighings: Callable
         assert not np.array_equal(*weights)
 
 
-def test_the_memory_of_weights_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_weights_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_density, "importance_weights", lambda X, T, **options: np.ones(len(X)))
     for i in range(100):
         _density.source_weights(np.full((3, 1), i), np.ones((3, 1)), random_state=0)
-    assert len(_density._KNOWN) == _density._N_KNOWN < 100
+    assert len(_density._CACHE) == _density._CACHE_SIZE < 100
 
 
 # Deep embedded validation
@@ -496,7 +500,7 @@ def test_deep_embedded_validation_by_hand(loss: str) -> None:
 
 
 @given(st.floats(0, 5), st.integers(0, 2**31))
-def test_a_constant_loss_is_its_own_risk(loss: float, seed: int) -> None:
+def test_the_risk_of_a_constant_loss_is_that_loss(loss: float, seed: int) -> None:
     weights = np.random.default_rng(seed).exponential(size=20) * 3.0
     assert_allclose(deep_embedded_risk(np.full(20, loss), weights), loss, atol=1e-9)
 
@@ -507,7 +511,7 @@ def test_equal_weights_give_the_weighted_mean() -> None:
     assert_allclose(deep_embedded_risk(losses[:1], np.array([2.0])), 1.0)
 
 
-def test_the_control_variate_takes_variance_away() -> None:
+def test_the_control_variate_reduces_the_variance() -> None:
     rng = np.random.default_rng(0)
     plain, controlled = [], []
     for _ in range(200):
@@ -537,12 +541,12 @@ def test_reverse_validation_by_hand(metric: str, shifted: Any) -> None:
     assert_allclose(score, expected, rtol=1e-12)
 
 
-def test_the_reverse_classifier_adapts_to_the_source(notes: Any, shifted: Any) -> None:
+def test_the_reverse_classifier_adapts_to_the_source(fits: Any, shifted: Any) -> None:
     X, y, X_target = shifted
     clf = Recorder().fit(X[:80], y[:80])
-    notes.clear()
+    fits.clear()
     ReverseValidationScorer(X_target)(clf, X[80:], y[80:])
-    ((rows, labels, target),) = notes
+    ((rows, labels, target),) = fits
     assert_array_equal(rows, X_target)
     assert_array_equal(labels, clf.predict(X_target))
     assert len(target) == 1
@@ -559,7 +563,7 @@ def test_reverse_validation_of_our_classifier(domains: Any, make_clf: Any, case:
         candidate = make_plain_pipeline(candidate)
     labels = clf.predict(X_target)
     assert len(set(labels)) == 2
-    # by hand: the scaler is fitted on the target, which is the source now
+    # by hand: the scaler is fitted on the target, which is now the source
     source, target = X_target, X
     if case != "classifier":
         scaler = StandardScaler().fit(X_target)
@@ -600,11 +604,11 @@ def test_a_class_may_be_missing_in_the_reverse_classifier(shifted: Any) -> None:
 
 def test_mixval_by_hand() -> None:
     clf = LogisticRegression().fit([[-1.0], [1.0]], ["minus", "plus"])  # the sign of x
-    # the pairs with another label are forced: 0.55 * -1 + 0.45 * 3 > 0, which is wrong
+    # only one pair has different labels: 0.55 * -1 + 0.45 * 3 > 0, which is wrong
     two = np.array([[-1.0], [3.0]])
     scores = [MixValScorer(two, probe=probe)(clf, two) for probe in ("intra", "inter", "both")]
     assert scores == [0.0, 0.5, 0.25]  # and there is no pair with the same label
-    # whatever the pairs: within a label all is well, across the far label wins
+    # for any pairs: correct within a label; across labels the distant rows dominate
     four = np.array([[-1.0], [-2.0], [10.0], [11.0]])
     scores = [MixValScorer(four, probe=probe)(clf, four) for probe in ("intra", "inter", "both")]
     assert scores == [1.0, 0.5, 0.75]
@@ -632,7 +636,7 @@ def test_pairs(labels: list[int], seed: int) -> None:
     assert (label[first] != label[second]).all()
 
 
-def test_pairs_are_drawn_anew_by_the_seed() -> None:
+def test_pairs_depend_on_the_seed() -> None:
     label = np.arange(60) % 3
     for probe in ("intra", "inter"):
         pairs = [pair_rows(label, probe, seed)[1].tolist() for seed in (0, 0, 1)]
@@ -647,7 +651,7 @@ def test_rows_are_mixed_dense_and_sparse() -> None:
     assert_allclose(mix_rows(sp.csr_array(rows), *pair, 0.6).toarray(), expected)
 
 
-def test_mixval_mixes_what_the_last_step_gets() -> None:
+def test_mixval_mixes_the_rows_of_the_last_step() -> None:
     frame = pd.DataFrame({"x": [-1.0, -2.0, 10.0, 11.0], "kind": list("abba")})
     encode = make_column_transformer((StandardScaler(), ["x"]), (OneHotEncoder(), ["kind"]))
     pipe = make_plain_pipeline(encode, LogisticRegression(C=1e3)).fit(frame, [0, 0, 1, 1])
@@ -655,7 +659,7 @@ def test_mixval_mixes_what_the_last_step_gets() -> None:
     score = MixValScorer(frame, probe="inter")(pipe, frame)
     last = MixValScorer(rows, probe="inter")(pipe[-1], rows)
     assert score == last
-    # by hand, with the far row at 0.45: scaled -1.03 and 1.03 or so, so the larger share wins
+    # by hand: the scaled values are about -1.03 and 1.03, so the larger share dominates
     assert score == 1.0
 
 
@@ -666,7 +670,7 @@ def test_mixval_keeps_the_names_of_columns(shifted: Any, make_frame: Any) -> Non
     frames = [make_frame(dict(zip(names, rows.T, strict=True))) for rows in (X, X_target)]
     score = MixValScorer(frames[1])(LogisticRegression().fit(frames[0], y), frames[0])
     assert score == MixValScorer(X_target)(LogisticRegression().fit(X, y), X)
-    # and where a pipeline's steps pass frames on
+    # also where the steps of a pipeline pass frames on
     pipe = make_plain_pipeline(StandardScaler(), LogisticRegression())
     pipe.set_output(transform="pandas" if make_frame is pd.DataFrame else "polars")
     plain = make_plain_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
@@ -674,7 +678,7 @@ def test_mixval_keeps_the_names_of_columns(shifted: Any, make_frame: Any) -> Non
     assert MixValScorer(frames[1])(pipe.fit(frames[0], y), frames[0]) == expected
 
 
-# All of them
+# All scorers
 
 
 def test_the_tables_hold_every_scorer() -> None:
@@ -692,7 +696,7 @@ def test_any_classifier_and_container(scorer_class: Any, shifted: Any) -> None:
     names = ["a", "b", "c", "d", "e"][: X.shape[1]]
     clf = LogisticRegression().fit(X, y)
     expected = scorer_class(X_target)(clf, X, y)
-    approx = pytest.approx(expected, rel=1e-12)  # frames may be stored the other way round
+    approx = pytest.approx(expected, rel=1e-12)  # frames may be stored in another memory order
     assert np.isfinite(expected)
     assert isinstance(expected, float)
     assert scorer_class(X_target.tolist())(clf, X.tolist(), y.tolist()) == approx
@@ -703,7 +707,7 @@ def test_any_classifier_and_container(scorer_class: Any, shifted: Any) -> None:
             make_frame(dict(zip(names, rows.T, strict=True)))
             for rows in (X, X_target[:20], X_target[20:])
         )
-        turned = tuple(target[names[::-1]] for target in targets)  # columns go by name
+        turned = tuple(target[names[::-1]] for target in targets)  # columns are matched by name
         of_frames = LogisticRegression().fit(frame, y)
         assert scorer_class(turned)(of_frames, frame, y) == approx
 
@@ -752,14 +756,16 @@ def test_our_classifier(scorer_class: Any, domains: Any, make_clf: Any, is_pipel
 
 
 @pytest.mark.parametrize("scorer_class", TARGET_SCORERS)
-def test_no_source_label_matters_where_none_is_needed(scorer_class: Any, shifted: Any) -> None:
+def test_target_scorers_ignore_source_labels(scorer_class: Any, shifted: Any) -> None:
     X, y, X_target = shifted
     clf = LogisticRegression().fit(X, y)
     scorer = scorer_class(X_target)
     assert scorer(clf, X) == scorer(clf, X[:9], 1 - y[:9])
 
 
-@pytest.mark.parametrize("scorer_class", [own for own in TARGET_SCORERS if own is not MixValScorer])
+@pytest.mark.parametrize(
+    "scorer_class", [each for each in TARGET_SCORERS if each is not MixValScorer]
+)
 def test_order_of_rows_and_classes_does_not_matter(scorer_class: Any) -> None:
     proba = random_proba(30, 3)
     rows = lines(30)
@@ -775,7 +781,7 @@ def test_inputs_are_not_changed(scorer_class: Any, shifted: Any) -> None:
     before = copy.deepcopy((X, y, X_target))
     fitted = joblib.hash(clf)
     for rows in (X, y, X_target):
-        rows.flags.writeable = False  # as joblib's memory maps are
+        rows.flags.writeable = False  # like the memory maps of joblib
     scorer = scorer_class(X_target)
     params = scorer.get_params()
     scorer(clf, X, y)
@@ -799,7 +805,7 @@ def test_copies(scorer_class: Any, shifted: Any) -> None:
 
 
 @EACH
-def test_global_random_state_is_left_alone(scorer_class: Any, shifted: Any) -> None:
+def test_global_random_state_is_untouched(scorer_class: Any, shifted: Any) -> None:
     X, y, X_target = shifted
     clf = LogisticRegression().fit(X, y)
     before = np.random.get_state()[1].tolist()
@@ -814,7 +820,7 @@ def test_without_a_seed_entropy_is_fresh(params: Any, shifted: Any) -> None:
     scorer_class = SoftNeighborhoodDensityScorer if params else MixValScorer
     scores = set()
     for _ in range(5):
-        np.random.seed(0)  # the global state is not read either
+        np.random.seed(0)  # the global state is not read
         before = np.random.get_state()[1].tolist()
         scores.add(scorer_class(X_target, random_state=None, **params)(clf, X))
         assert np.random.get_state()[1].tolist() == before
@@ -836,7 +842,7 @@ def test_repr() -> None:
 
 
 def assert_scores_are_those_of_folds(search: Any, estimator: Any, scorer: Any, data: Any) -> None:
-    """Assert that a search's scores are those of a loop over its candidates and folds."""
+    """Assert that the scores of a search equal those of a loop over candidates and folds."""
     X, y, X_target = data
     for i, params in enumerate(search.cv_results_["params"]):
         for fold, (train, test) in enumerate(StratifiedKFold(3).split(X, y)):
@@ -927,7 +933,7 @@ def test_the_target_is_requested_by_default(scorer_class: Any) -> None:
 @EACH
 def test_routing(scorer_class: Any, domains: Any, make_clf: Any) -> None:
     data = domains.X_source, domains.y_source, domains.X_target
-    assert len(data[0]) == len(data[2])  # else scikit-learn would not cut a bare array
+    assert len(data[0]) == len(data[2])  # otherwise scikit-learn would not slice a bare array
     options = {"cv": 3} if scorer_class in WEIGHTED else {}
     pipe = make_pipeline(StandardScaler(), make_clf())
     search = GridSearchCV(
@@ -958,11 +964,11 @@ def test_routing_to_the_scorer_alone(shifted: Any) -> None:
 
 
 @pytest.mark.usefixtures("routed")
-def test_the_target_it_was_built_with_comes_first(shifted: Any) -> None:
+def test_the_target_of_the_constructor_takes_precedence(shifted: Any) -> None:
     X, y, X_target = shifted
     clf = LogisticRegression().fit(X, y)
-    own, other = X_target[:30], X_target[30:]
-    built = InformationMaximizationScorer(own)
+    given, other = X_target[:30], X_target[30:]
+    built = InformationMaximizationScorer(given)
     assert built(clf, X, X_target=other) == built(clf, X)
     assert built(clf, X) != InformationMaximizationScorer()(clf, X, X_target=other)
     result = cross_validate(
@@ -978,7 +984,7 @@ def test_the_target_it_was_built_with_comes_first(shifted: Any) -> None:
 def test_no_target(scorer_class: Any, shifted: Any) -> None:
     X, y, _ = shifted
     clf = LogisticRegression().fit(X, y)
-    with pytest.raises(ValueError, match=rf"{scorer_class.__name__} has no target rows; build"):
+    with pytest.raises(ValueError, match=rf"{scorer_class.__name__} has no target rows; construct"):
         scorer_class()(clf, X, y)
 
 
@@ -1013,7 +1019,7 @@ def test_frames_of_other_columns(shifted: Any) -> None:
 
 
 @EACH
-def test_estimators_that_do_not_fit(scorer_class: Any, shifted: Any) -> None:
+def test_unsuitable_estimators(scorer_class: Any, shifted: Any) -> None:
     X, y, X_target = shifted
     scorer = scorer_class(X_target)
     with pytest.raises(TypeError, match="LinearSVC has no predict_proba; wrap it"):
@@ -1024,14 +1030,14 @@ def test_estimators_that_do_not_fit(scorer_class: Any, shifted: Any) -> None:
 
 
 @EACH
-def test_probabilities_that_are_none(scorer_class: Any) -> None:
+def test_invalid_probabilities(scorer_class: Any) -> None:
     clf = Fixed(np.full((8, 2), np.nan))
     with pytest.raises(ValueError, match="output of predict_proba contains NaN"):
         scorer_class(lines(8))(clf, lines(8), np.arange(8) % 2)
 
 
 @pytest.mark.parametrize("scorer_class", SOURCE_SCORERS)
-def test_labels_that_do_not_fit(scorer_class: Any, shifted: Any) -> None:
+def test_labels_that_do_not_match(scorer_class: Any, shifted: Any) -> None:
     X, y, X_target = shifted
     clf = LogisticRegression().fit(X, y)
     scorer = scorer_class(X_target)
@@ -1083,7 +1089,7 @@ def test_one_row_has_no_neighbours(shifted: Any) -> None:
         SoftNeighborhoodDensityScorer(X_target[:1])(LogisticRegression().fit(X, y), X)
 
 
-def test_rows_that_are_no_numbers(shifted: Any) -> None:
+def test_rows_that_are_not_numbers(shifted: Any) -> None:
     _, y, _ = shifted
     texts = np.where(y, "good", "bad")[:, None].astype(object)
     clf = Fixed(np.full((1, 2), 0.5))
@@ -1107,7 +1113,7 @@ def test_no_source_row_like_the_target() -> None:
         ImportanceWeightedScorer(X_target, weight_estimator=Odds())(clf, X, y)
 
 
-# skada's scorers, where they compute the same on equal predictions
+# Comparison with skada, where its scorers compute the same from the same predictions
 
 
 class Pooled(Fixed):
@@ -1137,7 +1143,7 @@ class Pooled(Fixed):
 
 @pytest.fixture
 def skada() -> Iterator[Any]:
-    with sklearn.config_context():  # its import turns metadata routing on for the whole process
+    with sklearn.config_context():  # importing skada enables metadata routing globally
         pytest.importorskip("skada")
     with sklearn.config_context(enable_metadata_routing=True):
         yield pytest.importorskip("skada.metrics")
@@ -1159,17 +1165,17 @@ def pooled() -> tuple[Any, ...]:
 def test_density_equals_skadas(skada: Any, pooled: Any) -> None:
     clf, X, y, domain = pooled
     expected = skada.SoftNeighborhoodDensity()(clf, X, y, sample_domain=domain)
-    # skada keeps each row's similarity to itself, at -1 / 0.05, where the paper leaves it out
+    # skada keeps the similarity of each row to itself, as -1 / 0.05; the paper leaves it out
     assert_allclose(SoftNeighborhoodDensityScorer(X[30:])(clf, X), expected, atol=1e-6)
 
 
 def test_entropy_equals_skadas(skada: Any, pooled: Any) -> None:
     clf, X, y, domain = pooled
-    # skada has no diversity, and takes the mean over the classes too
+    # skada has no diversity term, and also averages over the classes
     confidence = 3 * skada.PredictionEntropyScorer()(clf, X, y, sample_domain=domain)
     mean = clf.predict_proba(X[30:]).mean(axis=0)
     diversity = -(mean * np.log(mean)).sum()
-    # and adds 1e-7 within the logarithm
+    # it adds 1e-7 inside the logarithm
     score = InformationMaximizationScorer(X[30:])(clf, X)
     assert_allclose(score, diversity + confidence, atol=1e-6)
 
@@ -1192,13 +1198,13 @@ def test_deep_embedded_validation_equals_skadas(skada: Any, pooled: Any) -> None
     clf, X, y, domain = pooled
 
     def loss(labels: np.ndarray, proba: np.ndarray) -> np.ndarray:
-        # a column: skada's own loss is 1-D, which broadcasts against the column of weights
+        # 2-D: the default loss of skada is 1-D and would broadcast against the column of weights
         return -np.log(proba[np.arange(len(labels)), labels])[:, None]
 
     pipe = make_plain_pipeline(FunctionTransformer(), clf)
     scorer = skada.DeepEmbeddedValidation(loss_func=loss, random_state=0)
     expected = scorer(pipe, X, y, sample_domain=domain)
-    # skada weights a third of the source rows by a classifier of the other rows' domains
+    # skada weights a third of the source rows by a domain classifier trained on the others
     train, test = train_test_split(np.arange(30), test_size=0.33, random_state=0)
     in_target = scorer.domain_classifier_.predict_proba(X[test])[:, 0]
     weights = len(train) / 30 * in_target / (1 - in_target)
@@ -1207,7 +1213,7 @@ def test_deep_embedded_validation_equals_skadas(skada: Any, pooled: Any) -> None
 
 
 class OfSource(LogisticRegression):
-    """A logistic regression that takes skada's pooled rows and looks at the source alone."""
+    """A logistic regression that is fitted on the source rows of skada's pooled data."""
 
     def fit(self, X: Any, y: Any, sample_domain: Any = None) -> OfSource:
         is_source = np.full(len(X), True) if sample_domain is None else sample_domain >= 0
@@ -1246,7 +1252,7 @@ def test_mixval_equals_skadas(skada: Any, domains: Any) -> None:
     domain = np.repeat([1, -2], 40)
     masked = np.r_[y, np.full(40, -1)]
     labels = clf.predict(X_target)
-    # skada pairs by one permutation, where we draw partners of each kind for every row
+    # skada pairs by one permutation; here every row gets a partner of each kind
     partner = np.random.RandomState(5).permutation(40)
     for probe in ("intra", "inter"):
         scorer = skada.MixValScorer(ice_type=probe, random_state=5)

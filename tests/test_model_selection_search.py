@@ -1,4 +1,4 @@
-"""Scorers without target labels in GridSearchCV, RandomizedSearchCV and Optuna."""
+"""Scorers that need no target labels, in GridSearchCV, RandomizedSearchCV and Optuna."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def by_hand(scorer, X, y, strengths, cv):
 
 
 @pytest.mark.parametrize("make_scorer", SCORERS)
-def test_a_grid_search_takes_the_strength_of_the_highest_score(make_scorer, tables):
+def test_a_grid_search_selects_the_strength_with_the_highest_score(make_scorer, tables):
     X, y, X_target = tables
     scorer, cv = make_scorer(X_target), StratifiedKFold(3)
     if make_scorer is ImportanceWeightedScorer:
@@ -73,7 +73,7 @@ def test_a_randomized_search_of_a_pipeline_adapts_every_candidate(make_clf, tabl
     assert search.best_estimator_[-1].domains_.tolist() == [0, -1]
 
 
-def test_an_optuna_study_finds_what_a_grid_finds(make_clf, tables):
+def test_an_optuna_study_selects_like_a_grid_search(make_clf, tables):
     X, y, X_target = tables
     X_train, X_valid, y_train, y_valid = train_test_split(X, y, stratify=y, random_state=0)
     scorer = InformationMaximizationScorer(X_target)
@@ -95,7 +95,7 @@ def test_an_optuna_study_finds_what_a_grid_finds(make_clf, tables):
     assert study.best_params["lambda_max"] == max(by_lambda, key=by_lambda.get)
 
 
-def test_a_scorer_goes_beside_others(tables):
+def test_a_scorer_works_beside_others(tables):
     X, y, X_target = tables
     search = GridSearchCV(
         LogisticRegression(),

@@ -1,4 +1,4 @@
-"""Tests of scikit-learn's searches and meta-estimators around the classifier."""
+"""Searches and meta-estimators of scikit-learn around the classifier."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FOLD = 40 * 2 // 3  # rows of X_source in the smallest training fold of three
 
 
 class Spy(DANNClassifier):
-    """A DANNClassifier that notes what every fit was given."""
+    """A DANNClassifier that records the arguments of every fit."""
 
     seen: ClassVar[list[dict[str, Any]]] = []
 
@@ -78,7 +78,7 @@ def is_routed(routing: bool) -> Iterator[bool]:
 
 
 def assert_whole_target(domains: Any, n_fits: int) -> None:
-    """Assert that every fit of the spy got the whole target, and most a part of the source."""
+    """Assert that every fit of the spy got the whole target."""
     assert len(Spy.seen) == n_fits
     for call in Spy.seen:
         assert call["targets"] == [(40, 4)]
@@ -90,8 +90,8 @@ def assert_whole_target(domains: Any, n_fits: int) -> None:
 
 @ROUTING
 @pytest.mark.usefixtures("is_routed")
-def test_a_tuple_reaches_every_fold_whole(domains: Any, spy: Spy) -> None:
-    assert len(domains.X_source) == len(domains.X_target)  # else scikit-learn would not cut
+def test_a_tuple_is_passed_whole_to_every_fold(domains: Any, spy: Spy) -> None:
+    assert len(domains.X_source) == len(domains.X_target)  # otherwise scikit-learn would not slice
     search = GridSearchCV(spy, GRID, cv=3)
     search.fit(domains.X_source, domains.y_source, X_target=(domains.X_target,))
     assert_whole_target(domains, n_fits=2 * 3 + 1)
@@ -101,8 +101,8 @@ def test_a_tuple_reaches_every_fold_whole(domains: Any, spy: Spy) -> None:
 
 @ROUTING
 @pytest.mark.usefixtures("is_routed")
-def test_a_bare_target_of_equal_length_is_cut(domains: Any, spy: Spy) -> None:
-    """Show the pitfall that the docs warn of; if scikit-learn changes it, so should they."""
+def test_a_bare_target_of_equal_length_is_sliced(domains: Any, spy: Spy) -> None:
+    """Show the pitfall that the docs warn of; they must follow if scikit-learn changes."""
     search = GridSearchCV(spy, GRID, cv=3)
     search.fit(domains.X_source, domains.y_source, X_target=domains.X_target)
     for call in Spy.seen[:-1]:
@@ -127,7 +127,7 @@ def test_within_make_pipeline_too(domains: Any, spy: Spy) -> None:
     )
     search.fit(domains.X_source, domains.y_source, X_target=(domains.X_target,))
     assert [call["targets"] for call in Spy.seen] == [[(40, 4)]] * 7
-    # each fold's own scaler, fitted on its source rows alone, transformed the target
+    # the scaler of each fold, fitted on its source rows alone, transformed the target
     splits = StratifiedKFold(3).split(domains.X_source, domains.y_source)
     scalers = [StandardScaler().fit(domains.X_source[train]) for train, _ in splits]
     scalers = [*scalers, *scalers, StandardScaler().fit(domains.X_source)]
@@ -176,7 +176,7 @@ def test_cross_val_predict(domains: Any, spy: Spy) -> None:
 
 
 @ROUTING
-def test_pooled_rows_are_cut_with_the_folds(domains: Any, spy: Spy, is_routed: bool) -> None:
+def test_pooled_rows_are_sliced_with_the_folds(domains: Any, spy: Spy, is_routed: bool) -> None:
     X = np.vstack([domains.X_source, domains.X_target])
     y = np.r_[domains.y_source, np.full(40, -9)]
     domain = np.repeat([0, -1], 40)
@@ -193,7 +193,7 @@ def test_pooled_rows_are_cut_with_the_folds(domains: Any, spy: Spy, is_routed: b
 
 
 @ROUTING
-def test_weights_are_cut_with_the_folds(domains: Any, spy: Spy, is_routed: bool) -> None:
+def test_weights_are_sliced_with_the_folds(domains: Any, spy: Spy, is_routed: bool) -> None:
     weight = np.linspace(0.5, 2, 40)
     estimator = spy
     if is_routed:
@@ -233,8 +233,8 @@ def test_a_parallel_search_gives_the_same_bits(
     grid = {f"{'dannclassifier__' * is_pipeline}lambda_max": [0.0, 0.5, 1.0]}
 
     def search(n_jobs: int) -> GridSearchCV:
-        found = GridSearchCV(clf, grid, cv=3, scoring="neg_log_loss", n_jobs=n_jobs)
-        return found.fit(domains.X_source, domains.y_source, X_target=(domains.X_target,))
+        fitted = GridSearchCV(clf, grid, cv=3, scoring="neg_log_loss", n_jobs=n_jobs)
+        return fitted.fit(domains.X_source, domains.y_source, X_target=(domains.X_target,))
 
     serial, parallel = search(1), search(2)
     scores = [name for name in serial.cv_results_ if "test_score" in name and "rank" not in name]
@@ -262,7 +262,7 @@ def test_calibration_of_a_fitted_classifier(domains: Any, make_clf: Any) -> None
 
 @ROUTING
 @pytest.mark.usefixtures("is_routed")
-def test_calibration_in_folds(domains: Any, spy: Spy) -> None:
+def test_cross_validated_calibration(domains: Any, spy: Spy) -> None:
     calibrated = CalibratedClassifierCV(spy, cv=3)
     calibrated.fit(domains.X_source, domains.y_source, X_target=(domains.X_target,))
     assert_whole_target(domains, n_fits=3)
@@ -276,7 +276,7 @@ def routed() -> Iterator[None]:
 
 
 def meta_estimators(spy: Spy) -> dict[str, tuple[Any, int]]:
-    """Estimators that hand the target on by routing, and how often they fit the classifier."""
+    """Estimators that pass the target on by routing, with the number of fits of the classifier."""
     others = [("dann", spy), ("logistic", LogisticRegression())]
     return {
         "voting": (VotingClassifier(others, voting="soft"), 1),
@@ -287,7 +287,7 @@ def meta_estimators(spy: Spy) -> dict[str, tuple[Any, int]]:
 
 @pytest.mark.usefixtures("routed")
 @pytest.mark.parametrize("name", meta_estimators(Spy()))
-def test_meta_estimators_hand_the_target_on(domains: Any, spy: Spy, name: str) -> None:
+def test_meta_estimators_pass_the_target_on(domains: Any, spy: Spy, name: str) -> None:
     estimator, n_fits = meta_estimators(spy)[name]
     estimator.fit(domains.X_source, np.arange(40) % 3, X_target=(domains.X_target,))
     assert_whole_target(domains, n_fits)
@@ -296,10 +296,10 @@ def test_meta_estimators_hand_the_target_on(domains: Any, spy: Spy, name: str) -
 
 @pytest.mark.usefixtures("routed")
 @pytest.mark.parametrize("name", meta_estimators(Spy()))
-def test_bagging_alone_draws_from_a_bare_target_of_equal_length(
+def test_only_bagging_resamples_a_bare_target_of_equal_length(
     domains: Any, spy: Spy, name: str
 ) -> None:
-    """Show the pitfall: what bagging gets is not the target but a bootstrap sample of it."""
+    """Show the pitfall: bagging passes a bootstrap sample of the target."""
     estimator, n_fits = meta_estimators(spy)[name]
     estimator.fit(domains.X_source, np.arange(40) % 3, X_target=domains.X_target)
     assert len(Spy.seen) == n_fits
@@ -308,8 +308,8 @@ def test_bagging_alone_draws_from_a_bare_target_of_equal_length(
 
 
 @pytest.mark.usefixtures("routed")
-def test_stacking_takes_a_fitted_classifier(domains: Any, make_clf: Any, spy: Spy) -> None:
-    """Show a limit of scikit-learn: stacking gives its final estimator every parameter."""
+def test_stacking_accepts_a_fitted_classifier(domains: Any, make_clf: Any, spy: Spy) -> None:
+    """Show a limit of scikit-learn: stacking passes every parameter to its final estimator."""
     members = [("dann", spy), ("logistic", LogisticRegression())]
     with pytest.raises(TypeError, match="X_target"):
         StackingClassifier(members, cv=3).fit(
@@ -347,7 +347,7 @@ def test_one_versus_rest_without_routing_sees_no_target(domains: Any, make_clf: 
         OneVsRestClassifier(make_clf()).fit(domains.X_source, domains.y_source)
 
 
-# What the classifier asks for
+# Metadata requests of the classifier
 
 
 @pytest.mark.usefixtures("routed")
@@ -403,7 +403,7 @@ def test_a_request_can_be_declined(domains: Any, spy: Spy) -> None:
         )
 
 
-def test_rows_and_labels_come_first_by_position(domains: Any, make_clf: Any) -> None:
+def test_rows_and_labels_are_the_first_positional_arguments(domains: Any, make_clf: Any) -> None:
     # every meta-estimator of scikit-learn calls fit(X, y, **params)
     first, second = make_clf(), make_clf()
     first.fit(domains.X_source, domains.y_source, X_target=domains.X_target)
@@ -448,7 +448,7 @@ def test_round_trips(
         expected = getattr(clf, method)(domains.X_target)
         assert_array_equal(getattr(other, method)(domains.X_target), expected)
     assert other.history_ == clf.history_
-    # training goes on alike, the copy's random generators included
+    # training continues identically, because random generators are copied too
     clf.set_params(early_stopping=False), other.set_params(early_stopping=False)
     for each in (clf, other):
         each.partial_fit(domains.X_source, domains.y_source, domains.X_target)
@@ -471,7 +471,7 @@ def test_lambdas_survive_cloudpickle(domains: Any, make_clf: Any, name: str) -> 
 
 
 @pytest.mark.parametrize("name", LAMBDAS)
-def test_training_goes_on_with_lambdas(domains: Any, make_clf: Any, name: str) -> None:
+def test_training_continues_with_lambdas(domains: Any, make_clf: Any, name: str) -> None:
     clf = make_clf(**{name: LAMBDAS[name]}, warm_start=True)
     clf.fit(domains.X_source, domains.y_source, domains.X_target)
     before = clf.predict_proba(domains.X_target)
@@ -530,7 +530,7 @@ MODULE_PARAMS = [
 @pytest.mark.parametrize(
     "params", MODULE_PARAMS, ids=["plain", "held out", "module", "made", "gan"]
 )
-def test_global_random_states_are_left_alone(
+def test_global_random_states_are_untouched(
     domains: Any, make_clf: Any, random_state: Any, params: dict[str, Any]
 ) -> None:
     if random_state == "instance":
@@ -560,10 +560,10 @@ def test_global_random_states_do_not_matter(
 
 
 @pytest.mark.usefixtures("restored_states")
-def test_without_a_seed_every_fit_is_another(domains: Any, make_clf: Any) -> None:
+def test_without_a_seed_every_fit_differs(domains: Any, make_clf: Any) -> None:
     weights = []
     for _ in range(2):
-        reseed(0)  # the global state does not seed us
+        reseed(0)  # the global state is not used as a seed
         clf = make_clf(random_state=None)
         clf.fit(domains.X_source, domains.y_source, domains.X_target)
         weights.append(clf.predict_proba(domains.X_target))

@@ -1,8 +1,8 @@
-"""Scorers that choose among classifiers without a target label.
+"""Scorers that select a classifier without target labels.
 
-Each is called as scikit-learn calls scorers, ``scorer(estimator, X, y)`` with held-out rows of the
-source, and judges on the rows of the target that it was built with; higher is better. Built
-without, it takes them as the metadata ``X_target``, which it requests by default:
+A scorer is called like those of scikit-learn, ``scorer(estimator, X, y)``, with held-out rows of
+the source. It scores on the rows of the target that it was constructed with; higher is better. If
+it was constructed without, it takes the metadata ``X_target``, which it requests by default:
 
 .. code-block:: python
 
@@ -13,24 +13,24 @@ without, it takes them as the metadata ``X_target``, which it requests by defaul
         search = GridSearchCV(clf, grid, scoring=ImportanceWeightedScorer())
         search.fit(X_source, y_source, X_target=(X_target,))
 
-The tuple matters in both: scikit-learn cuts any other container that has as many rows as ``X``.
+Pass a tuple in both cases: scikit-learn slices any other container that has as many rows as ``X``.
 
-================================  ===================================  ========================
-scorer                            looks at                             trusts that
-================================  ===================================  ========================
-ImportanceWeightedScorer          labels of source rows like target's  p(y | x) is shared
-DeepEmbeddedValidationScorer      the same, in feature space           features keep the labels
-ReverseValidationScorer           a classifier trained back            errors do not cancel
-InformationMaximizationScorer     confidence and spread of classes     classes are of like size
-SoftNeighborhoodDensityScorer     crowding of predictions              classes are clusters
-BatchNuclearNormScorer            confidence and spread of classes     classes are of like size
-MixValScorer                      predictions between target rows      classes are clusters
-DefaultRuleScorer                 confidence, spread, and the way back errors do not cancel
-================================  ===================================  ========================
+=============================  =======================================  ===========================
+scorer                         uses                                     assumes that
+=============================  =======================================  ===========================
+ImportanceWeightedScorer       labels of source rows similar to target  p(y | x) is shared
+DeepEmbeddedValidationScorer   the same, in feature space               features keep the labels
+ReverseValidationScorer        a classifier trained back to the source  errors do not cancel
+InformationMaximizationScorer  confidence and diversity of predictions  classes are of similar size
+SoftNeighborhoodDensityScorer  density of similar predictions           classes are clusters
+BatchNuclearNormScorer         confidence and diversity of predictions  classes are of similar size
+MixValScorer                   predictions between target rows          classes are clusters
+DefaultRuleScorer              information, linear reverse validation   errors do not cancel
+=============================  =======================================  ===========================
 
-None of them is right always: each docstring says when it fails. For the reasons see Musgrave et
-al., "Three New Validators and a Large-Scale Benchmark Ranking for Unsupervised Domain Adaptation",
-arXiv:2208.07360.
+No scorer is always right, and each docstring says when the scorer fails. For the reasons see
+Musgrave et al., "Three New Validators and a Large-Scale Benchmark Ranking for Unsupervised Domain
+Adaptation", arXiv:2208.07360.
 """
 
 from skdann.model_selection._default_rule import DefaultRuleScorer, RuleScore

@@ -1,4 +1,4 @@
-"""What all scorers share: the call, the target rows, and what an estimator makes of rows."""
+"""Base class of the scorers, and helpers to call an estimator on rows of both domains."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _Array = NDArray[Any]
 
 
 class TargetScorer(BaseEstimator):
-    """Base of the scorers: hyper-parameters, metadata request, and the target rows.
+    """Base class of the scorers: hyperparameters, metadata request, and the target rows.
 
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows to judge on.
+        Rows of the target.
     """
 
-    # asked for by default, as DANNClassifier does in fit
+    # requested by default, as in DANNClassifier.fit
     __metadata_request__score: ClassVar = {"estimator": UNUSED, "X_target": True}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
@@ -44,14 +44,15 @@ class TargetScorer(BaseEstimator):
         Parameters
         ----------
         estimator : fitted classifier with ``predict_proba``
-            The candidate.
+            Classifier to score.
         X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
             Held-out rows of the source.
         y : array-like of shape (n_samples,) or None, default=None
-            Their labels. A label that the estimator has not seen counts as probability 0. Not used
-            by scorers that look at the target alone.
+            Labels of these rows. A label unknown to the estimator counts as probability 0. Scorers
+            that use the target alone ignore `y`.
         X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-            Rows of the target, used if the scorer was built without; several targets are pooled.
+            Rows of the target, used if the scorer was constructed without; several targets are
+            pooled.
 
         Returns
         -------
@@ -61,14 +62,14 @@ class TargetScorer(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a hyper-parameter or an input is off, or there are no target rows.
+            If a hyperparameter or an input is invalid, or there are no target rows.
         """
         return float(self._score(estimator, X, y, self._prepare(X, X_target)))
 
-    score = __call__  # scikit-learn finds metadata requests by the names of methods
+    score = __call__  # scikit-learn looks up metadata requests by the names of methods
 
     def __repr__(self, N_CHAR_MAX=700):
-        """Name what differs from the defaults, the target by its shape."""
+        """Show parameters that differ from their defaults, and the target by its shape."""
         default = inspect.signature(type(self).__init__).parameters
         shown = {
             name: value
@@ -81,17 +82,18 @@ class TargetScorer(BaseEstimator):
         return f"{type(self).__name__}({', '.join(texts)})"
 
     def _prepare(self, X: Any, X_target: Any) -> Any:
-        """Check the hyper-parameters and return the target rows, in the container they came in."""
+        """Check the hyperparameters, and return the target rows in their original container."""
         self._validate_params()
         rows = X_target if self.X_target is None else self.X_target
         return pool_targets(rows, X, type(self).__name__)
 
     @abstractmethod
     def _score(self, estimator: Any, X: Any, y: Any, X_target: Any) -> float:
-        """Score on checked target rows."""
+        """Return the score on checked target rows."""
 
 
 def _describe(X_target: Any) -> str:
+    """Shapes of the target rows, as text."""
     parts = X_target if isinstance(X_target, tuple) else (X_target,)
     shapes = [" x ".join(str(size) for size in shape_of(rows)) for rows in parts]
     return f"<{', '.join(shapes)}>"
@@ -101,7 +103,7 @@ def pool_targets(X_target: Any, X: Any, scorer: str) -> Any:
     """Check target rows against source rows, and stack several targets."""
     if X_target is None:
         raise ValueError(
-            f"{scorer} has no target rows; build it with them, {scorer}(X_target), or enable "
+            f"{scorer} has no target rows; construct it with them, {scorer}(X_target), or enable "
             "metadata routing and pass X_target=(X_target,) to the search's fit."
         )
     targets = name_targets(X_target)
@@ -113,7 +115,7 @@ def pool_targets(X_target: Any, X: Any, scorer: str) -> Any:
 
 
 def _stack_rows(parts: list[Any]) -> Any:
-    """Stack rows of several targets, frames as frames."""
+    """Stack rows of several targets in the container they have."""
     if len(parts) == 1:
         return parts[0]
     if any(sp.issparse(part) for part in parts):
@@ -125,7 +127,10 @@ def _stack_rows(parts: list[Any]) -> Any:
 
 
 def class_probabilities(estimator: Any, rows: Any, scorer: str, **more: Any) -> _Array:
-    """Predict finite probabilities, one column a class; `more` goes to ``predict_proba``."""
+    """Predict finite probabilities, with one column per class.
+
+    Further keyword arguments are passed to ``predict_proba``.
+    """
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
             f"{scorer} needs class probabilities but {type(estimator).__name__} has no "
@@ -136,7 +141,7 @@ def class_probabilities(estimator: Any, rows: Any, scorer: str, **more: Any) -> 
 
 
 def enter_last_step(estimator: Any, rows: Any) -> tuple[Any, Any]:
-    """Return the last step of a pipeline, and the rows as that step sees them."""
+    """Return the last step of a pipeline, and the rows as that step receives them."""
     if not isinstance(estimator, Pipeline):
         return estimator, rows
     if len(estimator) > 1:
@@ -145,29 +150,30 @@ def enter_last_step(estimator: Any, rows: Any) -> tuple[Any, Any]:
 
 
 def name_source(classifier: Any) -> dict[str, Any]:
-    """Keywords that tell a classifier which knows its domains that rows are of its one source.
+    """Return the keyword that marks rows as rows of the one source a classifier was fitted on.
 
-    Without them it takes rows for target rows; with several sources nothing says which.
+    Without it a classifier of skdann treats rows as target rows. The result is empty for other
+    classifiers, and after a fit on several sources, where the source of a row is unknown.
     """
     sources = [domain for domain in getattr(classifier, "domains_", ()) if domain >= 0]
     if len(sources) != 1:
         return {}
     methods = [getattr(classifier, name, None) for name in ("predict_proba", "transform")]
-    is_taken = all(
+    is_accepted = all(
         method is not None and "sample_domain" in inspect.signature(method).parameters
         for method in methods
     )
-    return {"sample_domain": sources[0]} if is_taken else {}
+    return {"sample_domain": sources[0]} if is_accepted else {}
 
 
 def represent(classifier: Any, rows: Any, space: str, **more: Any) -> Any:
-    """Return rows as they are, or as the features the classifier makes of them."""
-    is_wanted = space == "features" and hasattr(classifier, "transform")
-    return classifier.transform(rows, **more) if is_wanted else rows
+    """Return rows unchanged, or the features that the classifier extracts from them."""
+    has_features = space == "features" and hasattr(classifier, "transform")
+    return classifier.transform(rows, **more) if has_features else rows
 
 
 def as_numbers(rows: Any, name: str) -> Any:
-    """Return rows as an array or CSR of numbers or NaN."""
+    """Return rows as an array or CSR of numbers, which may be NaN."""
     with naming(name, "must hold numbers (encode text in a Pipeline with the classifier)"):
         return check_array(
             rows, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan"

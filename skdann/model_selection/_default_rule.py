@@ -1,8 +1,9 @@
-"""The score by which `DANNClassifierCV` compares candidates unless it is given another.
+"""The default rule of `DANNClassifierCV`, as a scorer.
 
-Two figures, both at most 1, are added: the information of the predictions for the target, and the
-accuracy of reverse validation by a linear classifier. Each is misled alone, the first by candidates
-that are confident and wrong, the second by candidates that predict nothing new.
+The score is the sum of two terms, both at most 1: the information of the predictions for the
+target, and the balanced accuracy of reverse validation by a linear classifier. Each term alone is
+misleading, the first for candidates that are confident and wrong, the second for candidates that
+predict like the source-only baseline.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from skdann.model_selection._target import information_maximization
 
 _Array = NDArray[Any]
 
-MOST_ROWS = 4000  # of each domain, used for reverse validation
-MOST_DEVIATIONS = 20.0  # scaled values beyond are clipped
+MOST_ROWS = 4000  # maximum number of rows per domain for reverse validation
+MOST_DEVIATIONS = 20.0  # scaled values are clipped beyond
 
 
 def information(proba: _Array) -> float:
@@ -39,8 +40,8 @@ def reverse_accuracy(X_source: Any, y: _Array, X_target: Any, label: _Array) -> 
     """Balanced accuracy on the source of a linear classifier trained on labels of the target."""
     if len(np.unique(label)) < 2:
         return 1.0 / len(np.unique(y))
-    # DEVIATION: Ganin et al. train the network back; a linear classifier costs less, and scaling
-    # each domain by itself stands for its adaptation.
+    # DEVIATION: Ganin et al. train the network in reverse. A linear classifier is much cheaper, and
+    # scaling each domain separately replaces its adaptation.
     predicted = LogisticRegression(max_iter=1000).fit(X_target, label).predict(X_source)
     recall = recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)
     return float(recall)
@@ -52,7 +53,7 @@ def scale_each(X: Any) -> Any:
 
 
 def scale_by(X: Any, X_reference: Any) -> Any:
-    """Scale dense columns by mean and standard deviation of other rows, and clip them."""
+    """Scale dense columns by mean and standard deviation of reference rows, and clip them."""
     if sp.issparse(X):
         return X
     mean, std = X_reference.mean(0, dtype=np.float64), X_reference.std(0, dtype=np.float64)
@@ -61,12 +62,12 @@ def scale_by(X: Any, X_reference: Any) -> Any:
 
 
 class RuleScore(NamedTuple):
-    """Score of the default rule, and the two figures it is the sum of.
+    """Score of the default rule, and the two terms of the sum.
 
     Parameters
     ----------
     score : float
-        Information plus reverse accuracy, which the scorer returns when called.
+        Information plus reverse accuracy: the value that the scorer returns when called.
     information : float
         Information of the predictions for the target, as a share of its maximum, in [0, 1].
     reverse : float
@@ -96,53 +97,53 @@ class DefaultRuleScorer(TargetScorer):
 
     .. math:: \frac{I}{\log K} + B,
 
-    a sum of two figures in [0, 1]. The first is the information of the predictions for the target
+    the sum of two terms in [0, 1]. The first is the information of the predictions for the target
     T [1]_, as a share of its maximum for K classes:
 
     .. math::
         I = H\Big(\frac{1}{n_T} \sum_{x \in T} p(x)\Big) - \frac{1}{n_T} \sum_{x \in T} H(p(x)),
         \qquad H(p) = -\sum_k p_k \log p_k.
 
-    The second is the balanced accuracy of reverse validation [2]_ [3]_, over the source rows
-    :math:`S_k` of each class k with any:
+    The second is the balanced accuracy of reverse validation [2]_ [3]_ over the :math:`K_S` classes
+    of the source, with :math:`S_k` the source rows of class k:
 
     .. math::
         B = \frac{1}{K_S} \sum_k \frac{1}{|S_k|} \sum_{x \in S_k} [\eta_r(\tilde x) = k],
         \qquad \eta_r = \mathrm{fit}\big(\{(\tilde x, \eta(x)) : x \in T\}\big)
 
-    with a logistic regression :math:`\eta_r`. Columns are scaled domain by domain,
-    :math:`\tilde x = (x - \mu_D) / \sigma_D` by mean and standard deviation of the rows of x's
-    domain D, and clipped to [-20, 20]; sparse rows are not scaled.
+    with a logistic regression :math:`\eta_r`. Columns are scaled separately in each domain D by
+    their mean and standard deviation, :math:`\tilde x = (x - \mu_D) / \sigma_D`, and clipped to
+    [-20, 20]. Sparse rows are not scaled.
 
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows of the target to judge on; None takes those that metadata routing brings.
+        Rows of the target. None uses those passed by metadata routing.
     random_state : int, RandomState instance or None, default=0
-        Seed of the draw of rows: reverse validation uses at most 4,000 rows of each domain. Keep
-        an integer, so that all candidates are judged on the same rows.
+        Controls the draw of rows: reverse validation uses at most 4,000 rows per domain. Pass an
+        int, so that all candidates are scored on the same rows.
 
     See Also
     --------
-    InformationMaximizationScorer : The first figure alone, in nats.
-    ReverseValidationScorer : Trains a clone of the candidate back.
-    skdann.DANNClassifierCV : Applies the rule to a path of candidates.
+    InformationMaximizationScorer : The first term alone, in nats.
+    ReverseValidationScorer : Trains a clone of the candidate in reverse.
+    skdann.DANNClassifierCV : Trains candidates and selects among them by this rule.
 
     Notes
     -----
-    Reverse validation takes the rows as the classifier, or a pipeline's last step, gets them. They
-    must be finite numbers. If all target rows get one label, the second figure is chance,
+    Reverse validation uses the rows as the classifier, or the last step of a pipeline, receives
+    them. They must be finite numbers. If all target rows get one label, the second term is chance,
     :math:`1 / K_S`.
 
-    It fails where both figures are misled. A candidate that is confident of swapped classes has
-    full information, and where its errors cancel on the way back, full reverse accuracy as well.
-    Information expects classes of similar size. Reverse validation is linear: it can miss a good
-    candidate whose classes have curved boundaries, such as moons.
+    The score fails where both terms are misleading. A candidate that is confident of swapped
+    classes has the maximum information, and if its errors cancel in reverse, a high reverse
+    accuracy as well. Information assumes classes of similar size. Reverse validation is linear: it
+    can reject a good candidate whose classes have curved boundaries, such as moons.
 
-    Under label shift a high score does not show that adapting helps. That is why
-    :class:`skdann.DANNClassifierCV` also asks whether the domains still differ once class shares
-    are matched, and requires a margin over the source-only baseline. In a search, compare with
-    ``lambda_max=0`` yourself.
+    Under label shift a high score does not show that adaptation helps. This scorer is one part of
+    the rule of :class:`skdann.DANNClassifierCV`, which also requires a margin over the source-only
+    baseline, and that the domains still differ once class shares are matched. In a search, compare
+    with ``lambda_max=0`` yourself.
 
     References
     ----------
@@ -174,18 +175,19 @@ class DefaultRuleScorer(TargetScorer):
         self.random_state = random_state
 
     def evaluate(self, estimator, X, y, X_target=None):
-        """Score a fitted classifier, and return the two figures of the score.
+        """Score a fitted classifier, and return the two terms of the score.
 
         Parameters
         ----------
         estimator : fitted classifier with ``predict_proba``
-            The candidate.
+            Classifier to score.
         X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
             Held-out rows of the source.
         y : array-like of shape (n_samples,)
-            Labels of the source rows. A label that the estimator has not seen counts as wrong.
+            Labels of these rows. A label unknown to the estimator counts as wrong.
         X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-            Rows of the target, used if the scorer was built without; several targets are pooled.
+            Rows of the target, used if the scorer was constructed without; several targets are
+            pooled.
 
         Returns
         -------
@@ -200,7 +202,7 @@ class DefaultRuleScorer(TargetScorer):
         return self._evaluate(estimator, X, y, self._prepare(X, X_target))
 
     def score_predictions(self, X_source, y_index, X_target, proba):
-        """Score given predictions for the target, such as the mean of several classifiers'.
+        """Score given predictions for the target, such as the mean over ensemble members.
 
         Parameters
         ----------

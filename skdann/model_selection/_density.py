@@ -1,6 +1,6 @@
-"""Importance weights for scorers, remembered for the candidates of a search.
+"""Importance weights for scorers, cached across the candidates of a search.
 
-Weights depend on rows alone, and a search scores every candidate on the same folds.
+Weights depend on the rows alone, and a search scores every candidate on the same folds.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from skdann.metrics import importance_weights
 
 _Array = NDArray[Any]
 
-_KNOWN: OrderedDict[str, _Array] = OrderedDict()  # by hash of the rows and options
-_N_KNOWN = 32
+_CACHE: OrderedDict[str, _Array] = OrderedDict()  # by hash of rows and options
+_CACHE_SIZE = 32
 
 
 def source_weights(X: Any, X_target: Any, **options: Any) -> _Array:
-    """Return the weights of source rows, from memory where the same were weighted before."""
+    """Return the weights of source rows, from the cache if the same rows were weighted before."""
     if not isinstance(options["random_state"], Integral):
         return _weigh(X, X_target, options)
     key = joblib.hash((X, X_target, options))
-    if key not in _KNOWN:
-        _KNOWN[key] = _weigh(X, X_target, options)
-        while len(_KNOWN) > _N_KNOWN:
-            _KNOWN.popitem(last=False)
-    return _KNOWN[key].copy()
+    if key not in _CACHE:
+        _CACHE[key] = _weigh(X, X_target, options)
+        while len(_CACHE) > _CACHE_SIZE:
+            _CACHE.popitem(last=False)
+    return _CACHE[key].copy()
 
 
 def _weigh(X: Any, X_target: Any, options: dict[str, Any]) -> _Array:
+    """Compute the weights, and raise if all of them are 0."""
     weights = importance_weights(X, X_target, **options)
     if not weights.any():
         raise ValueError(
-            "All importance weights are 0, as no source row looks like a target row; use a scorer "
-            "that looks at the target alone."
+            "All importance weights are 0, because no source row resembles a target row; use a "
+            "scorer that uses the target alone."
         )
     return weights

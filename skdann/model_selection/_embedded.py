@@ -1,4 +1,4 @@
-"""Deep embedded validation: the source risk, weighted in feature space, with a control variate."""
+"""Deep embedded validation: source risk weighted in feature space, with a control variate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Array = NDArray[Any]
 
 
 def deep_embedded_risk(losses: _Array, weights: _Array) -> float:
-    """Importance-weighted mean loss, its variance reduced by a control variate."""
+    """Importance-weighted mean loss, with a control variate that reduces its variance."""
     weighted = weights * losses
     variance = np.var(weights, ddof=1) if len(weights) > 1 else 0.0
     eta = -np.cov(weighted, weights)[0, 1] / variance if variance > 0 else 0.0
@@ -23,39 +23,41 @@ def deep_embedded_risk(losses: _Array, weights: _Array) -> float:
 
 
 class DeepEmbeddedValidationScorer(WeightedScorer):
-    r"""Minus the importance-weighted source risk in feature space, with a control variate.
+    r"""Score by the importance-weighted source risk in feature space, with a control variate.
+
+    The score is minus the risk
 
     .. math::
         R = \overline{w \ell} + \eta \, (\overline{w} - 1), \qquad
         \eta = -\frac{\mathrm{Cov}(w \ell, w)}{\mathrm{Var}(w)}
 
     over held-out rows of the source, with :math:`\ell` the loss and :math:`w` the density ratio of
-    the domains in the features of the classifier [1]_. As the weights' mean is 1 in truth, the
-    second term changes the variance of the estimate but not what it estimates.
+    the domains in the features of the classifier [1]_. The expected weight is 1, so the second term
+    changes the variance of the estimate but not its expectation.
 
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows of the target to judge on; None takes those that metadata routing brings.
+        Rows of the target. None uses those passed by metadata routing.
     loss : {"log_loss", "zero_one"}, default="log_loss"
         Loss of each row.
     space : {"features", "inputs"}, default="features"
-        Where the domains are compared: in the features that the classifier, or a pipeline's last
-        step, makes with ``transform`` (in the inputs if it has none); or in the rows as it gets
-        them.
+        Space in which the domains are compared: the features that the classifier, or the last step
+        of a pipeline, extracts with ``transform`` (the inputs if it has none), or the rows as it
+        receives them.
     weight_estimator, cv, max_weight, random_state : optional
         As in :class:`ImportanceWeightedScorer`.
 
     See Also
     --------
-    ImportanceWeightedScorer : Weights in the space of the inputs.
+    ImportanceWeightedScorer : Compares the domains in the inputs.
 
     Notes
     -----
-    The weights differ between candidates, so each candidate has a yardstick of its own. A
-    classifier that maps the domains onto one another with the classes swapped has weights near 1
-    and a small source loss, hence a good score. The control variate removes noise, not bias, and it
-    is large where a few weights are: the risk may then be negative.
+    The weights differ between candidates, so candidates are not scored on a common scale. A
+    classifier that maps the domains onto each other with the classes swapped has weights near 1 and
+    a small source loss, and therefore a good score. The control variate removes noise, not bias. It
+    is large where a few weights are large, and the risk may then be negative.
 
     References
     ----------

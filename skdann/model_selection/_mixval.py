@@ -1,4 +1,4 @@
-"""MixVal: does a classifier predict between target rows what it predicts on them."""
+"""MixVal: whether a classifier predicts the same between target rows as on them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ PROBES = ("intra", "inter")
 def pair_rows(labels: _Array, probe: str, random_state: Any) -> tuple[_Array, _Array]:
     """Pair each row with another of the same label ("intra"), or of another label ("inter").
 
-    Rows that have no such other are left out.
+    Rows without such a partner are left out.
     """
     rng = make_generator(random_state)
     first, second = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
     for label in np.unique(labels):
-        own, others = np.flatnonzero(labels == label), np.flatnonzero(labels != label)
-        if probe == "intra" and len(own) > 1:
-            own = rng.permutation(own)
-            first.append(own)
-            second.append(np.roll(own, 1))
+        alike, others = np.flatnonzero(labels == label), np.flatnonzero(labels != label)
+        if probe == "intra" and len(alike) > 1:
+            alike = rng.permutation(alike)
+            first.append(alike)
+            second.append(np.roll(alike, 1))
         elif probe == "inter" and len(others):
-            first.append(own)
-            second.append(rng.choice(others, size=len(own)))
+            first.append(alike)
+            second.append(rng.choice(others, size=len(alike)))
     return np.concatenate(first), np.concatenate(second)
 
 
@@ -47,51 +47,52 @@ def mix_rows(rows: Any, first: _Array, second: _Array, share: float) -> Any:
 
 
 def interpolation_consistency(labels: _Array, mixed_labels: _Array) -> float:
-    """Share of mixed rows that keep the label of the row with the larger share; 0 if none are."""
+    """Share of mixed rows that keep the label of the dominant row; 0 if there are no rows."""
     return float(np.mean(labels == mixed_labels)) if len(labels) else 0.0
 
 
 class MixValScorer(TargetScorer):
-    r"""Score whether mixtures of target rows are predicted as the row with the larger share.
+    r"""Score how often mixtures of target rows are predicted like the dominant row.
 
-    Target rows are mixed in pairs, and the mixture should keep the predicted label of the first,
+    Target rows are mixed in pairs. The mixture should keep the predicted label of the first row,
 
     .. math::
         \frac{1}{n} \sum_i \big[\hat y(\lambda x_i + (1 - \lambda) x_{j(i)}) = \hat y(x_i)\big],
         \qquad \lambda > \tfrac{1}{2},
 
-    once with a partner j(i) of the same predicted label, which probes the density of the
-    classes, and once with a partner of another, which probes the boundary between them [1]_. The
-    score is the mean of the two, in [0, 1].
+    once with a partner j(i) of the same predicted label, which probes the density of the classes,
+    and once with a partner of another label, which probes the boundary between them [1]_. The score
+    is the mean of the two, in [0, 1].
 
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows of the target to judge on; None takes those that metadata routing brings. They are
-        mixed as the classifier, or a pipeline's last step, gets them: as numbers.
+        Rows of the target. None uses those passed by metadata routing. They are mixed as the
+        classifier, or the last step of a pipeline, receives them, and must be numbers there.
     probe : {"both", "intra", "inter"}, default="both"
-        Which partners.
+        Which partners to use.
     share : float, default=0.55
-        :math:`\lambda`, in (0.5, 1).
+        Share of the dominant row in a mixture, :math:`\lambda`, in (0.5, 1).
     random_state : int, RandomState instance or None, default=0
-        Seed of the pairs. Keep an integer, so that chance is the same for all candidates.
+        Controls the pairs. Pass an int, so that the draw is the same for all candidates.
 
     See Also
     --------
-    SoftNeighborhoodDensityScorer : Looks at the rows themselves alone.
+    SoftNeighborhoodDensityScorer : Uses the predictions for the rows themselves.
 
     Notes
     -----
-    A probe without pairs counts 0: a classifier that gives all target rows one label scores 0 for
-    "inter" and at most 0.5 together.
+    A probe without pairs scores 0: a classifier that predicts one label for all target rows scores
+    0 for "inter" and at most 0.5 for "both".
 
-    It fails where mixtures are not like rows: classes of bent shape, such as moons, columns of few
-    values, encoded categories. It favours straight boundaries: of two classes a linear classifier
-    has "intra" 1, however wrong. And swapped classes are as consistent as right ones.
+    The score fails where mixtures do not resemble rows: classes of curved shape, such as moons,
+    columns with few values, encoded categories. It favours linear boundaries: with two classes a
+    linear classifier scores 1 for "intra", however wrong it is. Swapped classes are as consistent
+    as correct ones.
 
-    The authors' program computes the two probes apart; to combine ranks of candidates rather than
-    values, use both probes as two metrics of a search. Their pairs lie within batches of sorted or
-    shuffled rows, ours are drawn from all rows.
+    The authors' code computes the two probes separately. To combine ranks of candidates instead of
+    values, use the two probes as two metrics of a search. Their pairs are drawn within batches of
+    sorted or shuffled rows; here they are drawn from all rows.
 
     References
     ----------
@@ -138,7 +139,7 @@ class MixValScorer(TargetScorer):
 
 
 def _as_frame(values: Any, rows: Any) -> Any:
-    """Return values in a data frame with the columns of rows, if these are one."""
+    """Return values in a data frame with the columns of rows, if rows are a data frame."""
     if not hasattr(rows, "columns"):
         return values
     is_polars = type(rows).__module__.startswith("polars")

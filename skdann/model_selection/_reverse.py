@@ -1,4 +1,4 @@
-"""Reverse validation: train back from the target's predicted labels to the source."""
+"""Reverse validation: train on the predicted labels of the target, score on the source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from skdann.model_selection._scores import METRICS, label_index, weighted_score
 def fit_reverse(estimator: Any, X: Any, X_target: Any, labels: Any) -> Any:
     """Fit a clone on labelled target rows, with X as its unlabelled target if it takes one.
 
-    What a DANNClassifier knows of the target's class shares does not hold on the way back.
+    A DANNClassifier is cloned without `label_shift`, because the class shares of its target do not
+    apply in reverse.
     """
     reverse = clone(estimator)
     shifts = [name for name in reverse.get_params() if name.split("__")[-1] == "label_shift"]
@@ -35,17 +36,18 @@ def fit_reverse(estimator: Any, X: Any, X_target: Any, labels: Any) -> Any:
 
 
 def _takes_target(estimator: Any) -> bool:
+    """Whether `fit` takes X_target, or passes it on."""
     return "X_target" in inspect.signature(estimator.fit).parameters or bool(
         get_routing_for_object(estimator).consumes("fit", ["X_target"])
     )
 
 
 class ReverseValidationScorer(TargetScorer):
-    r"""Score a classifier that is trained back from the target to the source.
+    r"""Score a classifier that is trained in reverse, from the target to the source.
 
-    The candidate :math:`\eta` labels the target rows. A clone of it, :math:`\eta_r`, is trained on
-    these as its source, with the source rows as its unlabelled target, and its predictions are
-    compared with the source labels [1]_ [2]_:
+    The candidate :math:`\eta` labels the target rows. A clone :math:`\eta_r` is trained on these
+    rows as its source, with the source rows as its unlabelled target. Its predictions are compared
+    with the source labels [1]_ [2]_:
 
     .. math::
         \frac{1}{n} \sum_{(x, y) \in S} [\eta_r(x) = y], \qquad
@@ -54,27 +56,27 @@ class ReverseValidationScorer(TargetScorer):
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows of the target to judge on; None takes those that metadata routing brings.
+        Rows of the target. None uses those passed by metadata routing.
     metric : {"accuracy", "balanced_accuracy", "log_loss"}, default="accuracy"
-        Of the reverse classifier on the source; "log_loss" is taken with minus, as higher is
+        Metric of the reverse classifier on the source; "log_loss" is negated, so that higher is
         better.
 
     Notes
     -----
-    A fit for each score: a search takes about twice the time. Estimators whose `fit` takes
-    ``X_target``, and pipelines that end in one, get the source rows as their target; others are
-    trained on the labelled target alone. Give the estimator a ``random_state``, or the score is
-    random too.
+    Every score needs a fit, so a search takes about twice as long. Estimators whose `fit` takes
+    ``X_target``, and pipelines that end in one, get the source rows as their target. Others are
+    trained on the labelled target alone. Set a ``random_state`` in the estimator, otherwise the
+    score is random too.
 
-    If all target rows get one label there is nothing to train on: the score is that of predicting
-    this label for every source row, which is chance for "balanced_accuracy".
+    If all target rows get one label, there is nothing to train on. The score is then the score of
+    predicting this label for every source row, which is chance for "balanced_accuracy".
 
-    It fails where errors cancel: a candidate that swaps two classes in the target teaches the
-    reverse classifier to swap them back. It also favours settings that are good in both directions.
+    The score fails where errors cancel: a candidate that swaps two classes in the target trains the
+    reverse classifier to swap them back. It also favours settings that work in both directions.
 
-    Two departures from [1]_. A scorer sees held-out source rows only, so these serve both as
-    unlabelled target and for the score, where [1]_ adapts to the training rows. And the reverse
-    classifier starts afresh, not from the weights of the candidate.
+    There are two departures from [1]_. A scorer sees held-out source rows only, so these rows are
+    used both as unlabelled target and for the score, where [1]_ adapts to the training rows. The
+    reverse classifier is initialized randomly, not with the weights of the candidate.
 
     References
     ----------
@@ -108,7 +110,7 @@ class ReverseValidationScorer(TargetScorer):
             proba = np.zeros((len(index), len(estimator.classes_)))
             proba[:, column[0]] = 1.0
             return weighted_score(index, proba, metric=self.metric)
-        # DEVIATION: adapts to the held-out rows and starts afresh; see the Notes
+        # DEVIATION: adapts to the held-out rows, with new initial weights; see the Notes
         reverse = fit_reverse(estimator, X, X_target, np.asarray(estimator.classes_)[column])
         index = label_index(y, X, reverse, name)
         return weighted_score(index, class_probabilities(reverse, X, name), metric=self.metric)

@@ -1,4 +1,4 @@
-"""Scores of class probabilities against labels, rows weighted."""
+"""Scores of class probabilities against labels, with weighted rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN = -1
 
 
 def label_index(y: Any, X: Any, estimator: Any, scorer: str) -> _Array:
-    """Return the column of each label's probability, UNKNOWN for labels that have none."""
+    """Return the column of each label in the probabilities, or UNKNOWN if it has none."""
     if y is None:
         raise ValueError(f"{scorer} needs the labels of the source rows but y is None; pass y.")
     if not hasattr(estimator, "classes_"):
@@ -30,8 +30,9 @@ def label_index(y: Any, X: Any, estimator: Any, scorer: str) -> _Array:
         index[y == label] = column
     if (index == UNKNOWN).all():
         raise ValueError(
-            f"y holds no label that {type(estimator).__name__} knows: labels such as "
-            f"{y[:3].tolist()}, but classes_ {list(estimator.classes_)[:3]}; pass labels as in fit."
+            f"y holds no label that {type(estimator).__name__} knows: y starts with "
+            f"{y[:3].tolist()}, classes_ with {list(estimator.classes_)[:3]}; pass labels as in "
+            "fit."
         )
     return index
 
@@ -43,19 +44,19 @@ def is_correct(index: _Array, proba: _Array) -> _Array:
 
 def log_losses(index: _Array, proba: _Array) -> _Array:
     """Minus the logarithm of each label's probability, clipped to stay finite."""
-    own = np.where(index == UNKNOWN, 0.0, proba[np.arange(len(index)), index])
-    return -np.log(np.clip(own, np.finfo(np.float64).eps, 1.0))
+    probability = np.where(index == UNKNOWN, 0.0, proba[np.arange(len(index)), index])
+    return -np.log(np.clip(probability, np.finfo(np.float64).eps, 1.0))
 
 
 def weighted_score(
     index: _Array, proba: _Array, weights: _Array | None = None, metric: str = "accuracy"
 ) -> float:
-    """Weighted accuracy, accuracy balanced over the labels' classes, or minus log loss."""
+    """Weighted accuracy, balanced accuracy over the classes in `index`, or minus log loss."""
     weights = np.ones(len(index)) if weights is None else weights
     if metric == "log_loss":
         return -float(np.average(log_losses(index, proba), weights=weights))
     correct = is_correct(index, proba)
     if metric == "accuracy":
         return float(np.average(correct, weights=weights))
-    members = [index == label for label in np.unique(index[weights > 0])]
-    return float(np.mean([np.average(correct[own], weights=weights[own]) for own in members]))
+    classes = [index == label for label in np.unique(index[weights > 0])]
+    return float(np.mean([np.average(correct[rows], weights=weights[rows]) for rows in classes]))

@@ -1,4 +1,4 @@
-"""Scores of the predictions on target rows alone."""
+"""Scores of the predictions for target rows, without source rows."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from skdann.model_selection._base import TargetScorer, class_probabilities
 
 _Array = NDArray[Any]
 
-_BLOCK_ENTRIES = 2**22  # of the matrix of similarities, 32 MiB
+_BLOCK_ENTRIES = 2**22  # entries of the similarity matrix in memory, 32 MiB
 
 
 def information_maximization(proba: _Array) -> float:
-    """Entropy of the mean prediction minus the mean entropy of predictions, in nats."""
+    """Entropy of the mean prediction minus mean entropy of the predictions, in nats."""
     return float(entr(proba.mean(axis=0)).sum() - entr(proba).sum(axis=1).mean())
 
 
 def soft_neighborhood_density(
     vectors: _Array, temperature: float = 0.05, block_entries: int = _BLOCK_ENTRIES
 ) -> float:
-    """Mean entropy of each row's similarities to the others, a block of rows at a time."""
+    """Mean entropy of the similarities of each row to all others, computed in blocks of rows."""
     n_rows = len(vectors)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = vectors / np.maximum(length, np.finfo(np.float64).tiny)
@@ -34,8 +34,8 @@ def soft_neighborhood_density(
     total = 0.0
     for start in range(0, n_rows, step):
         logits = vectors[start : start + step] @ vectors.T / temperature
-        own = np.arange(len(logits))
-        logits[own, start + own] = -np.inf
+        index = np.arange(len(logits))
+        logits[index, start + index] = -np.inf  # no similarity of a row to itself
         similarity = np.exp(logits - logits.max(axis=1, keepdims=True))
         similarity /= similarity.sum(axis=1, keepdims=True)
         total += entr(similarity).sum()
@@ -43,37 +43,37 @@ def soft_neighborhood_density(
 
 
 def batch_nuclear_norm(proba: _Array) -> float:
-    """Sum of the singular values, as a share of the largest possible."""
+    """Sum of the singular values, as a share of its maximum."""
     n_rows, n_classes = proba.shape
     norm = np.linalg.svd(proba, compute_uv=False).sum()
     return float(norm / np.sqrt(n_rows * min(n_rows, n_classes)))
 
 
 class InformationMaximizationScorer(TargetScorer):
-    r"""Score predictions on the target that are confident each, and diverse together.
+    r"""Score how confident and diverse the predictions for the target are.
 
     .. math::
         H\Big(\frac{1}{n} \sum_i p_i\Big) - \frac{1}{n} \sum_i H(p_i), \qquad
         H(p) = -\sum_k p_k \log p_k
 
-    with :math:`p_i` the class probabilities of target row i: an estimate of the mutual information
-    of rows and predicted classes [1]_, compared with other scores in [2]_. It lies between 0, for
-    equal predictions, and the logarithm of the number of classes.
+    with :math:`p_i` the class probabilities of target row i. It estimates the mutual information of
+    rows and predicted classes [1]_, and is compared with other scores in [2]_. It lies between 0,
+    for identical predictions, and the logarithm of the number of classes.
 
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows of the target to judge on; None takes those that metadata routing brings.
+        Rows of the target. None uses those passed by metadata routing.
 
     See Also
     --------
-    BatchNuclearNormScorer : Another measure of the same two things.
+    BatchNuclearNormScorer : Another measure of confidence and diversity.
 
     Notes
     -----
-    It rewards confidence, right or wrong: a classifier that is sure of swapped classes has the best
-    score, and longer training raises it. It expects classes of like size, and prefers a classifier
-    that spreads a target of unlike sizes evenly.
+    The score rewards confidence, right or wrong: a classifier that is certain of swapped classes
+    has the best score, and longer training raises it. It assumes classes of similar size: if they
+    differ in size, it prefers a classifier that spreads the target evenly over them.
 
     References
     ----------
@@ -100,7 +100,7 @@ class InformationMaximizationScorer(TargetScorer):
 
 
 class SoftNeighborhoodDensityScorer(TargetScorer):
-    r"""Score predictions on the target that lie in dense neighbourhoods.
+    r"""Score how densely similar predictions for the target are clustered.
 
     .. math::
         \frac{1}{n} \sum_i H(P_i), \qquad
@@ -108,30 +108,30 @@ class SoftNeighborhoodDensityScorer(TargetScorer):
         \quad (j \ne i)
 
     with :math:`f_i` the class probabilities of target row i, scaled to length 1, and :math:`H` the
-    entropy [1]_: it is high where each row has many others that are predicted alike. It is at most
-    the logarithm of n - 1.
+    entropy [1]_. The score is high if each row has many others with similar predictions. It is at
+    most the logarithm of n - 1.
 
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows of the target to judge on, two at least; None takes those that metadata routing brings.
+        Rows of the target, at least two. None uses those passed by metadata routing.
     temperature : float, default=0.05
-        :math:`\tau`; the smaller, the fewer rows are neighbours.
+        Temperature :math:`\tau`. A smaller value makes fewer rows neighbours.
     max_rows : int or None, default=10000
-        Of more target rows than these a sample is taken, as time grows with their square. None
-        takes all; memory stays bounded either way.
+        Maximum number of target rows used, because time grows with its square. A sample is drawn
+        from larger targets; None uses all rows. Memory is bounded in both cases.
     random_state : int, RandomState instance or None, default=0
-        Seed of that sample. Keep an integer, so that all candidates are judged on the same rows.
+        Controls that sample. Pass an int, so that all candidates are scored on the same rows.
 
     See Also
     --------
-    MixValScorer : Looks between the rows too.
+    MixValScorer : Also uses predictions between the rows.
 
     Notes
     -----
-    Its highest value goes to a classifier that predicts the same for all rows: it cannot see
-    collapse, and is safe only among candidates that still tell classes apart. A classifier that is
-    sure of everything also scores high.
+    A classifier that predicts the same for all rows has the highest score. The score thus cannot
+    detect collapse, and is safe only among candidates that still separate the classes. A classifier
+    that is certain of every prediction also scores high.
 
     References
     ----------
@@ -166,7 +166,7 @@ class SoftNeighborhoodDensityScorer(TargetScorer):
         if len(proba) < 2:
             raise ValueError(
                 "X_target has 1 row, which has no neighbours; SoftNeighborhoodDensityScorer needs "
-                "at least 2."
+                "at least 2 rows."
             )
         if self.max_rows is not None and len(proba) > self.max_rows:
             rng = make_generator(self.random_state)
@@ -175,28 +175,28 @@ class SoftNeighborhoodDensityScorer(TargetScorer):
 
 
 class BatchNuclearNormScorer(TargetScorer):
-    r"""Score the nuclear norm of the predictions on the target.
+    r"""Score the nuclear norm of the predictions for the target.
 
     .. math:: \frac{\lVert P \rVert_*}{\sqrt{n \min(n, K)}}
 
     with :math:`P` the n x K matrix of class probabilities and :math:`\lVert P \rVert_*` the sum of
-    its singular values, which grows with both confidence and diversity [1]_. It is 1 where all
-    predictions are sure and all classes of equal size, and does not depend on n: on given target
-    rows it ranks candidates as the norm over n does that [1]_ and [2]_ take.
+    its singular values, which grows with both confidence and diversity [1]_. The score is 1 if all
+    predictions are certain and all classes are of equal size, and does not depend on n. On given
+    target rows it ranks candidates like the norm divided by n, which [1]_ and [2]_ use.
 
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows of the target to judge on; None takes those that metadata routing brings.
+        Rows of the target. None uses those passed by metadata routing.
 
     See Also
     --------
-    InformationMaximizationScorer : Another measure of the same two things.
+    InformationMaximizationScorer : Another measure of confidence and diversity.
 
     Notes
     -----
-    It fails as :class:`InformationMaximizationScorer` does: by confidence in the wrong classes, and
-    where the target's classes are of unlike size.
+    The score fails like :class:`InformationMaximizationScorer`: if a classifier is confident of the
+    wrong classes, and if the classes of the target differ in size.
 
     References
     ----------

@@ -1,11 +1,11 @@
-r"""Source labels that stand for the target, by importance weighting.
+r"""Scores on source labels that represent the target by importance weighting.
 
-With the density ratio :math:`w(x) = p_T(x) / p_S(x)` a mean over source rows becomes one over the
-target,
+With the density ratio :math:`w(x) = p_T(x) / p_S(x)`, a weighted mean over source rows estimates a
+mean over the target,
 
 .. math:: E_{x \sim T}[\ell(x)] = E_{x \sim S}[w(x) \, \ell(x)],
 
-if both domains share p(y | x).
+provided both domains share p(y | x).
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _Array = NDArray[Any]
 
 
 class WeightedScore(NamedTuple):
-    """A score of weighted source rows, and how many rows it rests on.
+    """Score of weighted source rows, and the effective number of rows behind it.
 
     Parameters
     ----------
     score : float
-        What the scorer returns when called.
+        Value that the scorer returns when called.
     effective_sample_size : float
-        How many equally weighted rows the weighted ones are worth: the fewer, the less the score
-        can be trusted.
+        Number of equally weighted rows that carry as much information as the weighted ones. A
+        small number means a noisy score.
     weights : ndarray of shape (n_samples,)
         Weight of each source row.
 
@@ -64,7 +64,7 @@ class WeightedScore(NamedTuple):
 
 
 class WeightedScorer(TargetScorer):
-    """Base of the scorers that weight source rows."""
+    """Base class of the scorers that weight source rows."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "space": [StrOptions({"features", "inputs"})],
@@ -73,7 +73,7 @@ class WeightedScorer(TargetScorer):
     }
 
     def evaluate(self, estimator, X, y, X_target=None):
-        """Score a fitted classifier, and tell how many rows the score rests on.
+        """Score a fitted classifier, and return the weights behind the score.
 
         Parameters
         ----------
@@ -109,50 +109,51 @@ class WeightedScorer(TargetScorer):
 
     @abstractmethod
     def _score_weighted(self, index: _Array, proba: _Array, weights: _Array) -> float:
-        """Score probabilities of the labels' columns."""
+        """Return the score, given the column of each label in the probabilities."""
 
 
 class ImportanceWeightedScorer(WeightedScorer):
-    r"""Score on source labels, each row weighted by how much it looks like the target.
+    r"""Score on source labels, with each row weighted by its similarity to the target.
 
-    For the accuracy, with clipped weights :math:`w` of :func:`skdann.metrics.importance_weights`,
+    The accuracy, with clipped weights :math:`w` of :func:`skdann.metrics.importance_weights`, is
 
     .. math:: \frac{\sum_i w(x_i) \, [\hat y(x_i) = y_i]}{\sum_i w(x_i)}
 
-    over held-out rows of the source [1]_. Division by the weights' sum, not by their number as in
-    [1]_, keeps the score within [0, 1] and its variance small.
+    over held-out rows of the source [1]_. Dividing by the sum of the weights, instead of the number
+    of rows as in [1]_, keeps the score within [0, 1] and its variance small.
 
     Parameters
     ----------
     X_target : array-like, data frame, sparse matrix, tuple of these, or None, default=None
-        Rows of the target to judge on; None takes those that metadata routing brings.
+        Rows of the target. None uses those passed by metadata routing.
     metric : {"accuracy", "balanced_accuracy", "log_loss"}, default="accuracy"
-        Of each row; "log_loss" is taken with minus, as higher is better.
+        Metric that is weighted; "log_loss" is negated, so that higher is better.
     space : {"inputs", "features"}, default="inputs"
-        Where the domains are compared: in the rows as the classifier, or a pipeline's last step,
-        gets them; or in the features that it makes of them with ``transform`` (in the inputs if it
-        has none). In the features, what a classifier of skdann keeps of each domain
-        (``standardize="domain"``, ``normalization="domain_batch"``) is the source's for source
-        rows; in the inputs the classifier is judged as it serves the target.
+        Space in which the domains are compared. "inputs" are the rows as the classifier, or the
+        last step of a pipeline, receives them. "features" are the output of its ``transform``, or
+        the inputs if it has none. With "features", a classifier of skdann scales source rows by the
+        statistics of the source (``standardize="domain"``, ``normalization="domain_batch"``); with
+        "inputs" it predicts source rows as it predicts the target.
     weight_estimator : classifier with ``predict_proba`` or None, default=None
-        What tells the domains apart; None as in :func:`skdann.metrics.importance_weights`.
+        Classifier that separates the domains, by default as in
+        :func:`skdann.metrics.importance_weights`.
     cv : int or splitter, default=5
-        Folds of `weight_estimator`.
+        Cross-validation of `weight_estimator`.
     max_weight : float or None, default=None
-        Largest weight; None takes the square root of the number of source rows.
+        Maximum weight. None uses the square root of the number of source rows.
     random_state : int, RandomState instance or None, default=0
-        Seed of the folds and of the default estimator. Keep an integer, so that all candidates are
-        judged by the same weights, which are then computed once a fold.
+        Controls the folds and the default estimator. Pass an int, so that all candidates are scored
+        with the same weights, which are then computed once per fold.
 
     See Also
     --------
-    DeepEmbeddedValidationScorer : Weights in feature space, and less variance.
+    DeepEmbeddedValidationScorer : Uses weights in feature space, and reduces the variance.
 
     Notes
     -----
-    It fails where the domains hardly overlap: few source rows then bear all the weight. The
-    effective sample size that `evaluate` reports tells; with less than some dozens the score is
-    noise. It is also misled where p(y | x) differs between the domains.
+    The score fails where the domains hardly overlap, because a few source rows then carry all the
+    weight. Check the effective sample size, which `evaluate` returns: with fewer than a few dozen
+    rows the score is noise. It is also biased where p(y | x) differs between the domains.
 
     References
     ----------
