@@ -83,7 +83,7 @@ sphinx_gallery_conf = {
             "plot_choose_without_labels.py",
             "plot_label_shift.py",
             "plot_several_sources.py",
-            "plot_own_modules.py",
+            "plot_custom_modules.py",
             "*",
         ]
     ),

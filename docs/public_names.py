@@ -1,8 +1,8 @@
 """API lists generated from each package's ``__all__``.
 
-``.. public-names:: skdann.metrics`` in a page becomes an autosummary of that package's public names,
-so a new name needs no edit of the page. Autosummary finds the stub pages to write by reading files,
-not by running directives; `write_stub_list` therefore writes one file that lists every name.
+The directive ``.. public-names:: skdann.metrics`` is an autosummary of the package's public names,
+so a page needs no edit when a name is added. Autosummary reads files, rather than running
+directives, to find out which stub pages to generate; `write_stub_list` writes such a file.
 """
 
 from __future__ import annotations
