@@ -59,7 +59,7 @@ results = pd.DataFrame(
     {name: search.cv_results_[f"mean_test_{name}"] for name in scorers},
     index=pd.Index(grid["dannclassifier__lambda_max"], name="lambda_max"),
 )
-results["target (not used)"] = [
+results["target labels (hidden)"] = [
     balanced_accuracy_score(
         y_target,
         pipe.set_params(dannclassifier__lambda_max=value)

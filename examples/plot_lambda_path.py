@@ -7,7 +7,7 @@ How do source accuracy, target accuracy and the domain classifier change as ``la
 
 # %%
 # The data are the diabetes patients that ship with scikit-learn, split at the age of 50. The
-# younger patients have labels (did the disease progress more than the median?); the older have none.
+# younger patients have labels (did the disease progress more than the median?), the older do not.
 
 import matplotlib.pyplot as plt
 import pandas as pd
