@@ -401,7 +401,7 @@ def leaves_random_state(system: Any, rows: Any) -> None:
     assert torch.equal(before[2], after[2]), "torch's is changed"
 
 
-def tells_sources_apart(system: Any, rows: Any) -> None:
+def distinguishes_sources(system: Any, rows: Any) -> None:
     """Distinguish several source domains."""
     system.several_sources(*rows)
 
@@ -424,7 +424,7 @@ QUESTIONS = {
     "GridSearchCV without target labels": searches,
     "equal seeds, equal bits": repeats,
     "global random state untouched": leaves_random_state,
-    "several sources told apart": tells_sources_apart,
+    "several sources told apart": distinguishes_sources,
     "pickle": pickles,
 }
 

@@ -197,7 +197,7 @@ def pooled(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @system("skada_ot", "skada OT mapping, 2,000 rows", "skada", method="OTMapping", n_rows=2000)
 @system(
     "skada_class_ot",
-    "skada class-regularised OT, 1,000 rows",
+    "skada class-regularized OT, 1,000 rows",
     "skada",
     method="ClassRegularizerOTMapping",
     n_rows=1000,

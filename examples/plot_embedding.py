@@ -1,5 +1,5 @@
 """
-What adaptation does to the features
+Effect of adaptation on the features
 ====================================
 
 Does each class of the target overlap the same class of the source after adaptation?

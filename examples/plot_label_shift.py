@@ -62,8 +62,8 @@ print(clf.diagnose(X_source, X_target, y_source=y_source))
 # %%
 # :class:`skdann.DANNClassifierCV` does not adapt:
 
-chosen = DANNClassifierCV(DANNClassifier(max_epochs=20), n_seeds=2, random_state=0)
-print(chosen.fit(X_source, y_source, X_target).reason_)
+selected = DANNClassifierCV(DANNClassifier(max_epochs=20), n_seeds=2, random_state=0)
+print(selected.fit(X_source, y_source, X_target).reason_)
 
 # %%
 # The remedy is to correct for the class shares instead of aligning the features.

@@ -52,7 +52,7 @@ path.round(3)
 
 # %%
 # As lambda grows, the AUC of the domain classifier falls, and so does the accuracy on the source.
-# The accuracy on the target is what matters, but nobody can compute it without target labels. On
+# The accuracy on the target is what matters, but it cannot be computed without target labels. On
 # this table there is little to gain. :class:`skdann.DANNClassifierCV` selects along such a path by
 # criteria that need no target labels.
 
