@@ -52,6 +52,8 @@ class PublicNames(Autosummary):
         """Fill in the names, and let autosummary make the table."""
         package = self.arguments[0]
         self.env.note_dependency(inspect.getfile(importlib.import_module(package)))
-        self.content = StringList([f"~{name}" for name in public_names(package)], source=package)
+        self.env.ref_context["py:module"] = package  # as currentmodule does, for short names
+        names = [name.removeprefix(f"{package}.") for name in public_names(package)]
+        self.content = StringList(names, source=package)
         self.options = {"toctree": "api", "nosignatures": None}
         return super().run()

@@ -88,7 +88,7 @@ def draw(pipelines, seed: int, path: Path) -> None:
     """Plot the features of both laboratories, without and with adaptation."""
     (X_a, _, X_test), (y_a, _, y_test) = make_laboratories(seed)
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
-    titles = ("source only: malignant B among benign A", "skdann: each class overlaps")
+    titles = ("source only: malignant B among benign A", "skdann: same classes overlap")
     for ax, pipeline, title in zip(axes, pipelines, titles, strict=True):
         features = [pipeline.transform(rows) for rows in (X_a, X_test)]
         pca = PCA(2, random_state=0).fit(np.vstack(features))
