@@ -10,23 +10,23 @@ export OMP_NUM_THREADS ?= 1
 demo: .venv/installed
 	$(BIN)/python examples/quickstart.py
 
-# everything that must hold before a change lands; CI runs this
+# all checks that a change must pass; CI runs this
 test: lint types
 	$(BIN)/python -m pytest -n 2
 
 check: test docs
 
-# the site, examples and notebooks run; any warning is an error
+# build the site and run its examples and notebooks; any warning is an error
 docs: .venv/docs-installed
 	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-# five thousand random calls of the estimator; about five minutes
+# fit on five thousand random inputs; about five minutes
 fuzz: .venv/installed
 	SKDANN_FUZZ=5000 $(BIN)/python -m pytest -q tests/test_fuzz.py
 
-# build, install into an empty environment, run the README's first example
+# build the package, install it into an empty environment, run the first example of the README
 package:
 	PYTHON=$(PYTHON) .ci/package
 

@@ -1,18 +1,18 @@
-"""Accuracy on real two-domain tables: skdann beside what a user would take instead.
+"""Compare the accuracy of skdann and its alternatives on real two-domain tables.
 
-Each system learns from the labelled source rows and unlabelled target rows, and is scored on target
-rows that it has not seen. A seed draws the rows, at most `--max-rows` a domain, and whatever is
-random in a system, so that all systems are compared on the same rows. Target labels serve the score
-alone, but for the *ceiling*: the best candidate of DANNClassifierCV by target labels.
+Each system learns from labelled source rows and unlabelled target rows, and is scored on other
+target rows. The seed determines the rows (at most `--max-rows` per domain) and the randomness of
+the system, so all systems are compared on the same rows. Target labels are used only for the score.
+The exception is the *ceiling*, the best candidate of DANNClassifierCV by target labels.
 
     python benchmarks/accuracy.py run --systems lr skada        # keys or groups, see `list`
     python benchmarks/accuracy.py run --half reporting --seeds 5
     python benchmarks/accuracy.py run --amazon --systems ours lr
     python benchmarks/accuracy.py report --half reporting --tasks
 
-`run` adds one JSON line a task, seed and system to the result file, and skips what is there: it may
-be stopped and started again, and run in several processes with different tasks. The folder of
-tables is described in benchmarks/tables.py; tables of your own in that form will do.
+`run` appends one JSON line per task, seed and system to the result file and skips existing results.
+It can be stopped and restarted, and run in several processes with different tasks. The data folder
+is described in benchmarks/tables.py; other tables in that format also work.
 """
 
 from __future__ import annotations
@@ -36,22 +36,23 @@ from joblib import Parallel, delayed
 from machine import Stopwatch, facts
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import accuracy_score, recall_score
-from systems import SYSTEMS, TWIN, Rows, is_installed
+from systems import BASELINE, SYSTEMS, Rows, is_installed
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
 METRICS = ("balanced_accuracy", "accuracy", "log_loss")
-SMALLEST_PROBABILITY = 1e-7  # float32 and float64 probabilities are to be comparable
+MIN_PROBABILITY = 1e-7  # makes float32 and float64 probabilities comparable
 AMAZON = "amazon_reviews"
-CEILING, CV_TWIN, CV_BEST = "ceiling", "cv_twin", "cv_best"
+CEILING, CV_BASELINE, CV_BEST = "ceiling", "cv_baseline", "cv_best"
 DERIVED = {
     CEILING: "CEILING: best candidate of DANNClassifierCV by target labels",
-    CV_TWIN: "source-only twin within DANNClassifierCV",
+    CV_BASELINE: "source-only baseline of DANNClassifierCV",
     CV_BEST: 'DANNClassifierCV(aggregate="best"), the same fits',
 }
+FORMER_BASELINE = "twin"  # name of the source-only baseline in older result files
 
 
 class Job(NamedTuple):
-    """One task and one seed."""
+    """A task with a seed."""
 
     folder: str
     set: str
@@ -71,7 +72,7 @@ class Job(NamedTuple):
 
 @cache
 def load_rows(job: Job) -> tuple[Rows, np.ndarray]:
-    """What the systems see, and the labels that they are scored by (-1: not a source class)."""
+    """Load the input of the systems, and the labels for the score (-1: not a source class)."""
     folder = Path(job.folder)
     if job.set == AMAZON:
         X_source, y, X_target, X_test, y_test = tables.load_amazon(folder, job.source, job.target)
@@ -90,20 +91,20 @@ def load_rows(job: Job) -> tuple[Rows, np.ndarray]:
 
 
 def score(y_test: np.ndarray, proba: np.ndarray) -> dict[str, float]:
-    """All metrics; a class that the target lacks does not count in balanced accuracy."""
+    """Compute all metrics; balanced accuracy ignores classes that do not occur in the target."""
     predicted = proba.argmax(axis=1)
     recall = recall_score(
         y_test, predicted, labels=np.unique(y_test), average="macro", zero_division=0
     )
     known = y_test >= 0
     true = np.where(known, proba[np.arange(len(proba)), y_test], 0.0)
-    log_loss = -np.log(true.clip(SMALLEST_PROBABILITY, 1)).mean()
+    log_loss = -np.log(true.clip(MIN_PROBABILITY, 1)).mean()
     values = (recall, accuracy_score(y_test, predicted), log_loss)
     return {name: round(float(v), 5) for name, v in zip(METRICS, values, strict=True)}
 
 
 def measure(job: Job, key: str) -> dict[str, Any]:
-    """The result line of one system; a failure is a line too."""
+    """Return the result line of one system; a failure is recorded as well."""
     rows, y_test = load_rows(job)
     if not SYSTEMS[key].takes_sparse and tables.sp.issparse(rows.X_source):
         dense = (X.toarray() for X in (rows.X_source, rows.X_target, rows.X_test))
@@ -112,32 +113,32 @@ def measure(job: Job, key: str) -> dict[str, Any]:
     with Stopwatch() as watch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = SYSTEMS[key].answer(rows, job.seed)
-            if not np.isfinite(found.proba).all():
+            answer = SYSTEMS[key].answer(rows, job.seed)
+            if not np.isfinite(answer.proba).all():
                 raise ValueError("probabilities are not finite")
-        except Exception as error:  # a peer that fails on a task is part of the result
+        except Exception as error:  # a failure is part of the result
             return {**line, "error": f"{type(error).__name__}: {error}"[:200]}
-    line |= {**score(y_test, found.proba), "seconds": round(watch.cpu, 3)}
-    if found.candidates:
+    line |= {**score(y_test, answer.proba), "seconds": round(watch.cpu, 3)}
+    if answer.candidates:
         line["candidates"] = {
-            name: score(y_test, proba) for name, proba in found.candidates.items()
+            name: score(y_test, proba) for name, proba in answer.candidates.items()
         }
-    return line | ({"note": found.note} if found.note else {})
+    return line | ({"note": answer.note} if answer.note else {})
 
 
 def run_job(job: Job, keys: list[str], output: Path) -> list[dict[str, Any]]:
-    """Measure the systems that are missing for one task and seed; append each when done."""
+    """Measure systems on one task and seed; append each result as soon as it is available."""
     lines = []
     for key in keys:
         lines.append(measure(job, key))
-        with output.open("a") as file:  # one short write a line, so processes may share the file
+        with output.open("a") as file:  # one short write per line: processes can share the file
             file.write(json.dumps(lines[-1]) + "\n")
     load_rows.cache_clear()
     return lines
 
 
 def missing(jobs: list[Job], keys: list[str], output: Path) -> Iterator[tuple[Job, list[str]]]:
-    """Jobs with the systems that the result file lacks."""
+    """Yield each job with the systems that are missing in the result file."""
     done = {(line["task"], line["seed"], line["max_rows"], line["system"]) for line in read(output)}
     for job in jobs:
         wanted = [key for key in keys if (job.task, job.seed, job.max_rows, key) not in done]
@@ -146,19 +147,19 @@ def missing(jobs: list[Job], keys: list[str], output: Path) -> Iterator[tuple[Jo
 
 
 def choose_systems(names: list[str]) -> list[str]:
-    """Keys of the systems or groups named, of which the packages are installed."""
+    """Return the keys of the given systems or groups whose packages are installed."""
     known = {*SYSTEMS, *(s.group for s in SYSTEMS.values())}
     if unknown := set(names) - known:
-        raise SystemExit(f"no system or group {sorted(unknown)}; there are {sorted(known)}")
-    found = [s for s in SYSTEMS.values() if {s.key, s.group} & set(names)]
-    for system in found:
+        raise SystemExit(f"unknown system or group {sorted(unknown)}; choose from {sorted(known)}")
+    chosen = [s for s in SYSTEMS.values() if {s.key, s.group} & set(names)]
+    for system in chosen:
         if not is_installed(system.group):
             print(f"skipped, not installed: {system.title}")
-    return [system.key for system in found if is_installed(system.group)]
+    return [system.key for system in chosen if is_installed(system.group)]
 
 
 def list_jobs(args: argparse.Namespace) -> list[Job]:
-    """Seeds in the outer loop, so that a run cut short has all tasks."""
+    """List all jobs, seeds in the outer loop: an incomplete run then covers all tasks."""
     folder = tables.data_folder(args.data)
     tasks = tables.list_tasks(folder, HALVES[args.half])
     if args.amazon:
@@ -173,7 +174,7 @@ def list_jobs(args: argparse.Namespace) -> list[Job]:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure what is missing."""
+    """Measure the missing results."""
     keys = choose_systems(args.systems)
     args.results.parent.mkdir(parents=True, exist_ok=True)
     todo = list(missing(list_jobs(args), keys, args.results))
@@ -196,26 +197,37 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Result lines of a file; the last of equal ones counts."""
+    """Read the result lines of a file; of repeated results, the last counts."""
     if not path.exists():
         return []
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    lines = [line for line in lines if "task" in line]
+    lines = [with_current_names(line) for line in lines if "task" in line]
     return list({(x["task"], x["seed"], x["max_rows"], x["system"]): x for x in lines}.values())
 
 
+def with_current_names(line: dict[str, Any]) -> dict[str, Any]:
+    """Rename the source-only baseline in a line of an older result file."""
+    if line["system"] == FORMER_BASELINE:
+        line = {**line, "system": BASELINE}
+    if FORMER_BASELINE in line.get("candidates", {}):
+        scores = line["candidates"].items()
+        renamed = {BASELINE if name == FORMER_BASELINE else name: value for name, value in scores}
+        line = {**line, "candidates": renamed}
+    return line
+
+
 def best_candidate(note: str) -> tuple[str, float]:
-    """Name of the best candidate, and by how much it exceeds the twin, from `reason_`."""
-    gain = re.search(r"exceeds the twin's by (-?[\d.]+)", note)
-    found = re.search(r"with lambda ([\d.]+)(?:, standardize='(\w+)')?", note)
-    name = f"lambda {found[1]}, {found[2]}" if found else TWIN
+    """Parse the best candidate, and its gain over the source-only baseline, from `reason_`."""
+    gain = re.search(r"exceeds [^,;]*? by (-?\d+\.?\d*)", note)
+    best = re.search(r"with lambda ([\d.]+)(?:, standardize='(\w+)')?", note)
+    name = f"lambda {best[1]}, {best[2]}" if best else BASELINE
     return name, float(gain[1]) if gain else 0.0
 
 
 def ask_for(margin: float, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Let the twin serve wherever the best candidate exceeds it by no more than `margin`."""
+    """Use the source-only baseline if the best candidate does not exceed it by `margin`."""
     return [
-        {**line, **line["candidates"][TWIN]}
+        {**line, **line["candidates"][BASELINE]}
         if line["system"] in ("dann_cv", CV_BEST) and best_candidate(line["note"])[1] <= margin
         else line
         for line in lines
@@ -223,33 +235,33 @@ def ask_for(margin: float, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def with_candidates(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add the twin of DANNClassifierCV, its best candidate alone, and the ceiling.
+    """Add the source-only baseline and the best candidate of DANNClassifierCV, and the ceiling.
 
-    The ceiling is, on each task, the candidate that is best over all seeds by target labels.
+    The ceiling of a task is the candidate that is best over all seeds by target labels.
     """
     by_task: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         if line.get("candidates"):
             by_task.setdefault(line["task"], []).append(line)
     added = []
-    for own in by_task.values():
-        names = set.intersection(*(set(line["candidates"]) for line in own))
+    for seeds in by_task.values():
+        names = set.intersection(*(set(line["candidates"]) for line in seeds))
         best = max(
-            sorted(names),
-            key=lambda name: np.mean([x["candidates"][name]["balanced_accuracy"] for x in own]),
+            sorted(names, key=lambda name: (name == BASELINE, name)),  # a tie goes to a candidate
+            key=lambda name: np.mean([x["candidates"][name]["balanced_accuracy"] for x in seeds]),
         )
-        for system, name in ((CEILING, best), (CV_TWIN, TWIN)):
-            added += [{**line, **line["candidates"][name], "system": system} for line in own]
-        alone = ((line, line["candidates"][best_candidate(line["note"])[0]]) for line in own)
-        added += [{**line, **scores, "system": CV_BEST} for line, scores in alone]
+        for system, name in ((CEILING, best), (CV_BASELINE, BASELINE)):
+            added += [{**line, **line["candidates"][name], "system": system} for line in seeds]
+        best_only = ((line, line["candidates"][best_candidate(line["note"])[0]]) for line in seeds)
+        added += [{**line, **scores, "system": CV_BEST} for line, scores in best_only]
     return lines + added
 
 
-def summarise(frame: pd.DataFrame, against: str) -> pd.DataFrame:
-    """One row a system: means over tasks, and gains over the baseline, seed by seed.
+def summarize(frame: pd.DataFrame, against: str) -> pd.DataFrame:
+    """Return one row per system: means over tasks, and gains over the reference system per seed.
 
-    A win or a loss is a task whose mean gain is above or below one point. A system that failed on
-    some rows is compared with the baseline on the others.
+    A win or a loss is a task whose mean gain is above +1 or below -1 point. A system that failed on
+    some rows is compared with the reference on the other rows.
     """
     by_task = frame.groupby(["system", "task"])[[*METRICS, "seconds"]].mean()
     scores = frame.pivot(index=["task", "seed"], columns="system", values="balanced_accuracy")
@@ -263,13 +275,13 @@ def summarise(frame: pd.DataFrame, against: str) -> pd.DataFrame:
 
 
 def title(key: str) -> str:
-    """Name of a system in a table."""
+    """Return the name of a system in a table."""
     return SYSTEMS[key].title if key in SYSTEMS else DERIVED.get(key, key)
 
 
 def print_summary(table: pd.DataFrame, n_failed: pd.Series, against: str) -> None:
     """Print the means as a markdown table."""
-    print(f"\nGain, won and lost are in balanced accuracy against: {title(against)}.\n")
+    print(f"\nGain, won and lost refer to balanced accuracy relative to: {title(against)}.\n")
     print("| system | tasks | bal. acc. | acc. | log loss | gain | won | lost | worst | seconds |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for key, row in table.iterrows():
@@ -284,9 +296,9 @@ def print_summary(table: pd.DataFrame, n_failed: pd.Series, against: str) -> Non
 
 def print_tasks(frame: pd.DataFrame, order: list[str]) -> None:
     """Print balanced accuracy of every task as a markdown table."""
-    found = frame.groupby(["task", "system"])["balanced_accuracy"].mean().unstack("system")[order]
+    means = frame.groupby(["task", "system"])["balanced_accuracy"].mean().unstack("system")[order]
     print("\n| task | " + " | ".join(order) + " |\n|---|" + "---|" * len(order))
-    for task, row in found.iterrows():
+    for task, row in means.iterrows():
         cells = ["" if np.isnan(value) else f"{value:.3f}" for value in row]
         print(f"| {task} | " + " | ".join(cells) + " |")
 
@@ -312,9 +324,9 @@ def report(args: argparse.Namespace) -> None:
     frame = frame[frame["error"].isna()]
     names = list(frame["system"].unique())
     if not names:
-        raise SystemExit("no results to report; see `run`")
-    against = next(key for key in (args.against, "twin", "lr", names[0]) if key in names)
-    table = summarise(frame, against)
+        raise SystemExit("no results to report; measure some with `run`")
+    against = next(key for key in (args.against, BASELINE, "lr", names[0]) if key in names)
+    table = summarize(frame, against)
     seeds = (
         f"{n_seeds.min()}"
         if n_seeds.min() == n_seeds.max()
@@ -323,7 +335,7 @@ def report(args: argparse.Namespace) -> None:
     rows = ", ".join(f"{n:,}" for n in sorted(frame["max_rows"].unique()))
     print(
         f"{frame['task'].nunique()} tasks ({'amazon' if args.amazon else args.half}), {seeds} "
-        f"seeds, at most {rows} rows a domain; processor seconds of one fit and predict."
+        f"seeds, at most {rows} rows per domain; seconds are CPU time of one fit and predict."
     )
     print_summary(table, n_failed, against)
     if args.tasks:
@@ -337,21 +349,21 @@ def main() -> None:
     """Run, report, or list the systems."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    runs = commands.add_parser("run", help="measure what is missing in the result file")
+    runs = commands.add_parser("run", help="measure results missing in the result file")
     runs.add_argument("--systems", nargs="+", default=["ours", "sklearn", "skada"])
     runs.add_argument("--seeds", type=int, default=5)
-    runs.add_argument("--max-rows", type=int, default=4000, help="most rows a domain")
+    runs.add_argument("--max-rows", type=int, default=4000, help="maximum rows per domain")
     runs.add_argument("--sets", nargs="+", help="only these data sets")
-    runs.add_argument("--data", help="folder of the tables")
+    runs.add_argument("--data", help="data folder")
     runs.add_argument("--results", type=Path, default=RESULTS)
     runs.add_argument("--jobs", type=int, default=1, help="processes, one thread each")
     reports = commands.add_parser("report", help="print tables from result files")
     reports.add_argument("--results", nargs="+", type=Path, default=[RESULTS])
-    reports.add_argument("--against", default=CV_TWIN, help="system to compare with")
+    reports.add_argument("--against", default=CV_BASELINE, help="reference system")
     reports.add_argument("--systems", nargs="+")
     reports.add_argument("--max-rows", type=int, default=4000)
-    reports.add_argument("--margin", type=float, help="a larger one for DANNClassifierCV")
-    reports.add_argument("--tasks", action="store_true", help="every task too")
+    reports.add_argument("--margin", type=float, help="larger margin for DANNClassifierCV")
+    reports.add_argument("--tasks", action="store_true", help="also print every task")
     for command in (runs, reports):
         command.add_argument("--half", choices=list(HALVES), default="all")
         command.add_argument("--amazon", action="store_true", help="the twelve Amazon tasks")

@@ -1,14 +1,14 @@
-"""Amazon reviews: the twelve tasks of Table 1 of the DANN paper, beside the paper's own figures.
+"""Amazon reviews: the twelve tasks of Table 1 of the DANN paper, compared with its figures.
 
-The paper's protocol: 2,000 labelled source reviews, 2,000 unlabelled target reviews, accuracy on
-the target's test reviews. Input is tf-idf (sublinear) fitted on the training rows of both domains.
-The settings are fixed; no target label is used but for the score.
+The protocol is that of the paper: 2,000 labelled source reviews, 2,000 unlabelled target reviews,
+and accuracy on the test reviews of the target. The input is sublinear tf-idf, fitted on the
+training rows of both domains. The settings are fixed. Target labels are used only for the score.
 
     python benchmarks/amazon.py                      # five seeds
     python benchmarks/amazon.py --seeds 1 --tasks books-dvd kitchen-electronics
 
-The rows come from the folder of tables (see benchmarks/tables.py) or, without it, from
-`skdann.datasets.fetch_amazon_reviews`, which downloads them.
+The reviews are read from the data folder (see benchmarks/tables.py). Without a data folder,
+`skdann.datasets.fetch_amazon_reviews` downloads them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from skdann import DANNClassifier, SourceOnlyWarning
 from skdann.datasets import fetch_amazon_reviews
 
-# Ganin et al., JMLR 17(59), 2016, Table 1: accuracy of DANN, NN, SVM on the original data, and of
-# DANN on mSDA features
+# Ganin et al., JMLR 17(59), 2016, Table 1: accuracy of DANN, NN and SVM on the original data, and
+# of DANN on mSDA features
 PAPER = {
     "books-dvd": (0.784, 0.790, 0.799, 0.829),
     "books-electronics": (0.733, 0.747, 0.748, 0.804),
@@ -47,16 +47,16 @@ PAPER = {
 
 
 def load(name: str, folder: str | None):
-    """X_source, y_source, X_target, X_test, y_test as tf-idf."""
+    """Load X_source, y_source, X_target, X_test and y_test of a task, rows as tf-idf."""
     source, target = name.split("-")
     try:
-        found = tables.data_folder(folder)
+        data = tables.data_folder(folder)
     except SystemExit:
         bunch = fetch_amazon_reviews(source=source, target=target)
         rows = (bunch.X_source, bunch.y_source, bunch.X_target)
         rows = (*rows, bunch.X_target_test, bunch.y_target_test)
     else:
-        rows = tables.load_amazon(found, source, target)
+        rows = tables.load_amazon(data, source, target)
     X_source, y_source, X_target, X_test, y_test = rows
     tfidf = TfidfTransformer(sublinear_tf=True).fit(tables.sp.vstack([X_source, X_target]))
     X_source, X_target, X_test = map(tfidf.transform, (X_source, X_target, X_test))
@@ -64,9 +64,9 @@ def load(name: str, folder: str | None):
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure all tasks and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder of the tables")
+    parser.add_argument("--data", help="data folder")
     parser.add_argument("--tasks", nargs="+", default=list(PAPER), choices=list(PAPER))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--dropout", type=float, default=DANNClassifier().dropout)
@@ -76,7 +76,8 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", SourceOnlyWarning)
     params = {"dropout": args.dropout, "max_epochs": args.max_epochs}
-    print(f"lambda_max={args.lambda_max}, {params}; accuracy, mean ± deviation, {args.seeds} seeds")
+    settings = f"lambda_max={args.lambda_max}, {params}"
+    print(f"{settings}; accuracy, mean ± standard deviation, {args.seeds} seeds")
     print(
         f"{'':24}{'source only':>16}{'skdann':>16}{'paper: DANN':>13}{'NN':>7}{'SVM':>7}{'mSDA':>7}"
     )

@@ -1,8 +1,8 @@
-"""What choosing costs: `DANNClassifierCV()` by default beside fitting its members one by one.
+"""Cost of selection: `DANNClassifierCV()` compared with fitting its members one by one.
 
-4,000 + 4,000 rows x 50, one thread; the search and one single fit in alternation. The members one
-by one are taken as their number times the single fit, which is on all rows, a fourth more than each
-member trains on.
+The data are 4,000 + 4,000 rows x 50, on one thread. The search and a single fit alternate. The time
+of fitting the members one by one is estimated as their number times the single fit. The single fit
+uses all rows, a quarter more than each member trains on.
 
     python benchmarks/cost.py               # about three minutes
     python benchmarks/cost.py --repeats 3
@@ -22,7 +22,7 @@ N_ROWS, N_FEATURES = 4000, 50
 
 
 def main() -> None:
-    """Print seconds of both, and the ratio."""
+    """Print the seconds of both, and their ratio."""
     from skdann import DANNClassifier, DANNClassifierCV
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -41,8 +41,8 @@ def main() -> None:
         search.append(whole.cpu)
         single.append(one.cpu)
         ratio.append(whole.cpu / (n_members * one.cpu))
-    print(f"DANNClassifierCV(), {n_members} members: {spread(search, 2)} s of processor")
-    print(f"DANNClassifier(): {spread(single, 2)} s of processor")
+    print(f"DANNClassifierCV(), {n_members} members: {spread(search, 2)} s of CPU time")
+    print(f"DANNClassifier(): {spread(single, 2)} s of CPU time")
     print(f"search / {n_members} single fits: {spread(ratio, 2)} (bound 0.5)")
     print(f"load at the end {load()}")
 

@@ -1,15 +1,15 @@
-"""Where the defaults come from: one setting at a time changed from them, on one half of the data.
+"""Evidence for the defaults: one setting is changed at a time, on one half of the data sets.
 
-Every setting is judged by target labels on the data sets in `tables.CHOOSING`; that is what these
-are for. The sets in `tables.REPORTING` are for reporting what was chosen, and for nothing else.
+Settings are compared by target labels, only on the data sets in `tables.CHOOSING`. The data sets in
+`tables.REPORTING` are reserved for reporting the scores of the chosen defaults.
 
     python benchmarks/defaults.py run --seeds 3 --rows 1000             # DANNClassifier
     python benchmarks/defaults.py run --estimator cv --seeds 3 --rows 1000
-    python benchmarks/defaults.py run --settings dropout max_epochs     # these alone
+    python benchmarks/defaults.py run --settings dropout max_epochs     # only these settings
     python benchmarks/defaults.py report
 
-`run` adds one JSON line a task, seed and value to the result file and skips what is there: it may
-be stopped and started again. `report` prints markdown tables.
+`run` appends one JSON line per task, seed and value to the result file and skips existing results;
+it can be stopped and restarted. `report` prints markdown tables.
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ CLASSIFIER: dict[str, list[Any]] = {
     "class_weight": ["balanced"],
     "conditioning": ["cdan"],
 }
-OF_THE_PATH = {
+CV_SETTINGS = {
     "lambdas": [(0.1, 0.3), (0.3, 1.0), (0.03, 0.1, 0.3, 1.0), (0.1, 0.3, 1.0, 3.0)],
     "standardize": [(None,), (None, "source", "domain")],
     "n_seeds": [1, 5],
 }
 SETTINGS = {
     "classifier": CLASSIFIER,
-    "cv": OF_THE_PATH
+    "cv": CV_SETTINGS
     | {name: CLASSIFIER[name] for name in CLASSIFIER if name not in ("lambda_max", "standardize")},
 }
 KEY = ["estimator", "setting", "value", "task", "seed", "max_rows"]
 
 
 def make(estimator: str, setting: str, value: Any, seed: int) -> Any:
-    """Make the estimator with one setting changed."""
+    """Create the estimator with one setting changed."""
     changed = {} if setting == "defaults" else {setting: value}
     if estimator == "classifier":
         return DANNClassifier(**changed, random_state=seed)
-    if setting in OF_THE_PATH:
+    if setting in CV_SETTINGS:
         return DANNClassifierCV(**changed, random_state=seed)
     return DANNClassifierCV(DANNClassifier(**changed), random_state=seed)
 
 
 def measure(job: Job, estimator: str, setting: str, value: Any) -> dict[str, Any]:
-    """Score one setting on target rows that were not used to adapt."""
+    """Score one setting on target rows not used for adaptation."""
     rows, y_test = load_rows(job)
     with Stopwatch() as watch:
         clf = make(estimator, setting, value, job.seed)
@@ -83,14 +83,14 @@ def measure(job: Job, estimator: str, setting: str, value: Any) -> dict[str, Any
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Result lines of a file."""
+    """Read the result lines of a file."""
     text = path.read_text().splitlines() if path.exists() else []
     lines = [line for line in map(json.loads, text) if "task" in line]
     return pd.DataFrame(lines, columns=None if lines else KEY)
 
 
 def missing(args: argparse.Namespace) -> Iterator[tuple[Job, str, Any]]:
-    """What the result file lacks; seeds in the outer loop, so that a run cut short has all."""
+    """Yield missing results, seeds in the outer loop: an incomplete run then covers all tasks."""
     done = set(read(args.results)[KEY].itertuples(index=False, name=None))
     values = [DEFAULTS] + [
         (setting, value)
@@ -110,7 +110,7 @@ def missing(args: argparse.Namespace) -> Iterator[tuple[Job, str, Any]]:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure what is missing."""
+    """Measure the missing results."""
     todo = list(missing(args))
     print(f"{len(todo)} results to measure into {args.results}", flush=True)
     with args.results.open("a") as file:
@@ -124,26 +124,26 @@ def run(args: argparse.Namespace) -> None:
             line = measure(job, args.estimator, setting, value)
             file.write(json.dumps(line) + "\n")
             file.flush()
-            found = f"{setting}={value}: {line['balanced_accuracy']:.3f}"
-            print(f"[{index}/{len(todo)}] {job.task} seed {job.seed} {found}", flush=True)
+            result = f"{setting}={value}: {line['balanced_accuracy']:.3f}"
+            print(f"[{index}/{len(todo)}] {job.task} seed {job.seed} {result}", flush=True)
 
 
 def report(args: argparse.Namespace) -> None:
-    """Print what each value gains on the defaults, seed by seed, as markdown tables."""
+    """Print the gain of each value over the defaults, per seed, as markdown tables."""
     frame = read(args.results)
     sets = frame["task"].str.split(": ").str[0]
     frame = frame[sets.isin(HALVES[args.half] or set(sets))]
-    for (estimator, rows), own in frame.groupby(["estimator", "max_rows"]):
-        plain = own[own["setting"].eq("defaults")].set_index(["task", "seed"])
+    for (estimator, rows), part in frame.groupby(["estimator", "max_rows"]):
+        plain = part[part["setting"].eq("defaults")].set_index(["task", "seed"])
         seconds = plain["seconds"].mean()
         print(
-            f"\n{estimator}, at most {rows:,} rows a domain; defaults: balanced accuracy "
+            f"\n{estimator}, at most {rows:,} rows per domain; defaults: balanced accuracy "
             f"{plain.groupby('task')['balanced_accuracy'].mean().mean():.4f} on "
-            f"{plain.index.unique('task').size} tasks, {seconds:.2f} s a fit. Gains in points.\n"
+            f"{plain.index.unique('task').size} tasks, {seconds:.2f} s per fit. Gains in points.\n"
         )
-        print("| setting | value | tasks | seeds | gain | of sets | worst | lose > 1 | time |")
+        print("| setting | value | tasks | seeds | gain | per data set | worst | lose > 1 | time |")
         print("|---|---|---|---|---|---|---|---|---|")
-        for (setting, value), changed in own.groupby(["setting", "value"], sort=False):
+        for (setting, value), changed in part.groupby(["setting", "value"], sort=False):
             if setting == "defaults":
                 continue
             changed = changed.set_index(["task", "seed"])
@@ -162,12 +162,12 @@ def main() -> None:
     """Run or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    runs = commands.add_parser("run", help="measure what is missing in the result file")
+    runs = commands.add_parser("run", help="measure results missing in the result file")
     runs.add_argument("--estimator", choices=list(SETTINGS), default="classifier")
-    runs.add_argument("--settings", nargs="+", help="only these")
+    runs.add_argument("--settings", nargs="+", help="only these settings")
     runs.add_argument("--seeds", type=int, default=3)
-    runs.add_argument("--rows", type=int, default=1000, help="most rows a domain")
-    runs.add_argument("--data", help="folder of the tables")
+    runs.add_argument("--rows", type=int, default=1000, help="maximum rows per domain")
+    runs.add_argument("--data", help="data folder")
     reports = commands.add_parser("report", help="print tables from the result file")
     for command in (runs, reports):
         command.add_argument("--half", choices=list(HALVES), default="choosing")

@@ -1,8 +1,8 @@
-"""What domain-adversarial networks of several packages take and keep, found by running them.
+"""Check which features the domain-adversarial networks of several packages support.
 
-Each question is a function that does what it asks, on a small table; "yes" means that it ran and
-that the outcome was right, anything else is the error. Packages that are not installed are left
-out, so run it once in each environment: answers are added to `benchmarks/results/features.json`.
+Each question is a function that is run on a small table. "yes" means that it ran and that the
+result was correct; otherwise the answer is the error. Packages that are not installed are skipped.
+Run the script once in each environment; it adds the answers to `benchmarks/results/features.json`.
 
     python benchmarks/features.py
 """
@@ -38,21 +38,21 @@ N_EPOCHS = 3
 
 
 def make_rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two shifted domains, far apart from zero so that scaling shows."""
+    """Return two shifted domains with a mean far from zero, so that missing scaling is visible."""
     rng = np.random.RandomState(0)
     X = rng.normal(size=(120, 4)).astype(np.float32)
     return 50 + X, (X[:, 0] > 0).astype(int), 50 + 1 + X[:90] * np.float32(1.5)
 
 
 class Network(torch.nn.Module):
-    """Features and a head, as skada wants them."""
+    """Feature layer and head, as skada expects them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features, self.head = torch.nn.Linear(4, 8), torch.nn.Linear(8, 2)
 
     def forward(self, X: torch.Tensor, sample_weight: Any = None) -> torch.Tensor:
-        """Logits."""
+        """Return the logits."""
         return self.head(torch.relu(self.features(X)))
 
 
@@ -62,31 +62,31 @@ class Ours:
     package, title = "skdann", "skdann.DANNClassifier"
 
     def make(self, **params: Any) -> Any:
-        """Three epochs."""
+        """Create an estimator with three epochs."""
         from skdann import DANNClassifier
 
         return DANNClassifier(max_epochs=N_EPOCHS, **params)
 
     def fit(self, X: Any, y: Any, X_target: Any, seed: int | None = None, **params: Any) -> Any:
-        """Source, labels, target."""
+        """Fit on source rows, labels and target rows."""
         return self.make(random_state=seed, **params).fit(X, y, X_target)
 
     def predict(self, model: Any, X: Any) -> np.ndarray:
-        """Of target rows."""
+        """Predict labels of target rows."""
         return model.predict(X)
 
     def proba(self, model: Any, X: Any) -> np.ndarray:
-        """Of target rows."""
+        """Predict probabilities of target rows."""
         return model.predict_proba(X)
 
     def pipeline(self, X: Any, y: Any, X_target: Any) -> tuple[Any, Callable[[], Any]]:
-        """A fitted pipeline with a scaler, and its fitted scaler applied to the target."""
+        """Fit a pipeline with a scaler."""
         from skdann import make_pipeline
 
         return make_pipeline(StandardScaler(), self.make()).fit(X, y, X_target=X_target)
 
     def search(self, X: Any, y: Any, X_target: Any) -> Any:
-        """Over lambda, by a score that needs no target labels."""
+        """Search over lambda with a score that needs no target labels."""
         from skdann.model_selection import InformationMaximizationScorer
 
         scoring = InformationMaximizationScorer(X_target)
@@ -94,12 +94,12 @@ class Ours:
         return search.fit(X, y, X_target=(X_target,))
 
     def save(self, model: Any, path: Path) -> Any:
-        """One file without pickle."""
+        """Save to one file without pickle, and load it."""
         model.save(path)
         return type(model).load(path)
 
     def several_sources(self, X: Any, y: Any, X_target: Any) -> Any:
-        """A domain classifier of three classes."""
+        """Fit a domain classifier with three classes."""
         domain = np.arange(len(X)) % 2
         model = self.make().fit(X, y, X_target, sample_domain=domain)
         assert model.predict_domain_proba(X_target).shape[1] == 3
@@ -107,7 +107,7 @@ class Ours:
 
 
 class Skada(Ours):
-    """skada.deep.DANN, which takes torch modules."""
+    """skada.deep.DANN, which uses torch modules."""
 
     package, title = "skada", "skada.deep.DANN"
 
@@ -117,7 +117,7 @@ class Skada(Ours):
         sklearn.set_config(enable_metadata_routing=True)
 
     def make(self, **params: Any) -> Any:
-        """Networks that the package makes by itself but for the body, three epochs."""
+        """Create an estimator with our feature network and skada's defaults, three epochs."""
         from skada.deep import DANN
 
         return DANN(
@@ -132,7 +132,7 @@ class Skada(Ours):
         )
 
     def pool(self, X: Any, y: Any, X_target: Any) -> tuple[Any, Any, np.ndarray]:
-        """Rows below one another; -1 is the label of target rows."""
+        """Pool the rows of both domains; target rows have the label -1."""
         n_source, n_target = X.shape[0], X_target.shape[0]
         if sp.issparse(X):
             rows = sp.vstack([X, X_target])
@@ -146,22 +146,22 @@ class Skada(Ours):
         return rows, label, np.repeat([1, -2], [n_source, n_target])
 
     def fit(self, X: Any, y: Any, X_target: Any, seed: int | None = None, **params: Any) -> Any:
-        """The seed is torch's global one, as skorch has it."""
+        """Fit on pooled rows; the seed is torch's global seed, as in skorch."""
         if seed is not None:
             torch.manual_seed(seed)
         rows, label, domain = self.pool(X, y, X_target)
         return self.make(**params).fit(rows, label, sample_domain=domain)
 
     def predict(self, model: Any, X: Any) -> np.ndarray:
-        """Of target rows."""
+        """Predict labels of target rows."""
         return model.predict(X, sample_domain=np.full(X.shape[0], -2))
 
     def proba(self, model: Any, X: Any) -> np.ndarray:
-        """Of target rows."""
+        """Predict probabilities of target rows."""
         return model.predict_proba(X, sample_domain=np.full(X.shape[0], -2))
 
     def pipeline(self, X: Any, y: Any, X_target: Any) -> Any:
-        """Pooled rows, so the scaler sees both domains."""
+        """Fit a pipeline on pooled rows, so the scaler is fitted on both domains."""
         from skada import make_da_pipeline
 
         rows, label, domain = self.pool(X, y, X_target)
@@ -169,7 +169,7 @@ class Skada(Ours):
         return pipe.fit(rows, label, sample_domain=domain)
 
     def search(self, X: Any, y: Any, X_target: Any) -> Any:
-        """Over lambda, by skada's prediction entropy."""
+        """Search over lambda with skada's prediction entropy."""
         from skada.metrics import PredictionEntropyScorer
         from sklearn.model_selection import ShuffleSplit
 
@@ -184,14 +184,14 @@ class Skada(Ours):
         return search.fit(rows, label, sample_domain=domain)
 
     def save(self, model: Any, path: Path) -> Any:
-        """Weights alone, by skorch, into an initialised net of the same modules."""
+        """Save only the weights with skorch, and load them into a net with the same modules."""
         model.save_params(f_params=path, use_safetensors=True)
         other = self.make().initialize()
         other.load_params(f_params=path, use_safetensors=True)
         return other
 
     def several_sources(self, X: Any, y: Any, X_target: Any) -> Any:
-        """It fits; look at what becomes of the domain classifier."""
+        """Fit several sources, and check the outputs of the domain classifier."""
         rows, label, domain = self.pool(X, y, X_target)
         domain[: len(X) : 2] = 3
         model = self.make().fit(rows, label, sample_domain=domain)
@@ -207,14 +207,14 @@ class Adapt(Ours):
     package, title = "adapt", "adapt.feature_based.DANN"
 
     def make(self, X_target: Any = None, **params: Any) -> Any:
-        """Default networks, three epochs are given at fit."""
+        """Create an estimator with default networks; `fit` sets three epochs."""
         from adapt.feature_based import DANN
 
         params = {"optimizer": "adam", "loss": "categorical_crossentropy", **params}
         return DANN(task=self.task(), Xt=X_target, verbose=0, **params)
 
     def task(self) -> Any:
-        """A classifier of two classes; the default ends in one unit, for regression."""
+        """Return a head for two classes; the default has one unit, for regression."""
         import keras
 
         start = keras.initializers.GlorotUniform(seed=0)
@@ -223,27 +223,27 @@ class Adapt(Ours):
         )
 
     def fit(self, X: Any, y: Any, X_target: Any, seed: int | None = None, **params: Any) -> Any:
-        """Target rows belong to the constructor; labels are one-hot."""
+        """Fit with one-hot labels; the target is a constructor parameter."""
         model = self.make(X_target, random_state=seed, **params)
         return model.fit(X, one_hot(y), epochs=N_EPOCHS, batch_size=32, verbose=0)
 
     def predict(self, model: Any, X: Any) -> np.ndarray:
-        """Columns of the softmax, as Keras gives them."""
+        """Predict the class with the largest softmax output."""
         return np.argmax(model.predict(X), axis=1)
 
     def proba(self, model: Any, X: Any) -> np.ndarray:
-        """The softmax."""
+        """Return the softmax output."""
         return model.predict(X)
 
     def pipeline(self, X: Any, y: Any, X_target: Any) -> Any:
-        """The target is a parameter of the constructor, so the pipeline cannot scale it."""
+        """Fit a pipeline, which cannot scale the target because it is a constructor parameter."""
         model = self.make(X_target, random_state=0)
         return Pipeline([("scaler", StandardScaler()), ("clf", model)]).fit(
             X, one_hot(y), clf__epochs=N_EPOCHS, clf__verbose=0
         )
 
     def search(self, X: Any, y: Any, X_target: Any) -> Any:
-        """Over lambda, by the package's negative J-score."""
+        """Search over lambda with the negative J-score of the package."""
         from adapt.metrics import make_uda_scorer, neg_j_score
 
         search = GridSearchCV(
@@ -256,22 +256,22 @@ class Adapt(Ours):
         return search.fit(X, one_hot(y), epochs=N_EPOCHS, verbose=0)
 
     def save(self, model: Any, path: Path) -> Any:
-        """Weights alone, by Keras."""
+        """Save only the weights with Keras."""
         model.save_weights(f"{path}.weights.h5")
         return model
 
     def several_sources(self, X: Any, y: Any, X_target: Any) -> Any:
-        """There is no argument for it."""
+        """Raise, because there is no argument for source domains."""
         raise NotImplementedError("no argument names the domain of a source row")
 
 
 class PytorchAdapt(Ours):
-    """pytorch_adapt.adapters.DANN: one training step of modules of yours, the loop is yours."""
+    """pytorch_adapt.adapters.DANN: one training step; the user writes the training loop."""
 
     package, title = "pytorch-adapt", "pytorch_adapt.adapters.DANN"
 
     def fit(self, X: Any, y: Any, X_target: Any, seed: int | None = None, **params: Any) -> Any:
-        """A loop by hand, full batches."""
+        """Train in a hand-written loop with full batches."""
         from pytorch_adapt.adapters import DANN
         from pytorch_adapt.containers import Models
 
@@ -297,14 +297,14 @@ class PytorchAdapt(Ours):
         return adapter
 
     def predict(self, model: Any, X: Any) -> np.ndarray:
-        """Class of the largest logit."""
+        """Predict the class with the largest logit."""
         return self.proba(model, X).argmax(axis=1)
 
     def proba(self, model: Any, X: Any) -> np.ndarray:
-        """Logits and features come with them."""
+        """Return the softmax of the logits."""
         with torch.no_grad():
-            found = model.inference(torch.as_tensor(X), domain=1)
-        return torch.softmax(found["logits"], dim=1).numpy()
+            output = model.inference(torch.as_tensor(X), domain=1)
+        return torch.softmax(output["logits"], dim=1).numpy()
 
     def _no_estimator(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("no scikit-learn estimator: modules, loop and search are yours")
@@ -312,12 +312,12 @@ class PytorchAdapt(Ours):
     make = pipeline = search = several_sources = _no_estimator
 
     def save(self, model: Any, path: Path) -> Any:
-        """Of the modules, by torch; there is no file of the whole."""
+        """Raise, because only the weights of the modules can be saved, with torch."""
         raise NotImplementedError("weights of your modules, by torch")
 
 
 def one_hot(y: Any) -> np.ndarray:
-    """Columns of zeros and ones; its sparse losses fail under Keras 3."""
+    """Encode labels as one-hot columns; ADAPT's sparse losses fail under Keras 3."""
     if np.asarray(y).dtype.kind in "US":
         raise TypeError("labels must be numbers, one-hot")
     return np.eye(2, dtype=np.float32)[y]
@@ -327,21 +327,21 @@ def one_hot(y: Any) -> np.ndarray:
 
 
 def fits_arrays(system: Any, rows: Any) -> None:
-    """Fit NumPy arrays, predict labels of the source's."""
+    """Fit NumPy arrays, and predict labels that occur in the source."""
     _, y, X_target = rows
-    found = system.predict(system.fit(*rows), X_target)
-    assert set(np.unique(found)) <= set(np.unique(y))
-    assert len(found) == len(X_target)
+    predicted = system.predict(system.fit(*rows), X_target)
+    assert set(np.unique(predicted)) <= set(np.unique(y))
+    assert len(predicted) == len(X_target)
 
 
 def predicts_probabilities(system: Any, rows: Any) -> None:
-    """Give rows of sum 1."""
+    """Predict probabilities that sum to 1 per row."""
     proba = system.proba(system.fit(*rows), rows[2])
     assert np.allclose(proba.sum(axis=1), 1, atol=1e-5)
 
 
 def takes_frames(system: Any, rows: Any) -> None:
-    """Take pandas frames."""
+    """Accept pandas frames."""
     import pandas as pd
 
     X, y, X_target = rows
@@ -351,21 +351,21 @@ def takes_frames(system: Any, rows: Any) -> None:
 
 
 def takes_sparse(system: Any, rows: Any) -> None:
-    """Take CSR matrices."""
+    """Accept CSR matrices."""
     X, y, X_target = rows
     X, X_target = sp.csr_matrix(X), sp.csr_matrix(X_target)
     system.predict(system.fit(X, y, X_target), X_target)
 
 
 def takes_strings(system: Any, rows: Any) -> None:
-    """Take labels that are strings, and predict such."""
+    """Accept string labels, and predict strings."""
     X, y, X_target = rows
-    found = system.predict(system.fit(X, np.array(["ill", "well"])[y], X_target), X_target)
-    assert set(found) <= {"ill", "well"}
+    predicted = system.predict(system.fit(X, np.array(["ill", "well"])[y], X_target), X_target)
+    assert set(predicted) <= {"ill", "well"}
 
 
 def clones(system: Any, rows: Any) -> None:
-    """Be cloned by scikit-learn."""
+    """Support `sklearn.base.clone`."""
     clone(system.make())
 
 
@@ -380,19 +380,19 @@ def scales_in_a_pipeline(system: Any, rows: Any) -> None:
 
 
 def searches(system: Any, rows: Any) -> None:
-    """Search over lambda in GridSearchCV by a score without target labels."""
+    """Search over lambda in GridSearchCV with a score that needs no target labels."""
     assert np.isfinite(system.search(*rows).cv_results_["mean_test_score"]).all()
 
 
 def repeats(system: Any, rows: Any) -> None:
-    """Give equal bits for equal seeds, and others for others."""
+    """Give identical bits for equal seeds, and different results for different seeds."""
     a, b, c = (system.proba(system.fit(*rows, seed=seed), rows[2]) for seed in (0, 0, 1))
     assert np.array_equal(a, b), "equal seeds differ"
     assert not np.array_equal(a, c), "the seed changes nothing"
 
 
 def leaves_random_state(system: Any, rows: Any) -> None:
-    """Leave the random states of numpy, Python and torch as they were, with no seed given."""
+    """Leave the random states of numpy, Python and torch unchanged when no seed is given."""
     before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
     system.fit(*rows)
     after = np.random.get_state()[1], random.getstate(), torch.get_rng_state()
@@ -401,13 +401,13 @@ def leaves_random_state(system: Any, rows: Any) -> None:
     assert torch.equal(before[2], after[2]), "torch's is changed"
 
 
-def tells_sources_apart(system: Any, rows: Any) -> None:
-    """Tell several source domains apart."""
+def distinguishes_sources(system: Any, rows: Any) -> None:
+    """Distinguish several source domains."""
     system.several_sources(*rows)
 
 
 def pickles(system: Any, rows: Any) -> None:
-    """Predict alike after pickling."""
+    """Give the same predictions after pickling."""
     model = system.fit(*rows)
     again = pickle.loads(pickle.dumps(model))
     assert np.array_equal(system.proba(again, rows[2]), system.proba(model, rows[2]))
@@ -424,13 +424,13 @@ QUESTIONS = {
     "GridSearchCV without target labels": searches,
     "equal seeds, equal bits": repeats,
     "global random state untouched": leaves_random_state,
-    "several sources told apart": tells_sources_apart,
+    "several sources told apart": distinguishes_sources,
     "pickle": pickles,
 }
 
 
 def ask(system: Any) -> dict[str, str]:
-    """The answer to every question."""
+    """Return the answer to every question."""
     answers = {}
     for name, question in QUESTIONS.items():
         try:
@@ -446,15 +446,15 @@ def ask(system: Any) -> dict[str, str]:
 
 
 def main() -> None:
-    """Ask every installed package, or those named, and keep the answers."""
+    """Test every installed package, or the named ones, and save the answers."""
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     wanted = sys.argv[1:]
     for system in (Ours, Skada, Adapt, PytorchAdapt):
         module = system.package.replace("-", "_")
         needs = {"adapt": "tensorflow", "skada": "skorch"}.get(system.package, module)
         if find_spec(module) and find_spec(needs) and (not wanted or system.package in wanted):
-            found = {"version": version(system.package), "date": str(date.today())}
-            kept[system.title] = {**found, "answers": ask(system())}
+            facts = {"version": version(system.package), "date": str(date.today())}
+            kept[system.title] = {**facts, "answers": ask(system())}
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 

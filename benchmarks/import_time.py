@@ -1,7 +1,7 @@
-"""How much `import skdann` costs beyond its dependencies: fresh processes, in turns.
+"""Time of `import skdann` beyond its dependencies, in new processes.
 
-Prints the median seconds of processor time that each import takes, and the difference. What counts
-is the cost of ``import skdann`` after ``import torch, sklearn, skorch``.
+The script prints the median CPU time of ``import torch, sklearn, skorch``, and of ``import skdann``
+after them.
 """
 
 import statistics
@@ -20,15 +20,15 @@ print(between - begun, time.process_time() - between)
 
 
 def measure() -> tuple[float, float]:
-    """Seconds for the dependencies, and for skdann after them."""
+    """Return the seconds for the dependencies, and for skdann after them."""
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
-    dependencies, own = map(float, done.stdout.split())
-    return dependencies, own
+    dependencies, skdann = map(float, done.stdout.split())
+    return dependencies, skdann
 
 
 if __name__ == "__main__":
-    measure()  # compiles, and warms the disk cache
+    measure()  # compile bytecode and warm the disk cache
     runs = [measure() for _ in range(N_RUNS)]
-    dependencies, own = (statistics.median(column) for column in zip(*runs, strict=True))
+    dependencies, skdann = (statistics.median(column) for column in zip(*runs, strict=True))
     print(f"torch, sklearn, skorch  {dependencies:.3f} s")
-    print(f"skdann after them       {own:.3f} s  (median of {N_RUNS}, processor time)")
+    print(f"skdann after them       {skdann:.3f} s  (median of {N_RUNS}, CPU time)")

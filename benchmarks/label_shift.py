@@ -1,8 +1,7 @@
-"""What `label_shift` gains on real tables, by estimated and by known class shares.
+"""Gain of `label_shift` on real tables, with estimated and with known class shares.
 
-The known shares are those of the target rows that the score is of: target labels serve here as the
-knowledge that a user may have of prevalences, beside the score. All against the same network
-without correction or weights.
+The known shares are the class shares of the scored target rows. They represent the prevalence that
+a user may know. Gains are relative to the same network without correction or weights.
 
     python benchmarks/label_shift.py --seeds 2 --rows 600        # five minutes
 """
@@ -19,16 +18,16 @@ from skdann import DANNClassifier
 
 
 def true_shares(y_test: np.ndarray, n_classes: int) -> dict[int, float]:
-    """Shares of the source's classes among the target rows, one row a class added."""
+    """Return the shares of the source classes in the target, smoothed by one row per class."""
     counts = np.bincount(y_test[y_test >= 0], minlength=n_classes) + 1.0
     return dict(enumerate((counts / counts.sum()).tolist()))
 
 
 def probabilities(job: Job) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Predictions of the plain network and of four ways to treat label shift; and the labels."""
+    """Return the predictions of the plain network and of four corrections, and the labels."""
     rows, y_test = load_rows(job)
     known = true_shares(y_test, rows.n_classes)
-    found = {}
+    predictions = {}
     for name, params in {
         "plain": {},
         "correct, estimated": {"label_shift": "correct"},
@@ -38,16 +37,16 @@ def probabilities(job: Job) -> tuple[dict[str, np.ndarray], np.ndarray]:
     }.items():
         clf = DANNClassifier(**params, random_state=job.seed)
         clf.fit(rows.X_source, rows.y_source, rows.X_target)
-        found[name] = clf.predict_proba(rows.X_test)
-    return found, y_test
+        predictions[name] = clf.predict_proba(rows.X_test)
+    return predictions, y_test
 
 
 def main() -> None:
     """Print a markdown table for each half of the data sets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder of the tables")
+    parser.add_argument("--data", help="data folder")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--rows", type=int, default=600, help="most rows a domain")
+    parser.add_argument("--rows", type=int, default=600, help="maximum rows per domain")
     args = parser.parse_args()
     folder = tables.data_folder(args.data)
     for half in ("choosing", "reporting"):
@@ -56,16 +55,16 @@ def main() -> None:
             figures = []
             for seed in range(args.seeds):
                 job = Job(str(folder), row.set, row.source, row.target, seed, args.rows)
-                found, y_test = probabilities(job)
-                figures.append([[score(y_test, p)[m] for m in METRICS] for p in found.values()])
+                probas, y_test = probabilities(job)
+                figures.append([[score(y_test, p)[m] for m in METRICS] for p in probas.values()])
                 load_rows.cache_clear()
             tasks.append(np.mean(figures, axis=0))
         gain = np.array(tasks) - np.array(tasks)[:, :1]
         print(f"\n{half}: {len(tasks)} tasks, {args.seeds} seeds, at most {args.rows} rows\n")
         print("| | bal. acc., points | worst task | gain, lose > 1 | acc., points | log loss |")
         print("|---|---|---|---|---|---|")
-        for name, own in zip(found, np.moveaxis(gain, 1, 0), strict=True):
-            balanced, accuracy, log_loss = own.T
+        for name, gains in zip(probas, np.moveaxis(gain, 1, 0), strict=True):
+            balanced, accuracy, log_loss = gains.T
             won, lost = (balanced > 0.01).sum(), (balanced < -0.01).sum()
             print(
                 f"| {name} | {100 * balanced.mean():+.2f} | {100 * balanced.min():+.1f} "

@@ -1,9 +1,9 @@
-"""The training loops that `benchmarks/speed.py` times, all of the same networks.
+"""Training loops timed by `benchmarks/speed.py`, all with the same networks.
 
-Networks 128-64 / classes / 64-1 on 50 columns, ReLU, Adam at 1e-3, the lambda schedule of the DANN
-paper. A loop is a function of the data, the batch size, the number of epochs and the share of units
-dropped; it trains anew and returns the number of steps taken, times the number of members where it
-trains several.
+The networks are 128-64 / classes / 64-1 on 50 columns, with ReLU, Adam at 1e-3 and the lambda
+schedule of the DANN paper. A loop is a function of the data, batch size, number of epochs and
+dropout rate. It trains from scratch and returns the number of steps, multiplied by the number of
+members if it trains several.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ N_FEATURES, N_CLASSES, N_MEMBERS = 50, 2, 16
 
 
 class Data(NamedTuple):
-    """Two domains; the target has no labels."""
+    """Labelled source rows and unlabelled target rows."""
 
     X: np.ndarray
     y: np.ndarray
@@ -33,27 +33,27 @@ class Data(NamedTuple):
 
 
 def make_data(n_rows: int) -> Data:
-    """Two shifted Gaussian domains with a linear label."""
+    """Return two shifted Gaussian domains with a linear label."""
     rng = np.random.default_rng(0)
     X, X_target = rng.standard_normal((2, n_rows, N_FEATURES), dtype=np.float32)
     return Data(X, (X[:, 0] + X[:, 1] > 0).astype(np.int64), X_target + np.float32(0.5))
 
 
 def count_steps(n_rows: int, batch: int, n_epochs: int) -> int:
-    """Steps of `n_epochs` passes over the source."""
+    """Return the number of steps in `n_epochs` passes over the source."""
     return n_epochs * -(-n_rows // batch)
 
 
 def lambda_at(progress: float) -> float:
-    """The schedule of Ganin et al. (2016)."""
+    """Return lambda according to the schedule of Ganin et al. (2016)."""
     return 2 / (1 + np.exp(-10 * progress)) - 1
 
 
-# ---- the floor, and a hand-written loop
+# ---- lower bound, and a hand-written loop
 
 
 def matrix_products(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
-    """The matrix products of a step alone: forward, input gradient, weight gradient."""
+    """Compute only the matrix products of a step: forward, input gradient, weight gradient."""
     n_steps = count_steps(len(data.X), batch, n_epochs)
     rows = min(batch, len(data.X))
     sizes = [(N_FEATURES, 128, 2), (128, 64, 2), (64, 64, 2), (64, 1, 2), (64, N_CLASSES, 1)]
@@ -71,11 +71,11 @@ def matrix_products(data: Data, batch: int, n_epochs: int, dropout: float) -> in
 
 
 class ReverseGradient(torch.autograd.Function):
-    """Identity forward, times -lambda backward."""
+    """Identity in the forward pass; multiplies the gradient by -lambda in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, lambda_: float) -> torch.Tensor:
-        """Pass `x` on."""
+        """Return `x` unchanged."""
         ctx.lambda_ = lambda_
         return x.view_as(x)
 
@@ -86,7 +86,7 @@ class ReverseGradient(torch.autograd.Function):
 
 
 def make_networks(dropout: float) -> nn.ModuleDict:
-    """Extractor, predictor and domain classifier."""
+    """Return the feature extractor, label predictor and domain classifier."""
     drop = [nn.Dropout(dropout)] if dropout else []
     extractor = [nn.Linear(N_FEATURES, 128), nn.ReLU(), *drop, nn.Linear(128, 64), nn.ReLU(), *drop]
     classifier = [nn.Linear(64, 64), nn.ReLU(), *drop, nn.Linear(64, 1)]
@@ -100,7 +100,7 @@ def make_networks(dropout: float) -> nn.ModuleDict:
 
 
 def hand_written(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
-    """Train as people write it: gathers, autograd, Adam, losses by torch's modules."""
+    """Train with a usual hand-written loop: indexing, autograd, Adam and torch's loss modules."""
     torch.manual_seed(0)
     networks = make_networks(dropout)
     optimizer = torch.optim.Adam(networks.parameters(), lr=1e-3)
@@ -126,14 +126,14 @@ def hand_written(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
     return n_steps
 
 
-# ---- many members of one network by torch.func.vmap
+# ---- several members with torch.func.vmap
 
 
 def by_vmap(n_members: int) -> Callable[..., int]:
-    """Train `n_members` copies of one plain module, each on batches and with a lambda of its own.
+    """Train `n_members` copies of a plain module, each with separate batches and lambda.
 
-    The loss is mapped over stacked parameters; its sum is differentiated by autograd, and one fused
-    Adam holds all members.
+    The loss is mapped over stacked parameters. Autograd differentiates its sum, and one fused Adam
+    updates all members.
     """
 
     def loop(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
@@ -145,8 +145,8 @@ def by_vmap(n_members: int) -> Callable[..., int]:
         parameters = {f"networks.{name}": value for name, value in parameters.items()}
         buffers = {f"networks.{name}": value for name, value in buffers.items()}
 
-        def losses(own: Any, own_buffers: Any, *batch: torch.Tensor) -> torch.Tensor:
-            return functional_call(skeleton, (own, own_buffers), batch)
+        def losses(values: Any, buffer_values: Any, *batch: torch.Tensor) -> torch.Tensor:
+            return functional_call(skeleton, (values, buffer_values), batch)
 
         mapped = vmap(losses, randomness="different")
         n_steps = 0
@@ -163,7 +163,7 @@ def by_vmap(n_members: int) -> Callable[..., int]:
 
 
 class _Losses(nn.Module):
-    """Both losses of one member's batch."""
+    """Sum of both losses on a batch of one member."""
 
     def __init__(self, networks: nn.ModuleDict) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ def _member_batches(
 
 
 def ours(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
-    """`DANNClassifier.fit`, everything included: checks, copies, history."""
+    """Run `DANNClassifier.fit`, including checks, copies and history."""
     from skdann import DANNClassifier
 
     clf = DANNClassifier(dropout=dropout, batch_size=batch, max_epochs=n_epochs, random_state=0)
@@ -209,10 +209,10 @@ def ours(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
 
 
 def our_members(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
-    """`DANNClassifierCV.fit` with 4 lambdas, of which one is 0, times 4 seeds.
+    """Run `DANNClassifierCV.fit` with 4 lambdas (one of them 0) and 4 seeds.
 
-    Each member holds out a fifth of the source; the rows are more by as much, so that each trains
-    on as many as the other systems.
+    Each member holds out a fifth of the source. A quarter more rows are passed, so that each member
+    trains on as many rows as the other systems.
     """
     from skdann import DANNClassifier, DANNClassifierCV
 
@@ -226,7 +226,7 @@ def our_members(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
 
 
 def mlp(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
-    """scikit-learn's MLPClassifier on the source rows, without a domain part."""
+    """Run scikit-learn's MLPClassifier on the source rows, without adaptation."""
     clf = MLPClassifier(
         (128, 64),
         batch_size=min(batch, len(data.X)),
@@ -240,11 +240,11 @@ def mlp(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
     return count_steps(len(data.X), batch, n_epochs)
 
 
-# ---- peers
+# ---- other packages
 
 
 def skada(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
-    """Skada's deep DANN; it leaves out the rows beyond whole batches."""
+    """Run skada's deep DANN, which skips the rows of an incomplete last batch."""
     from systems import build_skada_dann, routing
 
     n_rows, batch = len(data.X), min(batch, len(data.X))
@@ -260,7 +260,7 @@ def skada(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
 
 
 def pytorch_adapt(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
-    """pytorch-adapt's DANNHook over its own data sets and a torch DataLoader, as its guide does."""
+    """Run pytorch-adapt's DANNHook with its datasets and a torch DataLoader, as in its guide."""
     from pytorch_adapt.datasets import (
         CombinedSourceAndTargetDataset,
         SourceDataset,
@@ -287,7 +287,7 @@ def pytorch_adapt(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
 
 
 def adapt(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
-    """ADAPT's DANN on TensorFlow, whose data pipeline keeps threads of its own."""
+    """Run ADAPT's DANN on TensorFlow, whose data pipeline uses additional threads."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
     from adapt.feature_based import DANN
@@ -313,15 +313,15 @@ def adapt(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
     return count_steps(len(data.X), batch, n_epochs)
 
 
-# ---- the table's rows
+# ---- rows of the table
 
 
 class Loop(NamedTuple):
     """A row of the table.
 
-    `share` is the share of the steps that is taken: less where a step is slow, more where set-up
-    would drown it; `dropouts` says in which tables the row stands, with or without dropout;
-    `largest` is the most rows it is tried on.
+    `share` scales the number of steps: lower for slow steps, higher if set-up would dominate.
+    `dropouts` lists the tables that contain the row, without or with dropout. `largest` is the
+    maximum number of rows.
     """
 
     title: str
@@ -332,7 +332,7 @@ class Loop(NamedTuple):
     needs: tuple[str, ...] = ()
 
     def obstacle(self) -> str:
-        """Why it cannot run here, if it cannot."""
+        """Return the reason why the loop cannot run here, or an empty string."""
         missing = [name for name in self.needs if not find_spec(name)]
         if missing:
             return f"{' and '.join(missing)} not installed"
@@ -340,25 +340,25 @@ class Loop(NamedTuple):
             import skdann
 
             if self.run is our_members and not hasattr(skdann, "DANNClassifierCV"):
-                return "this skdann has no DANNClassifierCV"
+                return "this version of skdann has no DANNClassifierCV"
         return ""
 
 
-BASELINE = "hand"
+REFERENCE = "hand"
 BOTH = (False, True)
-MANY = 100_000  # rows beyond which slow loops are left out
+MANY = 100_000  # slow loops are skipped beyond this number of rows
 LOOPS = {
-    "products": Loop("the matrix products alone (the floor)", matrix_products),
+    "products": Loop("matrix products only (lower bound)", matrix_products),
     "mlp": Loop("MLPClassifier, source rows only", mlp),
-    BASELINE: Loop("hand-written torch loop", hand_written, dropouts=BOTH),
+    REFERENCE: Loop("hand-written torch loop", hand_written, dropouts=BOTH),
     "skdann": Loop("DANNClassifier", ours, dropouts=BOTH, needs=("skdann",)),
     "members": Loop(
         "DANNClassifierCV, 16 members, per member", our_members, 4.0, BOTH, MANY, ("skdann",)
     ),
     "vmap16": Loop(
-        "16 members by torch.func.vmap, per member", by_vmap(N_MEMBERS), 4.0, BOTH, MANY
+        "16 members with torch.func.vmap, per member", by_vmap(N_MEMBERS), 4.0, BOTH, MANY
     ),
-    "vmap1": Loop("one network through vmap", by_vmap(1), 0.5, (False,), MANY),
+    "vmap1": Loop("one network with vmap", by_vmap(1), 0.5, (False,), MANY),
     "adapt": Loop("ADAPT DANN (TensorFlow)", adapt, 3.0, (False,), MANY, ("adapt", "tensorflow")),
     "skada": Loop("skada deep DANN", skada, 0.2, (False,), MANY, ("skada", "skorch")),
     "pytorch-adapt": Loop(

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and the clocks they were measured with."""
+"""Description of the machine, and the clocks used by the benchmarks."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that are installed."""
-    found = {}
+    """Return the versions of the installed packages."""
+    installed = {}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **installed}
 
 
 def facts() -> dict[str, Any]:
-    """Processor, cores, threads asked for, load at this moment, and versions."""
+    """Return processor, cores, memory, thread setting, current load and versions."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "cpu": _cpu_model(),
@@ -42,14 +42,13 @@ def facts() -> dict[str, Any]:
 
 
 def load() -> list[float]:
-    """Load averages of 1, 5 and 15 minutes."""
+    """Return the load averages of 1, 5 and 15 minutes."""
     return [round(value, 2) for value in os.getloadavg()]
 
 
 def describe(machine: dict[str, Any]) -> str:
-    """Give two lines to stand above a table."""
-    own = machine["versions"]
-    names = ", ".join(f"{name} {own[name]}" for name in own)
+    """Return two lines to print above a table."""
+    names = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
     return (
         f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, "
         f"OMP_NUM_THREADS={machine['threads']}, load {machine['load']}\n{names}"
@@ -70,7 +69,7 @@ def _total_memory() -> int:
 
 
 class Stopwatch:
-    """Processor and wall seconds of a block.
+    """CPU and wall time of a block, in seconds.
 
     >>> with Stopwatch() as watch:
     ...     pass
@@ -88,6 +87,6 @@ class Stopwatch:
 
 
 def spread(values: Any, digits: int = 3) -> str:
-    """Median and range."""
+    """Format the median and range of values."""
     low, mid, high = (f"{value:.{digits}f}" for value in np.percentile(values, [0, 50, 100]))
     return f"{mid} [{low}-{high}]"

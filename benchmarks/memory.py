@@ -1,7 +1,7 @@
-"""Memory of fit and predict, and the price of predicting in blocks.
+"""Memory of fit and predict, and the cost of predicting in blocks.
 
-Each fit runs in a process of its own, after a small one that loads the libraries. Reported is by
-how much the process grew at most beyond the rows it was given.
+Each fit runs in a separate process, after a small fit that loads the libraries. The script reports
+the peak growth of the process beyond its input rows.
 
     python benchmarks/memory.py                       # all parts, about three minutes
     python benchmarks/memory.py --parts dense --rows 200000 400000
@@ -26,15 +26,15 @@ from peaks import MB, PeakGrowth, in_child, make_domains, measured_fit, warm_up
 
 RESULTS = Path(__file__).parent / "results" / "memory.json"
 N_FEATURES = 50
-BOUND = 1.2  # of the float32 copies of both domains, plus a constant
-PREDICT_BOUND = 1.1  # of the processor time of a raw forward pass
+BOUND = 1.2  # growth relative to float32 copies of both domains, plus a constant
+PREDICT_BOUND = 1.1  # CPU time of predict relative to a raw forward pass
 
 
 # ---- dense rows
 
 
 def fit_dense(n_rows: int, dtype: str) -> dict[str, float]:
-    """Fit two domains of `n_rows` rows each for one epoch."""
+    """Fit two domains of `n_rows` rows each for one epoch, and measure the fit."""
     from skdann import DANNClassifier
 
     rows = make_domains(n_rows, N_FEATURES, dtype)
@@ -43,26 +43,26 @@ def fit_dense(n_rows: int, dtype: str) -> dict[str, float]:
 
 
 def dense(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Growth at two sizes or more: what grows with the rows, and what does not."""
+    """Measure the growth at each size, and separate the part that depends on the rows."""
     lines = []
     print("\n| dense rows | dtype | float32 copies, MB | peak growth, MB | ratio |")
     print("|---|---|---|---|---|")
     for dtype in ("float32", "float64"):
         for n_rows in args.rows:
             copies = 2 * n_rows * N_FEATURES * 4 / MB
-            found = in_child(fit_dense, n_rows, dtype)
+            figures = in_child(fit_dense, n_rows, dtype)
             lines.append(
-                {"part": "dense", "dtype": dtype, "rows": n_rows, "copies_mb": copies} | found
+                {"part": "dense", "dtype": dtype, "rows": n_rows, "copies_mb": copies} | figures
             )
             print(
                 f"| {n_rows:,} + {n_rows:,} x {N_FEATURES} | {dtype} | {copies:.0f} "
-                f"| {found['growth_mb']:.0f} | {found['growth_mb'] / copies:.2f} |",
+                f"| {figures['growth_mb']:.0f} | {figures['growth_mb'] / copies:.2f} |",
                 flush=True,
             )
     print()
     for dtype in ("float32", "float64") if len(args.rows) > 1 else ():
-        own = [line for line in lines if line["dtype"] == dtype]
-        copies, growth = ([line[name] for line in own] for name in ("copies_mb", "growth_mb"))
+        part = [line for line in lines if line["dtype"] == dtype]
+        copies, growth = ([line[name] for line in part] for name in ("copies_mb", "growth_mb"))
         slope, constant = np.polyfit(copies, growth, 1)
         print(
             f"{dtype}: growth is {slope:.2f} times the copies (bound {BOUND}) "
@@ -75,7 +75,7 @@ def dense(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def make_sparse(n_rows: int, n_features: int, density: float, seed: int) -> sp.csr_array:
-    """Random CSR rows, all with equally many values."""
+    """Return random CSR rows, all with the same number of values."""
     rng = np.random.default_rng(seed)
     per_row = max(1, round(density * n_features))
     indices = np.sort(rng.integers(n_features, size=(n_rows, per_row), dtype=np.int32), axis=1)
@@ -87,19 +87,19 @@ def make_sparse(n_rows: int, n_features: int, density: float, seed: int) -> sp.c
 
 
 def fit_sparse(n_rows: int, n_features: int, density: float, batch: int) -> dict[str, float]:
-    """Fit two sparse domains for one epoch."""
+    """Fit two sparse domains for one epoch, and measure fit and predict."""
     from skdann import DANNClassifier
 
     X, X_target = (make_sparse(n_rows, n_features, density, seed) for seed in range(2))
     y = (X[:, : n_features // 2].sum(axis=1) > X[:, n_features // 2 :].sum(axis=1)).astype(int)
     warm_up(batch_size=batch)
     clf = DANNClassifier(max_epochs=1, batch_size=batch, random_state=0)
-    found = measured_fit(clf, X, y, X_target)
+    figures = measured_fit(clf, X, y, X_target)
     n_parameters = sum(p.numel() for p in clf.module_.parameters())
     csr = sum(part.nbytes for part in (X.data, X.indices, X.indptr))
     with PeakGrowth() as peak:
         clf.predict(X_target[: n_rows // 10])
-    return found | {
+    return figures | {
         "parameters_mb": n_parameters * 4 / MB,
         "csr_mb": 2 * csr / MB,
         "predict_growth_mb": peak.total / MB,
@@ -107,25 +107,25 @@ def fit_sparse(n_rows: int, n_features: int, density: float, batch: int) -> dict
 
 
 def sparse(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """A table that would not fit in memory if it were dense."""
+    """Fit a sparse table whose dense copy would not fit in memory."""
     n_rows, n_features, density, batch = args.sparse_rows, 20_000, 0.001, 256
-    found = in_child(fit_sparse, n_rows, n_features, density, batch)
+    figures = in_child(fit_sparse, n_rows, n_features, density, batch)
     whole, step = 2 * n_rows * n_features * 4 / MB, 2 * batch * n_features * 4 / MB
     print(
         f"\nsparse: CSR {n_rows:,} + {n_rows:,} x {n_features:,} at {density:.1%}, batch {batch}: "
-        f"peak growth {found['growth_mb']:.0f} MB, {found['cpu_s']:.0f} s of processor an epoch;\n"
-        f"beside it: rows as CSR {found['csr_mb']:.0f} MB, all rows dense {whole:,.0f} MB, a step "
-        f"dense {step:.0f} MB,\nparameters {found['parameters_mb']:.0f} MB (with gradient and Adam "
-        f"four times that); predict grows by {found['predict_growth_mb']:.0f} MB"
+        f"peak growth {figures['growth_mb']:.0f} MB, {figures['cpu_s']:.0f} s of CPU per epoch;\n"
+        f"for comparison: CSR rows {figures['csr_mb']:.0f} MB, all rows dense {whole:,.0f} MB, "
+        f"one dense step {step:.0f} MB,\nparameters {figures['parameters_mb']:.0f} MB (four times "
+        f"that with gradient and Adam); growth in predict {figures['predict_growth_mb']:.0f} MB"
     )
-    return [{"part": "sparse", "rows": n_rows, "batch": batch} | found]
+    return [{"part": "sparse", "rows": n_rows, "batch": batch} | figures]
 
 
 # ---- predict
 
 
 def time_predict(n_rows: int, repeats: int) -> dict[str, Any]:
-    """Processor seconds of predict_proba and of raw forward passes, whole and in blocks."""
+    """Measure the CPU time of predict_proba and of raw forward passes, whole and in blocks."""
     from skdann import DANNClassifier
 
     X, y, X_target = make_domains(n_rows, N_FEATURES, "float32")
@@ -146,7 +146,7 @@ def time_predict(n_rows: int, repeats: int) -> dict[str, Any]:
         for name, way in ways.items():
             with Stopwatch() as watch:
                 way()
-            if repeat:  # the first round warms up
+            if repeat:  # the first round is a warm-up
                 seconds[name].append(watch.cpu)
     with PeakGrowth() as peak:
         clf.predict(X_target)
@@ -154,35 +154,35 @@ def time_predict(n_rows: int, repeats: int) -> dict[str, Any]:
 
 
 def predict(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """The price of predicting block by block."""
-    found = in_child(time_predict, args.predict_rows, args.repeats)
-    seconds = {name: np.array(values) for name, values in found["seconds"].items()}
+    """Compare blockwise prediction with raw forward passes."""
+    figures = in_child(time_predict, args.predict_rows, args.repeats)
+    seconds = {name: np.array(values) for name, values in figures["seconds"].items()}
     ours = seconds["predict_proba"]
     title = f"predict, {args.predict_rows:,} rows x {N_FEATURES}"
-    print(f"\n| {title} | processor s | predict_proba / it |")
+    print(f"\n| {title} | CPU s | predict_proba relative to this |")
     print("|---|---|---|")
-    for name, own in seconds.items():
-        ratio = ours / own
+    for name, values in seconds.items():
+        ratio = ours / values
         print(
-            f"| {name} | {np.median(own):.3f} [{own.min():.3f}-{own.max():.3f}] "
+            f"| {name} | {np.median(values):.3f} [{values.min():.3f}-{values.max():.3f}] "
             f"| {np.median(ratio):.2f} [{ratio.min():.2f}-{ratio.max():.2f}] |"
         )
-    print(f"\nbound {PREDICT_BOUND}; predict grows by {found['growth_mb']:.0f} MB at most")
-    return [{"part": "predict", "rows": args.predict_rows} | found]
+    print(f"\nbound {PREDICT_BOUND}; peak growth in predict {figures['growth_mb']:.0f} MB")
+    return [{"part": "predict", "rows": args.predict_rows} | figures]
 
 
 PARTS = {"dense": dense, "sparse": sparse, "predict": predict}
 
 
 def main() -> None:
-    """Print each part and keep the figures."""
+    """Run and print each part, and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--rows", type=int, nargs="+", default=[200_000, 400_000])
     parser.add_argument("--sparse-rows", type=int, default=100_000)
     parser.add_argument("--predict-rows", type=int, default=100_000)
-    parser.add_argument("--repeats", type=int, default=11, help="of predict")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="file to keep the figures in")
+    parser.add_argument("--repeats", type=int, default=11, help="repeats of predict")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="file for the figures")
     args = parser.parse_args()
     machine = facts()
     print(describe(machine))

@@ -1,11 +1,11 @@
-"""GridSearchCV over two processes against one, and how many threads the workers take.
+"""GridSearchCV with two processes compared with one, and the threads used by the workers.
 
-The search is run with n_jobs=1 and n_jobs=2 in alternation, the workers being warm: a worker
-imports torch once, which is timed apart. Each fit records how many threads torch may use while it
-trains, and the wall and processor time of its training: processor time beyond wall time means more
-than one thread at work, wall time beyond processor time means waiting.
+The search runs with n_jobs=1 and n_jobs=2 in alternation, with warm workers. A worker imports torch
+once, which is timed separately. Each fit records the number of threads that torch may use, and the
+wall and CPU time of training. CPU time beyond wall time means that several threads were active;
+wall time beyond CPU time means waiting.
 
-    python benchmarks/parallel.py                   # joblib's own backend, about two minutes
+    python benchmarks/parallel.py                   # joblib's default backend, two minutes
     python benchmarks/parallel.py --backend dask    # a dask cluster of two processes (distributed)
 """
 
@@ -35,7 +35,7 @@ BOUND = 1.7
 
 
 class Recorder(Callback):
-    """What a fit had and took, kept on the callback itself."""
+    """Records threads and times of a fit on the callback object."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the clocks."""
@@ -43,7 +43,7 @@ class Recorder(Callback):
         self.threads_ = 0
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Note how many threads torch may use."""
+        """Record how many threads torch may use."""
         self.threads_ = max(self.threads_, torch.get_num_threads())
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
@@ -53,28 +53,28 @@ class Recorder(Callback):
 
 
 def recorded(name: str) -> Any:
-    """Give a scorer of what the recorder kept."""
+    """Return a scorer that reads an attribute of the recorder."""
 
     def scorer(estimator: Any, X: Any, y: Any) -> float:
         callbacks = dict(estimator[-1].net_.callbacks_)
-        found = next(one for one in callbacks.values() if type(one).__name__ == "Recorder")
-        return float(getattr(found, name))
+        recorder = next(one for one in callbacks.values() if type(one).__name__ == "Recorder")
+        return float(getattr(recorder, name))
 
     return scorer
 
 
 def accuracy(estimator: Any, X: Any, y: Any) -> float:
-    """Source accuracy, which is not what this script is about."""
+    """Return the source accuracy, to check that all runs give the same result."""
     return float(estimator.score(X, y))
 
 
 def process(estimator: Any, X: Any, y: Any) -> float:
-    """Number of the process."""
+    """Return the process id."""
     return float(os.getpid())
 
 
 def search(n_rows: int, n_epochs: int, n_jobs: int) -> dict[str, Any]:
-    """One search of four lambdas and three folds."""
+    """Run one search with four lambdas and three folds, and return its figures."""
     X, y, X_target, _ = make_data(n_rows)
     scoring = {"accuracy": accuracy, "process": process}
     scoring |= {name: recorded(f"{name}_") for name in ("threads", "wall", "cpu")}
@@ -90,22 +90,22 @@ def search(n_rows: int, n_epochs: int, n_jobs: int) -> dict[str, Any]:
     )
     with Stopwatch() as watch:
         grid.fit(X, y, X_target=(X_target,))
-    found = {
+    scores = {
         name: np.concatenate([grid.cv_results_[f"split{k}_test_{name}"] for k in range(3)])
         for name in scoring
     }
     return {
         "wall_s": watch.wall,
-        "fits_wall_s": float(found["wall"].sum()),
-        "fits_cpu_s": float(found["cpu"].sum()),
-        "most_threads": int(found["threads"].max()),
-        "n_processes": len(set(found["process"])),
-        "accuracies": found["accuracy"].tolist(),
+        "fits_wall_s": float(scores["wall"].sum()),
+        "fits_cpu_s": float(scores["cpu"].sum()),
+        "most_threads": int(scores["threads"].max()),
+        "n_processes": len(set(scores["process"])),
+        "accuracies": scores["accuracy"].tolist(),
     }
 
 
 def make_data(n_rows: int) -> tuple[np.ndarray, ...]:
-    """Two shifted domains of 50 columns."""
+    """Return two shifted domains with 50 columns."""
     rng = np.random.default_rng(0)
     X, X_target = rng.standard_normal((2, n_rows, 50))
     y = (X[:, 0] + X[:, 1] > 0).astype(int)
@@ -114,7 +114,7 @@ def make_data(n_rows: int) -> tuple[np.ndarray, ...]:
 
 @contextlib.contextmanager
 def backend(name: str) -> Iterator[None]:
-    """Joblib's own processes, or a dask cluster of two processes on the loopback."""
+    """Use joblib's default processes, or a local dask cluster of two processes."""
     if name == "loky":
         yield
         return
@@ -133,31 +133,31 @@ def backend(name: str) -> Iterator[None]:
 
 def show(runs: dict[int, list[dict[str, Any]]]) -> None:
     """Print the table and the speed-up."""
-    print("\n| n_jobs | wall s | processes | torch threads | processor / wall within fits |")
+    print("\n| n_jobs | wall s | processes | torch threads | CPU / wall within fits |")
     print("|---|---|---|---|---|")
-    for n_jobs, own in runs.items():
-        wall = [run["wall_s"] for run in own]
-        busy = np.median([run["fits_cpu_s"] / run["fits_wall_s"] for run in own])
+    for n_jobs, repeats in runs.items():
+        wall = [run["wall_s"] for run in repeats]
+        busy = np.median([run["fits_cpu_s"] / run["fits_wall_s"] for run in repeats])
         print(
             f"| {n_jobs} | {np.median(wall):.2f} [{min(wall):.2f}-{max(wall):.2f}] "
-            f"| {max(run['n_processes'] for run in own)} "
-            f"| {max(run['most_threads'] for run in own)} | {busy:.2f} |"
+            f"| {max(run['n_processes'] for run in repeats)} "
+            f"| {max(run['most_threads'] for run in repeats)} | {busy:.2f} |"
         )
     ratio = np.median([run["wall_s"] for run in runs[1]]) / np.median(
         [run["wall_s"] for run in runs[2]]
     )
-    same = {tuple(run["accuracies"]) for own in runs.values() for run in own}
-    print(f"\nspeed-up {ratio:.2f} (bound {BOUND}); all runs scored equally: {len(same) == 1}")
+    distinct = {tuple(run["accuracies"]) for repeats in runs.values() for run in repeats}
+    print(f"\nspeed-up {ratio:.2f} (bound {BOUND}); equal scores in all runs: {len(distinct) == 1}")
 
 
 def main() -> None:
-    """Measure, print, and keep the figures."""
+    """Measure, print and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", nargs="+", choices=["loky", "dask"], default=["loky"])
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=RESULTS, help="file to keep the figures in")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="file for the figures")
     args = parser.parse_args()
     machine, results = facts(), {}
     print(describe(machine))
@@ -167,7 +167,7 @@ def main() -> None:
         with backend(name):
             with Stopwatch() as cold:
                 search(300, 1, 2)
-            print(f"\n**{name}**: the first, small search takes {cold.wall:.1f} s, workers' start")
+            print(f"\n**{name}**: a small first search, which starts workers: {cold.wall:.1f} s")
             for _ in range(args.repeats):
                 with joblib.parallel_config(backend="loky"):
                     runs[1].append(search(args.rows, args.epochs, 1))

@@ -1,4 +1,4 @@
-"""Peak memory of a block of code, in a process of its own, as Linux counts it.
+"""Peak memory of a block of code in a separate process, as measured by Linux.
 
 Shared by `benchmarks/memory.py` and `benchmarks/scale.py`.
 """
@@ -23,33 +23,33 @@ STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def in_child(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a module-level function in a fresh process, and give its result."""
+    """Call a module-level function in a new process, and return its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *args).result()
 
 
 def resident(field: str = "VmRSS") -> int:
-    """Resident bytes: VmRSS now, VmHWM at most, RssAnon without the pages of mapped files."""
-    found = re.search(rf"{field}:\s+(\d+) kB", STATUS.read_text())
-    return 1024 * int(found.group(1)) if found else 0
+    """Return resident bytes: VmRSS is current, VmHWM the peak, RssAnon excludes mapped files."""
+    match = re.search(rf"{field}:\s+(\d+) kB", STATUS.read_text())
+    return 1024 * int(match.group(1)) if match else 0
 
 
 class PeakGrowth:
-    """Bytes by which the process grew at most within a block, beyond what it held on entry.
+    """Peak growth of the process within a block, in bytes.
 
-    The kernel's own high-water mark is reset on entry and read on exit, so no peak is missed. Where
-    it cannot be reset (/proc/self/clear_refs), the mark since the start of the process serves, and
-    a peak below an earlier one goes unseen.
+    The high-water mark of the kernel is reset on entry and read on exit, so no peak is missed. If
+    it cannot be reset (/proc/self/clear_refs), the mark since the start of the process is used, and
+    a peak below an earlier one is not detected.
 
     Parameters
     ----------
     watch_anonymous : bool, default=False
-        Look also, every five milliseconds, at the memory without pages of mapped files.
+        Also sample the memory without pages of mapped files, every five milliseconds.
 
     Attributes
     ----------
     total, anonymous : int
-        Growth in bytes; `anonymous` is 0 where it was not watched.
+        Growth in bytes; `anonymous` is 0 if it was not sampled.
     """
 
     def __init__(self, watch_anonymous: bool = False) -> None:
@@ -83,7 +83,7 @@ class PeakGrowth:
 
 
 def make_domains(n_rows: int, n_features: int, dtype: str) -> tuple[np.ndarray, ...]:
-    """Two shifted Gaussian domains with a linear label, made without temporary copies."""
+    """Return two shifted Gaussian domains with a linear label, without temporary copies."""
     rng = np.random.default_rng(0)
     X, X_target = (rng.standard_normal((n_rows, n_features), dtype=dtype) for _ in range(2))
     X_target += 0.5
@@ -91,14 +91,14 @@ def make_domains(n_rows: int, n_features: int, dtype: str) -> tuple[np.ndarray, 
 
 
 def warm_up(**params: Any) -> None:
-    """Fit a small table, so that what libraries load once is not counted."""
+    """Fit a small table, so that memory loaded once by libraries is not counted."""
     from skdann import DANNClassifier
 
     DANNClassifier(max_epochs=1, **params).fit(*make_domains(1000, 5, "float32"))
 
 
 def measured_fit(clf: Any, *rows: Any, watch_anonymous: bool = False) -> dict[str, float]:
-    """Growth in megabytes and seconds of one fit."""
+    """Measure the memory growth (in megabytes) and time (in seconds) of one fit."""
     with PeakGrowth(watch_anonymous) as peak, Stopwatch() as watch:
         clf.fit(*rows)
     return {

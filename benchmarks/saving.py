@@ -1,7 +1,7 @@
-"""What saving costs: seconds and bytes of save, load and checkpoints.
+"""Time and file size of save, load and checkpoints.
 
-Prints a line for each network: the median of the runs, wall time, on the disk of the temporary
-folder.
+The script prints one line per network: the median wall time of the runs, on the disk of the
+temporary folder.
 """
 
 import os
@@ -17,12 +17,12 @@ from skdann import DANNClassifier, DANNClassifierCV
 N_RUNS = 7
 NETWORKS = {
     "default (128, 64), 50 columns": {},
-    "one of a million weights": {"feature_extractor": (1024, 900)},
+    "a million weights": {"feature_extractor": (1024, 900)},
 }
 
 
 def median_seconds(work):
-    """Median seconds of a piece of work."""
+    """Return the median time of a function call, in seconds."""
     seconds = []
     for _ in range(N_RUNS):
         begun = time.perf_counter()
@@ -32,7 +32,7 @@ def median_seconds(work):
 
 
 def report(name, clf, path):
-    """Print what saving and loading of a fitted estimator cost."""
+    """Print the time and file size of saving and loading a fitted estimator."""
     save = median_seconds(lambda: clf.save(path))
     load = median_seconds(lambda: type(clf).load(path))
     size = os.path.getsize(path) / 1e6
@@ -49,14 +49,14 @@ if __name__ == "__main__":
             clf = DANNClassifier(max_epochs=2, random_state=0, **params).fit(X, y, X_target)
             report(name, clf, path)
         search = DANNClassifierCV(DANNClassifier(max_epochs=2), random_state=0)
-        report("search, 24 members of the default", search.fit(X, y, X_target), path)
+        report("search, 24 default members", search.fit(X, y, X_target), path)
         for name, params in NETWORKS.items():
-            own = {"max_epochs": 8, "random_state": 0, **params}
+            base = {"max_epochs": 8, "random_state": 0, **params}
             seconds = [
                 median_seconds(
-                    lambda own=own, more=more: DANNClassifier(**own, **more).fit(X, y, X_target)
+                    lambda base=base, more=more: DANNClassifier(**base, **more).fit(X, y, X_target)
                 )
                 for more in ({}, {"checkpoint": Path(folder) / "checkpoint"})
             ]
             per_epoch = [1e3 * value / 8 for value in seconds]
-            print(f"{name:32} {per_epoch[0]:7.1f} ms an epoch {per_epoch[1]:7.1f} with checkpoint")
+            print(f"{name:32} {per_epoch[0]:7.1f} ms per epoch {per_epoch[1]:7.1f} with checkpoint")

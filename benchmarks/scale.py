@@ -1,14 +1,17 @@
-"""Large tables: time against rows, memory of a million rows, data larger than memory.
+"""Large tables: time as a function of rows, memory of a million rows, data larger than memory.
 
     python benchmarks/scale.py                 # all parts, about six minutes
     python benchmarks/scale.py --parts linear --rows 10000 100000 1000000
     python benchmarks/scale.py --parts million chunks mapped
 
-`linear`: a fit of a few epochs at each size, in alternation; its time a row and epoch should be the
-same within 10 %. `million`: 1,000,000 + 1,000,000 rows x 50, time and peak memory. `chunks`:
-`partial_fit` over the row groups of a parquet file, at two sizes; the peak should be the same.
-`mapped`: memory-mapped arrays, which need not be copied. All but `linear` run in processes of their
-own, and report by how much these grew at most.
+- `linear`: fits of a few epochs at each size, in alternation. The time per row and epoch should be
+  equal within 10 %.
+- `million`: time and peak memory with 1,000,000 + 1,000,000 rows x 50.
+- `chunks`: `partial_fit` over the row groups of a parquet file, at two sizes. The peak memory
+  should be equal.
+- `mapped`: memory-mapped arrays, which need not be copied.
+
+All parts except `linear` run in separate processes and report the peak growth of the process.
 """
 
 from __future__ import annotations
@@ -31,11 +34,11 @@ N_FEATURES = 50
 BOUND = 0.10
 
 
-# ---- linear in rows
+# ---- time as a function of rows
 
 
 def linear(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Time a row and epoch at each size."""
+    """Measure the time per row and epoch at each size."""
     from skdann import DANNClassifier
 
     rows = make_domains(max(args.rows), N_FEATURES, "float32")
@@ -47,14 +50,14 @@ def linear(args: argparse.Namespace) -> list[dict[str, Any]]:
             with Stopwatch() as watch:
                 clf.fit(*(part[:n_rows] for part in rows))
             micros[n_rows].append(1e6 * watch.cpu / (n_rows * args.epochs))
-    medians = {n: float(np.median(own)) for n, own in micros.items()}
+    medians = {n: float(np.median(values)) for n, values in micros.items()}
     middle = (min(medians.values()) + max(medians.values())) / 2
     print(f"\nbatch {args.batch}, fits of {args.epochs} epochs, set-up included\n")
-    print("| rows of each domain | processor, µs a source row and epoch | off the middle |")
+    print("| rows per domain | CPU, µs per source row and epoch | deviation from the middle |")
     print("|---|---|---|")
-    for n_rows, own in micros.items():
+    for n_rows, values in micros.items():
         print(
-            f"| {n_rows:,} | {medians[n_rows]:.2f} [{min(own):.2f}-{max(own):.2f}] "
+            f"| {n_rows:,} | {medians[n_rows]:.2f} [{min(values):.2f}-{max(values):.2f}] "
             f"| {medians[n_rows] / middle - 1:+.1%} |"
         )
     worst = max(medians.values()) / min(medians.values()) - 1
@@ -66,7 +69,7 @@ def linear(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def fit_million(n_rows: int, epochs: int, batch: int) -> dict[str, float]:
-    """Fit in this process."""
+    """Fit in the current process, and measure the fit."""
     from skdann import DANNClassifier
 
     rows = make_domains(n_rows, N_FEATURES, "float32")
@@ -76,23 +79,23 @@ def fit_million(n_rows: int, epochs: int, batch: int) -> dict[str, float]:
 
 
 def million(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Time and peak of a million rows of each domain."""
+    """Measure time and peak memory with a million rows per domain."""
     n_rows, epochs, batch = args.million_rows, 1, 1024
-    found = in_child(fit_million, n_rows, epochs, batch)
+    figures = in_child(fit_million, n_rows, epochs, batch)
     data = 2 * n_rows * N_FEATURES * 4 / MB
     print(
         f"\nmillion: {n_rows:,} + {n_rows:,} x {N_FEATURES}, batch {batch}, {epochs} epoch: "
-        f"{found['wall_s']:.1f} s ({found['cpu_s']:.1f} s of processor); the rows take "
-        f"{data:.0f} MB, peak growth beyond them {found['growth_mb']:.0f} MB"
+        f"{figures['wall_s']:.1f} s ({figures['cpu_s']:.1f} s of CPU time); the rows take "
+        f"{data:.0f} MB, peak growth beyond them {figures['growth_mb']:.0f} MB"
     )
-    return [{"part": "million", "rows": n_rows, "epochs": epochs, "batch": batch} | found]
+    return [{"part": "million", "rows": n_rows, "epochs": epochs, "batch": batch} | figures]
 
 
 # ---- larger than memory: parquet, chunk by chunk
 
 
 def write_parquet(folder: Path, n_rows: int, chunk: int) -> None:
-    """Write source.parquet (with a column y) and target.parquet, a row group a chunk."""
+    """Write source.parquet (with a column y) and target.parquet, one row group per chunk."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -113,13 +116,13 @@ def write_parquet(folder: Path, n_rows: int, chunk: int) -> None:
 
 
 def fit_chunks(folder: Path) -> dict[str, float]:
-    """One pass of `partial_fit` over both files, a row group of each at a time."""
+    """Run one pass of `partial_fit` over both files, one row group at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from skdann import DANNClassifier
 
-    pa.set_memory_pool(pa.system_memory_pool())  # gives memory back at once
+    pa.set_memory_pool(pa.system_memory_pool())  # returns memory immediately
     source, target = (pq.ParquetFile(folder / f"{name}.parquet") for name in ("source", "target"))
     warm_up(batch_size=1024)
     clf = DANNClassifier(batch_size=1024, max_epochs=source.num_row_groups, random_state=0)
@@ -142,20 +145,21 @@ def fit_chunks(folder: Path) -> dict[str, float]:
 
 
 def chunks(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Peak memory of `partial_fit` over files of different sizes."""
+    """Measure the peak memory of `partial_fit` over files of different sizes."""
     lines = []
     print(
-        f"\n| partial_fit over parquet, {args.chunk:,} rows a chunk | files, MB | peak growth, MB |"
+        f"\n| partial_fit over parquet, {args.chunk:,} rows per chunk "
+        "| files, MB | peak growth, MB |"
     )
     print("|---|---|---|")
     for n_rows in args.chunk_rows:
         with tempfile.TemporaryDirectory() as folder:
             in_child(write_parquet, Path(folder), n_rows, args.chunk)
-            found = in_child(fit_chunks, Path(folder))
-        lines.append({"part": "chunks", "chunk": args.chunk} | found)
+            figures = in_child(fit_chunks, Path(folder))
+        lines.append({"part": "chunks", "chunk": args.chunk} | figures)
         print(
-            f"| {found['rows']:,} + {found['rows']:,} x {N_FEATURES} | {found['files_mb']:.0f} "
-            f"| {found['growth_mb']:.0f} |",
+            f"| {figures['rows']:,} + {figures['rows']:,} x {N_FEATURES} "
+            f"| {figures['files_mb']:.0f} | {figures['growth_mb']:.0f} |",
             flush=True,
         )
     return lines
@@ -165,49 +169,49 @@ def chunks(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def fit_mapped(folder: Path) -> dict[str, float]:
-    """Fit arrays that stay on disk."""
+    """Fit memory-mapped arrays, and measure the fit."""
     from skdann import DANNClassifier
 
     warm_up(batch_size=1024)
     rows = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("X", "y", "X_target")]
     clf = DANNClassifier(batch_size=1024, max_epochs=1, random_state=0)
-    found = measured_fit(clf, *rows, watch_anonymous=True)
-    return found | {"rows_mb": sum(part.nbytes for part in rows) / MB}
+    figures = measured_fit(clf, *rows, watch_anonymous=True)
+    return figures | {"rows_mb": sum(part.nbytes for part in rows) / MB}
 
 
 def mapped(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Growth without the pages of the mapped files, which the system may drop at any time."""
+    """Measure the growth without pages of mapped files, which the system can drop at any time."""
     with tempfile.TemporaryDirectory() as folder:
         rows = make_domains(args.mapped_rows, N_FEATURES, "float32")
         for name, part in zip(("X", "y", "X_target"), rows, strict=True):
             np.save(Path(folder) / f"{name}.npy", part)
-        found = in_child(fit_mapped, Path(folder))
+        figures = in_child(fit_mapped, Path(folder))
     print(
         f"\nmapped: {args.mapped_rows:,} + {args.mapped_rows:,} x {N_FEATURES} float32 in .npy "
-        f"files of {found['rows_mb']:.0f} MB: peak growth without the mapped pages "
-        f"{found['anonymous_mb']:.0f} MB (a copy would be {found['rows_mb']:.0f} MB or more), with "
-        f"them {found['growth_mb']:.0f} MB"
+        f"files of {figures['rows_mb']:.0f} MB: peak growth {figures['anonymous_mb']:.0f} MB "
+        f"without the mapped pages (a copy would take {figures['rows_mb']:.0f} MB or more), "
+        f"{figures['growth_mb']:.0f} MB with them"
     )
-    return [{"part": "mapped", "rows": args.mapped_rows} | found]
+    return [{"part": "mapped", "rows": args.mapped_rows} | figures]
 
 
 PARTS = {"linear": linear, "million": million, "chunks": chunks, "mapped": mapped}
 
 
 def main() -> None:
-    """Print each part and keep the figures."""
+    """Run and print each part, and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     sizes = [10_000, 30_000, 100_000, 300_000, 1_000_000]
-    parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="of linear")
-    parser.add_argument("--batch", type=int, default=256, help="of linear")
-    parser.add_argument("--epochs", type=int, default=2, help="of linear")
-    parser.add_argument("--repeats", type=int, default=5, help="of linear")
+    parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="sizes for linear")
+    parser.add_argument("--batch", type=int, default=256, help="batch size for linear")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs for linear")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats for linear")
     parser.add_argument("--million-rows", type=int, default=1_000_000)
     parser.add_argument("--chunk", type=int, default=50_000)
     parser.add_argument("--chunk-rows", type=int, nargs="+", default=[200_000, 1_000_000])
     parser.add_argument("--mapped-rows", type=int, default=400_000)
-    parser.add_argument("--json", type=Path, default=RESULTS, help="file to keep the figures in")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="file for the figures")
     args = parser.parse_args()
     machine = facts()
     print(describe(machine))

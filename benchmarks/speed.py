@@ -1,12 +1,13 @@
-"""Time of one training step: skdann against a hand-written torch loop of the same networks.
+"""Time of one training step: skdann and a hand-written torch loop with the same networks.
 
-All systems run in one process on one thread, in alternation; the loops stand in
-benchmarks/loops.py. A repeat times two fits, a long one and a short one; the difference, divided by
-the difference in steps, is the time of a step, so that set-up is not in it. Set-up (checks, copies,
-compiling) is what the short fit takes beyond its steps, and has a column of its own. Beyond 100,000
-rows one fit of one epoch is timed, set-up included, and the column is empty.
-The first round is a warm-up. Printed are median and range of the repeats, and the ratio to the
-hand-written loop, repeat by repeat; peers that are not installed are named and left out.
+All systems run in one process on one thread, in alternation; the loops are in benchmarks/loops.py.
+A repeat times a long and a short fit. The time of a step is the difference of the two times divided
+by the difference in steps, so it does not include set-up. Set-up (checks, copies, compilation) is
+the time of the short fit beyond its steps, in a separate column. Beyond 100,000 rows one fit of one
+epoch is timed, including set-up, and the column is empty.
+
+The first round is a warm-up. The script prints the median and range over the repeats, and the ratio
+to the hand-written loop in the same repeat. Packages that are not installed are named and skipped.
 
     python benchmarks/speed.py                              # the table
     python benchmarks/speed.py --rows 1000000 --batch 256 1024 --repeats 5
@@ -24,15 +25,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from loops import BASELINE, LOOPS, MANY, Data, Loop, count_steps, make_data
+from loops import LOOPS, MANY, REFERENCE, Data, Loop, count_steps, make_data
 from machine import Stopwatch, describe, facts, load, spread
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
-SHORT = 0.1  # of the long fit's epochs
+SHORT = 0.1  # epochs of the short fit, as a share of the long fit
 
 
 def time_once(loop: Loop, data: Data, batch: int, n_steps: int, dropout: float) -> dict[str, float]:
-    """Milliseconds a step of processor and wall time, and of set-up (processor) where known."""
+    """Return milliseconds of CPU and wall time per step, and CPU time of set-up if measured."""
     fewest = 1 if len(data.X) > MANY else 4
     long = max(fewest, round(n_steps * loop.share / count_steps(len(data.X), batch, 1)))
     short = max(1, round(long * SHORT))
@@ -51,7 +52,7 @@ def time_once(loop: Loop, data: Data, batch: int, n_steps: int, dropout: float) 
 def measure(
     names: list[str], n_rows: int, batch: int, dropout: float, args: argparse.Namespace
 ) -> dict[str, list[dict[str, float]]]:
-    """Times of every system, in alternation; the first round is short and does not count."""
+    """Time every system, in alternation; the first round is a short warm-up."""
     data = make_data(n_rows)
     times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for repeat in range(args.repeats + 1):
@@ -66,22 +67,22 @@ def measure(
 def show(times: dict[str, list[dict[str, float]]], heading: str) -> None:
     """Print one block of the table in markdown."""
     print(f"\n**{heading}**\n")
-    print("| system | processor, ms a step | wall, ms a step | ratio to the loop | set-up, ms |")
+    print("| system | CPU, ms per step | wall, ms per step | ratio to the loop | set-up, ms |")
     print("|---|---|---|---|---|")
-    base = times.get(BASELINE)
-    for name, own in times.items():
-        cpu, wall = ([one[kind] for one in own] for kind in ("cpu_ms", "wall_ms"))
+    reference = times.get(REFERENCE)
+    for name, repeats in times.items():
+        cpu, wall = ([one[kind] for one in repeats] for kind in ("cpu_ms", "wall_ms"))
         ratio = ""
-        if base:
-            pairs = zip(own, base, strict=True)
+        if reference:
+            pairs = zip(repeats, reference, strict=True)
             ratio = spread([one["cpu_ms"] / loop["cpu_ms"] for one, loop in pairs], 2)
-        setup = [one["setup_ms"] for one in own if "setup_ms" in one]
+        setup = [one["setup_ms"] for one in repeats if "setup_ms" in one]
         setup = f"{np.median(setup):.0f}" if setup else ""
         print(f"| {LOOPS[name].title} | {spread(cpu)} | {spread(wall)} | {ratio} | {setup} |")
 
 
 def choose(names: list[str], n_rows: int, dropout: float) -> list[str]:
-    """Systems of this block, in the table's order."""
+    """Return the systems of a block, in the order of the table."""
     return [
         name
         for name, loop in LOOPS.items()
@@ -90,7 +91,7 @@ def choose(names: list[str], n_rows: int, dropout: float) -> list[str]:
 
 
 def main() -> None:
-    """Measure, print, and keep the figures."""
+    """Measure, print and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[300, 20_000])
     parser.add_argument("--batch", type=int, nargs="+", default=[64, 256])
@@ -98,13 +99,13 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", choices=list(LOOPS), default=list(LOOPS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=600, help="steps of a long fit")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="file to keep the figures in")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="file for the figures")
     args = parser.parse_args()
     torch.set_num_threads(1)
     machine = facts()
     print(f"{describe(machine)}\none thread; {args.repeats} repeats")
     for name in [name for name in args.systems if LOOPS[name].obstacle()]:
-        print(f"left out: {LOOPS[name].title}: {LOOPS[name].obstacle()}")
+        print(f"skipped: {LOOPS[name].title}: {LOOPS[name].obstacle()}")
         args.systems.remove(name)
     results = []
     blocks = [(n, b, d) for n in args.rows for b in args.batch for d in args.dropout]

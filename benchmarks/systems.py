@@ -1,9 +1,9 @@
-"""Every system that `benchmarks/accuracy.py` compares, as a function of a task and a seed.
+"""The systems compared by `benchmarks/accuracy.py`, as functions of a task and a seed.
 
-A system gets the labelled source rows and the unlabelled target rows, never a target label, and
-answers with class probabilities of the task's test rows. Labels are 0, 1, ... in the order of the
-source's classes. Settings are the defaults of each package; a departure is said beside it. A system
-whose package is not installed is left out.
+A system receives labelled source rows and unlabelled target rows, but no target labels. It returns
+class probabilities for the test rows of the task. Labels are 0, 1, ... in the order of the source
+classes. Settings are the defaults of each package; exceptions are noted. A system is skipped if its
+package is not installed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
 
 class Rows(NamedTuple):
-    """What a system may see of a task: no target label is among it."""
+    """Input of a system: a task without target labels."""
 
     X_source: Any
     y_source: np.ndarray
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Probabilities of the test rows; of the candidates too, where a system chose among some."""
+    """Probabilities of the test rows, also per candidate if the system selects among candidates."""
 
     proba: np.ndarray
     candidates: dict[str, np.ndarray] | None = None
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 class System(NamedTuple):
-    """A named way from rows to probabilities."""
+    """A named function from rows to probabilities."""
 
     key: str
     title: str
@@ -52,16 +52,16 @@ class System(NamedTuple):
 
 
 SYSTEMS: dict[str, System] = {}
-TWIN = "twin"  # name of a candidate
+BASELINE = "baseline"  # source-only baseline, as a system and as a candidate
 
 
 def system(key: str, title: str, group: str, *, takes_sparse: bool = False, **settings: Any):
-    """Register the decorated function under `key`; `settings` are passed on to it."""
+    """Register the decorated function under `key`; `settings` are passed to it."""
 
     def register(function: Callable[..., Answer | np.ndarray]) -> Callable:
         def answer(rows: Rows, seed: int) -> Answer:
-            found = function(rows, seed, **settings)
-            return found if isinstance(found, Answer) else Answer(found)
+            result = function(rows, seed, **settings)
+            return result if isinstance(result, Answer) else Answer(result)
 
         SYSTEMS[key] = System(key, title, group, answer, takes_sparse)
         return function
@@ -70,7 +70,7 @@ def system(key: str, title: str, group: str, *, takes_sparse: bool = False, **se
 
 
 def is_installed(group: str) -> bool:
-    """Whether the packages behind a group of systems can be imported."""
+    """Whether the packages of a group of systems are installed."""
     needs = {
         "ours": ("skdann",),
         "skada": ("skada", "ot"),
@@ -81,12 +81,12 @@ def is_installed(group: str) -> bool:
 
 
 def logistic_regression() -> LogisticRegression:
-    """The base of every shallow method."""
+    """Return the base classifier of all shallow methods."""
     return LogisticRegression(max_iter=1000)
 
 
 def draw(rows: Rows, n_rows: int, seed: int) -> Rows:
-    """At most `n_rows` rows of each domain, for methods whose cost grows with rows squared."""
+    """Draw at most `n_rows` rows per domain, for methods of quadratic cost."""
     rng = np.random.RandomState(seed)
     source = rng.permutation(rows.X_source.shape[0])[:n_rows]
     target = rng.permutation(rows.X_target.shape[0])[:n_rows]
@@ -98,7 +98,7 @@ def draw(rows: Rows, n_rows: int, seed: int) -> Rows:
 
 
 def spread(proba: np.ndarray, classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Columns for all classes of the task, where a classifier saw only some of them."""
+    """Return one column per class of the task for a classifier trained on some of the classes."""
     full = np.zeros((len(proba), n_classes))
     full[:, classes] = proba
     return full
@@ -107,10 +107,10 @@ def spread(proba: np.ndarray, classes: np.ndarray, n_classes: int) -> np.ndarray
 # ---- ours
 
 
-@system("twin", "source-only twin (lambda 0)", "ours", takes_sparse=True, lambda_max=0.0)
+@system(BASELINE, "source-only baseline (lambda 0)", "ours", takes_sparse=True, lambda_max=0.0)
 @system("dann", "DANNClassifier()", "ours", takes_sparse=True)
 def dann(rows: Rows, seed: int, **params: Any) -> np.ndarray:
-    """`DANNClassifier` with its defaults, or with lambda 0."""
+    """Fit `DANNClassifier` with its defaults, or with lambda 0."""
     from skdann import DANNClassifier
 
     clf = DANNClassifier(**params, random_state=seed)
@@ -119,7 +119,7 @@ def dann(rows: Rows, seed: int, **params: Any) -> np.ndarray:
 
 @system("dann_cv", "DANNClassifierCV()", "ours", takes_sparse=True)
 def dann_cv(rows: Rows, seed: int) -> Answer:
-    """`DANNClassifierCV` with its defaults, and each of its candidates for the ceiling."""
+    """Fit `DANNClassifierCV` with its defaults; its candidates are kept for the ceiling."""
     import skdann
 
     clf = skdann.DANNClassifierCV(random_state=seed)
@@ -129,35 +129,35 @@ def dann_cv(rows: Rows, seed: int) -> Answer:
 
 
 def candidate_probabilities(clf: Any, X: Any) -> dict[str, np.ndarray]:
-    """Probabilities of each candidate of a fitted `DANNClassifierCV`, its members averaged.
+    """Return the probabilities of each candidate of a fitted `DANNClassifierCV`.
 
-    The first candidate is the source-only twin.
+    Members are averaged. The first candidate is the source-only baseline.
     """
-    found = {}
+    candidates = {}
     for index, (row, members) in enumerate(zip(clf.scores_, clf.candidates_, strict=True)):
-        name = f"lambda {row['lambda_max']:g}, {row['standardize']}" if index else TWIN
+        name = f"lambda {row['lambda_max']:g}, {row['standardize']}" if index else BASELINE
         if not row.get("error"):
-            found[name] = np.mean([member.predict_proba(X) for member in members], axis=0)
-    return found
+            candidates[name] = np.mean([member.predict_proba(X) for member in members], axis=0)
+    return candidates
 
 
-# ---- scikit-learn, source rows alone
+# ---- scikit-learn, trained on source rows only
 
 
 @system("lr", "logistic regression on the source", "sklearn", takes_sparse=True)
 def lr(rows: Rows, seed: int) -> np.ndarray:
-    """Logistic regression; the columns come scaled by the source."""
+    """Fit logistic regression; the columns are scaled by the source."""
     return logistic_regression().fit(rows.X_source, rows.y_source).predict_proba(rows.X_test)
 
 
 @system(
     "lr_per_domain",
-    "logistic regression, each domain scaled by itself",
+    "logistic regression, each domain scaled separately",
     "sklearn",
     takes_sparse=True,
 )
 def lr_per_domain(rows: Rows, seed: int) -> np.ndarray:
-    """Logistic regression on domains that are each scaled by their own unlabelled rows."""
+    """Fit logistic regression; each domain is scaled by its unlabelled rows."""
     scale = MaxAbsScaler if sp.issparse(rows.X_source) else StandardScaler
     clf = logistic_regression().fit(scale().fit_transform(rows.X_source), rows.y_source)
     return clf.predict_proba(scale().fit(rows.X_target).transform(rows.X_test))
@@ -165,17 +165,17 @@ def lr_per_domain(rows: Rows, seed: int) -> np.ndarray:
 
 @system("hgb", "HistGradientBoosting on the source", "sklearn")
 def hgb(rows: Rows, seed: int) -> np.ndarray:
-    """Gradient boosting with scikit-learn's defaults."""
+    """Fit gradient-boosted trees with scikit-learn's defaults."""
     clf = HistGradientBoostingClassifier(random_state=seed).fit(rows.X_source, rows.y_source)
     return clf.predict_proba(rows.X_test)
 
 
-# ---- skada: logistic regression after its shallow methods, and its deep DANN
+# ---- skada: shallow methods with logistic regression, and its deep DANN
 
 
 @contextlib.contextmanager
 def routing() -> Iterator[Any]:
-    """Give skada; its import switches metadata routing on for good, which is undone here."""
+    """Import skada and undo its permanent switch to metadata routing."""
     before = sklearn.get_config()["enable_metadata_routing"]
     import skada
 
@@ -185,7 +185,7 @@ def routing() -> Iterator[Any]:
 
 
 def pooled(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both domains as skada wants them: targets have label -1 and a negative domain."""
+    """Pool both domains for skada: target rows have label -1 and a negative domain."""
     n_source, n_target = len(rows.X_source), len(rows.X_target)
     X = np.vstack([rows.X_source, rows.X_target])
     y = np.concatenate([rows.y_source, np.full(n_target, -1)])
@@ -197,13 +197,13 @@ def pooled(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @system("skada_ot", "skada OT mapping, 2,000 rows", "skada", method="OTMapping", n_rows=2000)
 @system(
     "skada_class_ot",
-    "skada class-regularised OT, 1,000 rows",
+    "skada class-regularized OT, 1,000 rows",
     "skada",
     method="ClassRegularizerOTMapping",
     n_rows=1000,
 )
 def skada_mapping(rows: Rows, seed: int, *, method: str, n_rows: int | None = None) -> np.ndarray:
-    """Map the source rows onto the target, then fit logistic regression to them."""
+    """Map the source rows to the target, and fit logistic regression on them."""
     rows = rows if n_rows is None else draw(rows, n_rows, seed)
     with routing() as skada:
         return fit_skada(getattr(skada, method)(logistic_regression()), rows)
@@ -211,7 +211,7 @@ def skada_mapping(rows: Rows, seed: int, *, method: str, n_rows: int | None = No
 
 @system("skada_subspace", "skada subspace alignment", "skada")
 def skada_subspace(rows: Rows, seed: int) -> np.ndarray:
-    """Subspace alignment with as many components as both domains have (skada's default fails)."""
+    """Align subspaces with as many components as both domains have (skada's default fails)."""
     n_components = min(*rows.X_source.shape, *rows.X_target.shape)
     with routing() as skada:
         clf = logistic_regression()
@@ -227,7 +227,7 @@ def skada_subspace(rows: Rows, seed: int) -> np.ndarray:
     "skada",
     method="NearestNeighborReweight",
 )
-@system(  # its default gamma=1 gives weights that are not numbers
+@system(  # the default gamma=1 gives NaN weights
     "skada_kliep", "skada KLIEP, gamma by scale", "skada", method="KLIEPReweight", gamma="scale"
 )
 @system("skada_kmm", "skada KMM, 1,000 rows", "skada", method="KMMReweight", n_rows=1000)
@@ -239,7 +239,7 @@ def skada_reweighting(
     n_rows: int | None = None,
     **params: Any,
 ) -> np.ndarray:
-    """Weigh the source rows by how likely they are in the target."""
+    """Weight the source rows by how likely they are in the target."""
     rows = rows if n_rows is None else draw(rows, n_rows, seed)
     with routing() as skada:
         clf = logistic_regression().set_fit_request(sample_weight=True)
@@ -247,7 +247,7 @@ def skada_reweighting(
 
 
 def fit_skada(pipe: Any, rows: Rows) -> np.ndarray:
-    """Fit a pipeline of skada, and predict the target's test rows."""
+    """Fit a skada pipeline, and predict the test rows of the target."""
     X, y, domain = pooled(rows)
     proba = pipe.fit(X, y, sample_domain=domain).predict_proba(rows.X_test)
     return spread(proba, np.unique(rows.y_source), rows.n_classes)
@@ -255,10 +255,10 @@ def fit_skada(pipe: Any, rows: Rows) -> np.ndarray:
 
 @system("skada_dann", "skada deep DANN", "deep")
 def skada_dann(rows: Rows, seed: int) -> np.ndarray:
-    """Skada's DANN with our networks, 30 epochs of batches of 64, Adam at 1e-3.
+    """Fit skada's DANN with our networks, 30 epochs, batch size 64 and Adam at 1e-3.
 
-    The domain classifier is given: the one that skada builds ends in a softmax over one output,
-    which has no gradient.
+    The domain classifier is passed explicitly, because the one that skada builds ends in a softmax
+    over one output, whose gradient is zero.
     """
     import torch
 
@@ -272,7 +272,7 @@ def skada_dann(rows: Rows, seed: int) -> np.ndarray:
 
 
 def build_skada_dann(n_features: int, n_classes: int, *, batch_size: int, n_epochs: int) -> Any:
-    """Skada's deep DANN of networks 128-64 / classes / 64-1."""
+    """Build skada's deep DANN with networks 128-64 / classes / 64-1."""
     import torch
     from skada.deep import DANN
     from skada.deep.modules import GradientReversalLayer
@@ -308,7 +308,7 @@ def build_skada_dann(n_features: int, n_classes: int, *, batch_size: int, n_epoc
     )
 
 
-# ---- ADAPT: logistic regression after its shallow methods
+# ---- ADAPT: shallow methods with logistic regression
 
 
 @system("adapt_coral", "ADAPT CORAL", "adapt", method="CORAL")
@@ -317,7 +317,7 @@ def build_skada_dann(n_features: int, n_classes: int, *, batch_size: int, n_epoc
 @system("adapt_kliep", "ADAPT KLIEP", "adapt", method="KLIEP", kernel="rbf")
 @system("adapt_rulsif", "ADAPT RULSIF", "adapt", method="RULSIF", kernel="rbf")
 def adapt_shallow(rows: Rows, seed: int, *, method: str, **params: Any) -> np.ndarray:
-    """Map or weigh the source rows, then fit logistic regression; gamma is 1 / columns."""
+    """Map or weight the source rows, then fit logistic regression; gamma is 1 / n_features."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from adapt import feature_based, instance_based
 

@@ -1,12 +1,12 @@
-"""Tasks of a folder of real two-domain tables, prepared as a user would.
+"""Tasks from a data folder of real two-domain tables, with usual preprocessing.
 
-The folder holds `tasks.csv` (columns set, source, target) and for each set `SET.parquet` (columns
-y, domain, features; text columns are categorical), `SET.npz` (arrays X, y, domain) or a sparse
-`SET.npz` (data, indices, indptr, shape, y, domain, split). It is found by `--data`, the variable
-SKDANN_BENCHMARK_DATA, or as `../shared/data`.
+The folder contains `tasks.csv` (columns set, source, target). For each data set it contains
+`SET.parquet` (columns y, domain and features; text columns are categorical), `SET.npz` (arrays X,
+y, domain) or a sparse `SET.npz` (data, indices, indptr, shape, y, domain, split). Its path is given
+by `--data` or the environment variable SKDANN_BENCHMARK_DATA; the default is `../shared/data`.
 
-Half of the data sets, `CHOOSING`, may be looked at to choose a default; `REPORTING` is for the
-score.
+The `CHOOSING` half of the data sets may be used to choose defaults. The `REPORTING` half is used
+only for scores.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-# every second set by name, so that kinds of data are spread over both halves
+# every second data set by name, so that both halves contain different kinds of data
 CHOOSING = ("defect_jureczko", "electricity", "heart_disease", "nsl_kdd", "pm25_cities")
 REPORTING = (
     "digits_usps_optdigits",
@@ -37,7 +37,7 @@ REPORTING = (
 class Task(NamedTuple):
     """One source -> target problem, dense and scaled by the source.
 
-    `X_target` is for adapting; `X_test` and `y_test` are other rows of the target, for the score.
+    `X_target` is for adaptation; `X_test` and `y_test` are other target rows, for the score.
     """
 
     name: str
@@ -49,19 +49,19 @@ class Task(NamedTuple):
 
 
 def data_folder(given: str | None = None) -> Path:
-    """Folder of the tables, or a clear exit where there is none."""
+    """Return the data folder, or exit with an explanation if it does not exist."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(given or os.environ.get("SKDANN_BENCHMARK_DATA", default))
     if not (folder / "tasks.csv").exists():
         raise SystemExit(
-            f"No tables at {folder}: give a folder with tasks.csv by --data or "
-            "SKDANN_BENCHMARK_DATA (benchmarks/tables.py says what it must hold)."
+            f"{folder} has no tasks.csv; pass a data folder with --data or SKDANN_BENCHMARK_DATA "
+            "(see benchmarks/tables.py for its format)."
         )
     return folder
 
 
 def list_tasks(folder: Path, sets: tuple[str, ...] | None = None) -> pd.DataFrame:
-    """Rows of tasks.csv without the sparse text set, which has a script of its own."""
+    """Return the rows of tasks.csv without Amazon reviews, which have a separate script."""
     tasks = pd.read_csv(folder / "tasks.csv", dtype={"source": str, "target": str})
     keep = tasks["set"] != "amazon_reviews"
     return tasks[keep if sets is None else keep & tasks["set"].isin(sets)]
@@ -78,7 +78,7 @@ def _read(folder: Path, name: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray
 
 
 def preprocessor() -> Any:
-    """Median-impute and standardise numbers, one-hot encode text."""
+    """Impute numbers with the median and standardize them; one-hot encode text."""
     numbers = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
     )
@@ -95,7 +95,7 @@ def preprocessor() -> Any:
 def load_task(
     folder: Path, name: str, source: str, target: str, *, max_rows: int = 4000, seed: int = 0
 ) -> Task:
-    """Load one task; half of the target rows, `max_rows` at most, are held back for the score."""
+    """Load one task; half of the target rows (at most `max_rows`) are held out for the score."""
     frame, y, domain = _read(folder, name)
     for column in frame.columns[~frame.dtypes.map(pd.api.types.is_numeric_dtype)]:
         frame[column] = frame[column].astype(object).where(frame[column].notna(), np.nan)
@@ -113,7 +113,7 @@ def load_task(
 
 
 def load_amazon(folder: Path, source: str, target: str) -> tuple[Any, ...]:
-    """Rows of one Amazon task by the paper's protocol: train, unlabelled train, target test."""
+    """Load an Amazon task with the protocol of the paper: train, unlabelled train, target test."""
     with np.load(folder / "amazon_reviews.npz", allow_pickle=False) as arrays:
         X = sp.csr_array(
             (

@@ -1,4 +1,4 @@
-"""Fail unless every internal link, picture and anchor of the built site is there.
+"""Fail if an internal link, image or anchor of the built site does not exist.
 
 python docs/check_links.py docs/_build/html
 """
@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 
 class Page(HTMLParser):
-    """The links of a page, and the anchors it offers."""
+    """Links and anchors of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what the tag points to, and its name."""
+        """Record the link or anchor of a tag."""
         for name, value in attrs:
             if name in ("href", "src") and value:
                 self.links.add(value)
@@ -30,9 +30,9 @@ class Page(HTMLParser):
 
 
 def broken_links(folder: Path) -> list[str]:
-    """Links of every page below the folder that lead nowhere."""
-    found = sorted(folder.rglob("*.html"))  # the theme keeps templates in _static
-    files = [path.resolve() for path in found if "_static" not in path.parts]
+    """Return the broken links of all pages in the folder, each with its page."""
+    every = sorted(folder.rglob("*.html"))  # the theme keeps templates in _static
+    files = [path.resolve() for path in every if "_static" not in path.parts]
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in files}
     broken = []
     for path, page in pages.items():
@@ -48,10 +48,10 @@ def broken_links(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Print broken links and exit with their number."""
+    """Print broken links; the exit status is 1 if there are any."""
     folder = Path(sys.argv[1])
     if not (folder / "index.html").exists():
-        sys.exit(f"{folder} holds no index.html: build the site first, with `make docs`.")
+        sys.exit(f"{folder} has no index.html; build the site first with `make docs`.")
     broken = broken_links(folder)
     sys.exit("\n".join(["broken links:", *broken]) if broken else 0)
 

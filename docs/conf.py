@@ -1,4 +1,4 @@
-"""Configuration of the documentation; nothing is fetched while it is built."""
+"""Sphinx configuration. The build needs no network access."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ import skdann
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import public_names  # noqa: E402
 import results  # noqa: E402
 
 NOTEBOOKS = HERE.parent / "examples" / "notebooks"
+STUB_LIST = "_made/public_names.rst"  # written by docs/public_names.py
 
 # -- project ----------------------------------------------------------------------------------
 
@@ -46,24 +48,24 @@ default_role = "code"
 # -- references -------------------------------------------------------------------------------
 
 nitpicky = True
-# documented elsewhere, and no inventory is fetched
+# documented by other projects, whose inventories are not downloaded
 nitpick_ignore_regex = [(r"py:.*", r"(sklearn|skorch|torch|numpy|scipy|pandas|joblib)\..*")]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's sorting key is an object
 
 # -- docstrings -------------------------------------------------------------------------------
 
 autodoc_typehints = "none"
-autosummary_generate = True
-numpydoc_show_class_members = False  # the template of classes lists them
+autosummary_generate = [STUB_LIST]
+numpydoc_show_class_members = False  # the class template lists them
 
 # -- pages and notebooks ----------------------------------------------------------------------
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
-nb_execution_mode = "force"  # from a clean kernel
+nb_execution_mode = "force"  # always run, in a clean kernel
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
-nb_output_stderr = "remove-warn"  # a warning in a notebook is a warning of the build
+nb_output_stderr = "remove-warn"  # a warning in a notebook is also a build warning
 
 # -- gallery ----------------------------------------------------------------------------------
 
@@ -81,14 +83,14 @@ sphinx_gallery_conf = {
             "plot_choose_without_labels.py",
             "plot_label_shift.py",
             "plot_several_sources.py",
-            "plot_own_modules.py",
+            "plot_custom_modules.py",
             "*",
         ]
     ),
     "backreferences_dir": "api/backreferences",
     "doc_module": ("skdann",),
     "abort_on_example_error": True,
-    "capture_repr": ("_repr_html_",),  # a plain repr has an address of memory in it
+    "capture_repr": ("_repr_html_",),  # a plain repr may contain a memory address
     "show_memory": False,
     "show_signature": False,
     "write_computation_times": False,
@@ -97,7 +99,7 @@ sphinx_gallery_conf = {
     "nested_sections": False,
 }
 
-# -- looks ------------------------------------------------------------------------------------
+# -- theme ------------------------------------------------------------------------------------
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skdann"
@@ -122,7 +124,7 @@ html_sidebars |= {name: [] for name in ("migration", "references", "changelog")}
 
 
 def _math(node: nodes.math | nodes.math_block, *, is_block: bool) -> str:
-    text = re.sub(r"\\[bB]igg?[lr]?(?![a-zA-Z])", "", node.astext())  # MathML stretches by itself
+    text = re.sub(r"\\[bB]igg?[lr]?(?![a-zA-Z])", "", node.astext())  # MathML stretches them
     if is_block and r"\\" in text and r"\begin" not in text:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
     return tex2mathml(text, as_block=is_block)
@@ -139,15 +141,17 @@ def _visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def _make_pages(app: Sphinx) -> None:
-    """Write the tables of results; copy the notebooks to where Sphinx looks."""
+    """Write the generated pages, and copy the notebooks into the source folder."""
     results.write_pages()
+    public_names.write_stub_list(HERE / "api.rst", HERE / STUB_LIST)
     (HERE / "notebooks").mkdir(exist_ok=True)
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copy2(path, HERE / "notebooks" / path.name)
 
 
 def setup(app: Sphinx) -> None:
-    """Render equations as MathML, which browsers draw themselves; make pages."""
+    """Render equations as MathML, without JavaScript; generate pages before the build."""
+    app.add_directive("public-names", public_names.PublicNames)
     app.add_html_math_renderer("mathml", (_visit_inline, None), (_visit_block, None))
     app.connect("builder-inited", _make_pages, priority=1)
 

@@ -1,8 +1,8 @@
-"""Pages made of what stands in `benchmarks/results/`; run by the build of the site.
+"""Pages generated from `benchmarks/results/` when the site is built.
 
-New results show with the next build: every text file is shown whole, tables of accuracy come from
-`benchmarks/accuracy.py report`, the table of peers from `features.json`. Nothing is written here
-that was not measured.
+New results appear with the next build. Text files are shown in full, accuracy tables come from
+`benchmarks/accuracy.py report`, and the table of other packages comes from `features.json`. All
+figures are measured results.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ BENCHMARKS = HERE.parent / "benchmarks"
 RESULTS = BENCHMARKS / "results"
 MADE = HERE / "_made"
 
-BY_TASK = ("dann_cv", "cv_twin", "ceiling", "twin", "dann", "lr", "hgb", "skada_coral")
-# page: (script, result file, options of the script's `report`)
+BY_TASK = ("dann_cv", "cv_baseline", "ceiling", "baseline", "dann", "lr", "hgb", "skada_coral")
+# page: (script, result file, options of its `report` command)
 REPORTS = {
     "accuracy_all": ("accuracy.py", "accuracy.jsonl"),
     "accuracy_reporting": ("accuracy.py", "accuracy.jsonl", "--half", "reporting"),
@@ -29,11 +29,11 @@ REPORTS = {
     "accuracy_amazon": ("accuracy.py", "accuracy-amazon.jsonl", "--amazon"),
     "defaults": ("defaults.py", "defaults.jsonl"),
 }
-MISSING = "*Not measured yet: `benchmarks/results/{}` is not there.*\n"
+MISSING = "*Not measured yet: `benchmarks/results/{}` does not exist.*\n"
 
 
 def report(script: str, file: str, *options: str) -> str:
-    """Markdown that a script's `report` prints, with the day it was measured."""
+    """Return the Markdown printed by a script's `report` command, with the dates of measurement."""
     path = RESULTS / file
     if not path.exists():
         return MISSING.format(file)
@@ -49,7 +49,7 @@ def report(script: str, file: str, *options: str) -> str:
 
 
 def shorten(answer: str) -> str:
-    """A cell: yes, or no with the reason as a note."""
+    """Return the table cell of an answer: yes, or no with a footnote for the reason."""
     if answer == "yes":
         return "yes"
     reason = re.sub(r"^no: \w+: ", "", answer).split(".")[0].replace("|", "/")
@@ -57,31 +57,31 @@ def shorten(answer: str) -> str:
 
 
 def features_table() -> str:
-    """One column a package, one row a question, the reasons of a no as footnotes."""
+    """Return a table: one column per package, one row per question, reasons as footnotes."""
     path = RESULTS / "features.json"
     if not path.exists():
         return MISSING.format(path.name)
-    found = json.loads(path.read_text())
-    heads = [f"{name.split('.')[0]} {row['version']}" for name, row in found.items()]
+    packages = json.loads(path.read_text())
+    heads = [f"{name.split('.')[0]} {row['version']}" for name, row in packages.items()]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     notes: dict[str, str] = {}
-    for question in next(iter(found.values()))["answers"]:
+    for question in next(iter(packages.values()))["answers"]:
         cells = []
-        for row in found.values():
+        for row in packages.values():
             answer = row["answers"][question]
             cells.append(shorten(answer))
             if answer != "yes":
                 reason = re.sub(r"^no: ", "", answer)
                 notes[cells[-1].removeprefix("no ")] = reason.split(". ")[0].strip()
         lines.append(f"| {question} | " + " | ".join(cells) + " |")
-    days = sorted({row["date"] for row in found.values()})
+    days = sorted({row["date"] for row in packages.values()})
     lines += ["", f"Run {', '.join(days)}: `python benchmarks/features.py`.", ""]
     lines += [*(f"{mark}: `{reason}`" for mark, reason in notes.items())]
     return "\n".join(lines) + "\n"
 
 
 def raw_results() -> str:
-    """Every text file of results, folded."""
+    """Return a dropdown for every text file of results."""
     parts = []
     for path in sorted(RESULTS.glob("*.txt")):
         relative = os.path.relpath(path, HERE)
@@ -90,7 +90,7 @@ def raw_results() -> str:
 
 
 def write_pages() -> None:
-    """Write every made page, leaving equal ones untouched."""
+    """Write every generated page, unless its text is unchanged."""
     MADE.mkdir(exist_ok=True)
     pages = {name: report(*args) for name, args in REPORTS.items()}
     pages |= {"features": features_table(), "raw": raw_results()}

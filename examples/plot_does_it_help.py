@@ -2,12 +2,13 @@
 Does adaptation help?
 =====================
 
-Compare with the same network without adaptation, over several seeds. One seed is an anecdote.
+Compare with the same network without adaptation, over several seeds. A single seed is not
+enough.
 """
 
 # %%
-# Two half circles, and the same two rotated by 35 degrees: the toy problem of the DANN paper.
-# The target has no labels; those we keep are for the score below.
+# The data are the toy problem of the DANN paper: two half circles, and the same half circles
+# rotated by 35 degrees. Target labels are used only for the score below, not for training.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +18,7 @@ from skdann.datasets import make_inter_twinning_moons
 
 
 def accuracy(lambda_max, seed):
-    """Accuracy on the target, data and network drawn by the seed."""
+    """Return the accuracy on the target; the seed determines data and network."""
     X_source, y_source, X_target, y_target = make_inter_twinning_moons(random_state=seed)
     clf = DANNClassifier(
         feature_extractor=(64, 64),
@@ -35,7 +36,7 @@ seeds = range(4)
 alone, adapted = (np.array([accuracy(value, seed) for seed in seeds]) for value in (0.0, 1.0))
 
 # %%
-# Each line is a seed. What counts is the difference, and whether it is there in every seed.
+# Each line is one seed. Check the size of the difference, and whether every seed shows it.
 
 figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
 ax.plot([0, 1], [alone, adapted], "o-", color="#0072b2")

@@ -1,13 +1,13 @@
 """
-What adaptation does to the features
+Effect of adaptation on the features
 ====================================
 
-Do the classes of the target come to lie on those of the source?
+Does each class of the target overlap the same class of the source after adaptation?
 """
 
 # %%
-# Tumour samples of two laboratories, the second of which mixes up its microscope objectives. The
-# rows are real and ship with scikit-learn, the mix-up is ours.
+# The data are tumour samples from two laboratories, the second of which mixes up its microscope
+# objectives. The rows are real and ship with scikit-learn; the mix-up is simulated.
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -26,12 +26,13 @@ X_source, y_source = rows.iloc[a], labels[a]
 X_target, y_target = (rows * (objective[:, None] / 40) ** power).iloc[b], labels[b]
 
 # %%
-# The columns that differ most are those with a length or an area in them.
+# The columns that differ most are those that contain a length or an area.
 
 DomainShiftDisplay.from_domains(X_source, X_target)
 
 # %%
-# Train with adaptation. The domain classifier ends near one half: it is guessing.
+# Train with adaptation. At the end, the accuracy of the domain classifier is near one half, which
+# is chance.
 
 scaler = StandardScaler().set_output(transform="pandas")
 pipe = make_pipeline(scaler, DANNClassifier(lambda_max=1.0, max_epochs=150, random_state=0))
@@ -39,8 +40,9 @@ pipe.fit(X_source, y_source, X_target=X_target)
 TrainingCurveDisplay.from_estimator(pipe)
 
 # %%
-# Before (the columns) and after (the features). The target's colours are its true classes, which
-# the training did not see; leave ``y_target`` out and they are the predicted ones.
+# Compare the domains before adaptation (columns) and after (features). Target rows are coloured by
+# their true classes, which training does not use. Without ``y_target``, they are coloured by their
+# predicted classes.
 
 DomainEmbeddingDisplay.from_estimator(
     pipe, X_source, y_source, X_target, y_target=y_target, random_state=0

@@ -2,12 +2,12 @@
 Label shift: when not to adapt
 ==============================
 
-If only the class shares differ, making the domains alike moves rows to where they do not belong.
+If only the class shares differ, aligning the domains moves rows towards the wrong class.
 """
 
 # %%
-# Both domains have the same two clouds. In the source every second row is of class 1, in the
-# target 19 in 20.
+# Both domains have the same two clouds of points. In the source every second row belongs to class
+# 1, in the target 19 rows in 20.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,9 +22,9 @@ X_source, y_source, X_target, y_target = make_label_shift(
 print(f"class 1: {np.mean(y_source):.0%} of the source, {np.mean(y_target):.0%} of the target")
 
 # %%
-# Adapt nevertheless. The domain classifier finds little to hold on to here, so that lambda does
-# little harm; what brings each domain to the same mean and deviation does much, as it takes the
-# shares for a shift of location.
+# Adapt anyway. The domain classifier can hardly distinguish the domains, so lambda does little
+# harm. Settings that scale each domain to the same mean and standard deviation do a lot of harm,
+# because they mistake the class shares for a shift of location.
 
 settings = {
     "no adaptation": {"lambda_max": 0.0},
@@ -53,33 +53,34 @@ ax.set(
 )
 
 # %%
-# The report sees it without a target label: once the source is weighted to the target's shares,
-# the domains can hardly be told apart.
+# The report detects label shift without target labels: after the source is weighted to the class
+# shares of the target, the domains can hardly be distinguished.
 
 clf = DANNClassifier(max_epochs=20, random_state=0).fit(X_source, y_source, X_target)
 print(clf.diagnose(X_source, X_target, y_source=y_source))
 
 # %%
-# And :class:`skdann.DANNClassifierCV` does not adapt:
+# :class:`skdann.DANNClassifierCV` does not adapt:
 
-chosen = DANNClassifierCV(DANNClassifier(max_epochs=20), n_seeds=2, random_state=0)
-print(chosen.fit(X_source, y_source, X_target).reason_)
+selected = DANNClassifierCV(DANNClassifier(max_epochs=20), n_seeds=2, random_state=0)
+print(selected.fit(X_source, y_source, X_target).reason_)
 
 # %%
-# The remedy is to correct for the shares, not to move the rows. ``label_shift="correct"``
-# multiplies the probabilities of target rows by how much larger the target's share of each class
-# is, estimated from unlabelled rows or known. That helps accuracy, where the shares count;
-# balanced accuracy takes all classes for equal.
+# The remedy is to correct for the class shares instead of aligning the features.
+# ``label_shift="correct"`` multiplies the probabilities of target rows by the ratio of the target
+# share to the source share of each class. The target shares are known, or estimated from unlabelled
+# rows. This improves accuracy, which depends on the shares; balanced accuracy weights all classes
+# equally.
 
 for name, params in (
-    ("as it is", {}),
-    ("shares estimated", {"label_shift": "correct"}),
-    ("shares known", {"label_shift": "correct", "target_priors": {0: 0.05, 1: 0.95}}),
+    ("no correction", {}),
+    ("estimated shares", {"label_shift": "correct"}),
+    ("known shares", {"label_shift": "correct", "target_priors": {0: 0.05, 1: 0.95}}),
 ):
     clf = DANNClassifier(lambda_max=0, max_epochs=20, random_state=0, **params)
     accuracy = clf.fit(X_source, y_source, X_target).score(X_target, y_target)
     print(f"{name:18} accuracy {accuracy:.3f}")
 
 # %%
-# On real tables more than the shares differs, and the estimate of them can mislead: the user
-# guide has the figures.
+# On real tables more than the class shares differ, and the estimated shares can be misleading. The
+# user guide has the figures.

@@ -2,12 +2,12 @@
 How much to adapt: a path of lambdas
 ====================================
 
-What happens to the source, to the domains and to the target as ``lambda_max`` grows?
+How do source accuracy, target accuracy and the domain classifier change as ``lambda_max`` grows?
 """
 
 # %%
-# Real rows: the diabetes patients of scikit-learn, split at the age of 50. The younger half has
-# labels (did the disease progress more than the median?), the older half has none.
+# The data are the diabetes patients that ship with scikit-learn, split at the age of 50. The
+# younger patients have labels (did the disease progress more than the median?), the older do not.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -20,13 +20,13 @@ from skdann import DANNClassifier, make_pipeline
 data = load_diabetes(as_frame=True, scaled=False)
 has_progressed = (data.target > data.target.median()).astype(int)
 is_young = data.data["age"] < 50
-rows = data.data.drop(columns="age")  # it would only name the domain
+rows = data.data.drop(columns="age")  # it identifies the domain
 X_source, y_source = rows[is_young], has_progressed[is_young]
 X_target, y_target = rows[~is_young], has_progressed[~is_young]
 print(f"{len(X_source)} source rows, {len(X_target)} target rows")
 
 # %%
-# One network a lambda, all with the same seed.
+# Train one network per lambda, all with the same seed.
 
 path = []
 for lambda_max in (0.0, 0.03, 0.1, 0.3, 1.0, 3.0):
@@ -42,7 +42,7 @@ for lambda_max in (0.0, 0.03, 0.1, 0.3, 1.0, 3.0):
             "lambda_max": lambda_max,
             "target balanced accuracy": balanced_accuracy_score(y_target, pipe.predict(X_target)),
             "source balanced accuracy": balanced_accuracy_score(y_source, pipe.predict(X_source)),
-            "domains told apart (AUC)": roc_auc_score(
+            "domain classifier AUC": roc_auc_score(
                 [0] * len(of_source) + [1] * len(of_target), [*of_source, *of_target]
             ),
         }
@@ -51,9 +51,10 @@ path = pd.DataFrame(path).set_index("lambda_max")
 path.round(3)
 
 # %%
-# The domain classifier loses its grip as lambda grows, and the source pays for it. The last line
-# is what matters, and what nobody can draw without target labels: on this table there is little
-# to win. :class:`skdann.DANNClassifierCV` chooses along such a path by what can be seen.
+# As lambda grows, the AUC of the domain classifier falls, and so does the accuracy on the source.
+# The accuracy on the target is what matters, but it cannot be computed without target labels. On
+# this table there is little to gain. :class:`skdann.DANNClassifierCV` selects along such a path by
+# criteria that need no target labels.
 
 ax = path.reset_index(drop=True).plot(figsize=(6.5, 3.8), marker="o", color=["k", "C0", "#d55e00"])
 ax.set(xlabel="lambda_max", xticks=range(len(path)), xticklabels=path.index, ylim=(0.4, 1.02))

@@ -1,14 +1,14 @@
 """
-Several source domains: pooled or told apart?
-=============================================
+Several source domains: pooled or separate?
+===========================================
 
-Rows of two labelled domains and an unlabelled third. Does it matter to say which is which?
+With two labelled domains and one unlabelled domain, does it help to pass the source domains?
 """
 
 # %%
-# The wines of scikit-learn, analysed in three laboratories with instruments of their own: the
-# second and the third measure every quantity with a gain of their own. Wines and measurements
-# are real, the gains are ours.
+# The data are the wines that ship with scikit-learn. We simulate three laboratories: the second and
+# the third measure every quantity with a different gain. The wines and measurements are real; the
+# gains are simulated.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,7 +22,7 @@ X, y = load_wine(return_X_y=True)
 
 
 def laboratories(seed):
-    """Rows, labels and laboratory (0, 1 or 2) of every wine."""
+    """Return the measured rows, and the laboratory (0, 1 or 2) of every wine."""
     rng = np.random.RandomState(seed)
     laboratory = rng.randint(3, size=len(X))
     gain = np.exp(rng.normal(scale=0.15, size=(3, X.shape[1])))
@@ -31,29 +31,29 @@ def laboratories(seed):
 
 
 def scores(seed):
-    """Balanced accuracy in laboratory 2, by what is told of the other two."""
+    """Return the balanced accuracy in laboratory 2 for each use of the other two."""
     rows, laboratory = laboratories(seed)
     is_target = laboratory == 2
     sources = {
         "sources pooled, no adaptation": ({"lambda_max": 0.0}, {}),
         "sources pooled": ({}, {}),
-        "sources told apart": ({}, {"sample_domain": laboratory[~is_target]}),
+        "sources separate": ({}, {"sample_domain": laboratory[~is_target]}),
     }
-    found = {}
+    results = {}
     for name, (params, fit_params) in sources.items():
         pipe = make_pipeline(
             StandardScaler(),
             DANNClassifier(**{"lambda_max": 1.0, **params}, max_epochs=80, random_state=seed),
         )
         pipe.fit(rows[~is_target], y[~is_target], X_target=rows[is_target], **fit_params)
-        found[name] = balanced_accuracy_score(y[is_target], pipe.predict(rows[is_target]))
-    return found
+        results[name] = balanced_accuracy_score(y[is_target], pipe.predict(rows[is_target]))
+    return results
 
 
 runs = [scores(seed) for seed in range(4)]
 
 # %%
-# A point is a seed, which draws laboratories, gains and network anew.
+# Each point is one seed, which determines the laboratories, gains and network.
 
 figure, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
 for place, name in enumerate(reversed(runs[0])):

@@ -1,21 +1,24 @@
 """Adapt a tumour classifier to a second laboratory, on real data and without its labels.
 
-The rows are the 569 fine-needle aspirates of the Wisconsin breast cancer data, which scikit-learn
-ships: thirty measurements of the cell nuclei in a microscope image, benign or malignant.
+The data are the 569 fine-needle aspirates of the Wisconsin breast cancer data set, which ships with
+scikit-learn. Each row has thirty measurements of cell nuclei in a microscope image and is benign or
+malignant.
 
-Laboratory A has labelled rows, all photographed through the 40x objective. Laboratory B sends new
-patients without labels, and uses whatever objective is at hand: 40x, 20x or 10x. The measuring
-software goes on assuming the pixel size of the 40x objective, so in B's table lengths come out
-whole, halved or quartered, areas accordingly, and shapes and textures as they are. The rows are
-real, the mix-up is ours.
+Laboratory A has labelled rows, all imaged through the 40x objective. Laboratory B sends new
+patients without labels and uses any of three objectives: 40x, 20x or 10x. Its software always
+assumes the pixel size of the 40x objective. In the table of B, lengths are therefore correct,
+halved or quartered, areas change accordingly, and shapes and textures are unchanged. The rows are
+real; the mix-up is simulated.
 
-No scaling of B's columns undoes it, as each row has an objective of its own. Who knows the mix-up
-can drop the nine columns it touches and do as well; adaptation need not be told.
+Scaling the columns of B cannot undo the mix-up, because the objective differs from row to row.
+Someone who knows of the mix-up can drop the nine affected columns and do as well; adaptation does
+not need this knowledge.
 
-Prints balanced accuracy on patients of B that were not used to adapt (mean and deviation over five
-seeds, which draw patients, objectives and networks anew) and draws the features before and after.
+The script prints the balanced accuracy on patients of B not used for adaptation (mean and standard
+deviation over five seeds, which determine patients, objectives and networks). It also plots the
+features before and after adaptation.
 
-    python examples/quickstart.py [FOLDER]      # FOLDER for the picture, default examples/output
+    python examples/quickstart.py [FOLDER]      # FOLDER for the figure, default examples/output
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ SYSTEMS = ("source only", "skdann", "trained on target labels")
 
 
 def make_laboratories(seed: int):
-    """Labelled rows of A; rows of B to adapt to, and rows of B to judge by; no patient in two."""
+    """Return rows and labels of A, of B for adaptation and of B for the score, without overlap."""
     data = load_breast_cancer()
     power = np.array(
         [
@@ -60,32 +63,32 @@ def make_laboratories(seed: int):
 
 
 def classifier(seed: int, lambda_max: float = 1.0):
-    """Scaler and network; few rows want more passes than the default."""
+    """Return a scaler and network; a small table needs more epochs than the default."""
     return make_pipeline(
         StandardScaler(), DANNClassifier(lambda_max=lambda_max, max_epochs=200, random_state=seed)
     )
 
 
 def run(seed: int):
-    """Balanced accuracy of the three systems on B's held-out patients, and the fitted pipelines."""
+    """Return the three balanced accuracies on held-out patients of B, and the fitted pipelines."""
     (X_a, X_b, X_test), (y_a, y_b, y_test) = make_laboratories(seed)
     alone = classifier(seed, lambda_max=0.0).fit(X_a, y_a, X_target=X_b)
     adapted = classifier(seed).fit(X_a, y_a, X_target=X_b)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SourceOnlyWarning)  # the ceiling needs no other domain
-        ceiling = classifier(seed).fit(X_b, y_b)
+        warnings.simplefilter("ignore", SourceOnlyWarning)  # the upper bound has one domain
+        upper_bound = classifier(seed).fit(X_b, y_b)
     scores = [
         balanced_accuracy_score(y_test, model.predict(X_test))
-        for model in (alone, adapted, ceiling)
+        for model in (alone, adapted, upper_bound)
     ]
     return scores, (alone, adapted)
 
 
 def draw(pipelines, seed: int, path: Path) -> None:
-    """Draw the features of both laboratories, without and with adaptation."""
+    """Plot the features of both laboratories, without and with adaptation."""
     (X_a, _, X_test), (y_a, _, y_test) = make_laboratories(seed)
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
-    titles = ("source only: B's malignant among the benign", "skdann: each class lies together")
+    titles = ("source only: malignant B among benign A", "skdann: same classes overlap")
     for ax, pipeline, title in zip(axes, pipelines, titles, strict=True):
         features = [pipeline.transform(rows) for rows in (X_a, X_test)]
         pca = PCA(2, random_state=0).fit(np.vstack(features))
@@ -114,14 +117,14 @@ def draw(pipelines, seed: int, path: Path) -> None:
 
 
 def main() -> None:
-    """Run the seeds, print the table, write the picture."""
+    """Run all seeds, print the table and save the figure."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "output")
     start = time.perf_counter()
     print("Breast cancer, laboratory A (labelled) to B (other objectives, no labels)")
     scores = []
     for seed in SEEDS:
-        own, pipelines = run(seed)
-        scores.append(own)
+        seed_scores, pipelines = run(seed)
+        scores.append(seed_scores)
         if seed == 0:
             draw(pipelines, seed, folder / "quickstart.png")
     print(f"\n{'balanced accuracy on B':28}{'mean':>8}{'deviation':>11}   each seed")
@@ -129,7 +132,7 @@ def main() -> None:
         each = " ".join(f"{value:.2f}" for value in column)
         print(f"{name:28}{column.mean():8.3f}{column.std(ddof=1):11.3f}   {each}")
     print(f"\n{len(SEEDS)} seeds in {time.perf_counter() - start:.0f} s")
-    print(f"picture: {folder / 'quickstart.png'}")
+    print(f"figure: {folder / 'quickstart.png'}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """
-Networks of your own
+Custom torch modules
 ====================
 
-Can the feature extractor be any torch module? Yes: here a small convolution over pixels.
+Can the feature extractor be any torch module? Yes; this example uses a small convolutional network.
 """
 
 # %%
-# Real pictures: the digits of scikit-learn, 8 x 8 pixels. The source scanner gives them as they
-# are, the target scanner is out of line by one pixel.
+# The data are the 8 x 8 pixel digits that ship with scikit-learn. The source scanner returns them
+# unchanged; the target scanner is misaligned by one pixel.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,12 +30,12 @@ for row, rows in zip(axes, (X_source, X_target), strict=True):
         ax.set_axis_off()
 
 # %%
-# A module takes rows and gives features; the estimator finds out their width by itself. Give the
-# class, or a function that makes the module, and every fit starts from fresh weights.
+# The module maps rows to features; the estimator determines the number of features itself. Pass the
+# class, or a function that creates the module, so that every fit starts from new weights.
 
 
 class Convolution(torch.nn.Module):
-    """Two convolutions over an 8 x 8 picture that arrives as a row of 64 columns."""
+    """Two convolutions over an 8 x 8 image, passed as a row of 64 columns."""
 
     def __init__(self):
         super().__init__()
@@ -50,7 +50,7 @@ class Convolution(torch.nn.Module):
         )
 
     def forward(self, rows):
-        """Features of rows."""
+        """Return the features of the rows."""
         return self.layers(rows)
 
 
@@ -63,11 +63,11 @@ for name, extractor in (("hidden layers 128, 64", (128, 64)), ("convolution", Co
         print(f"{name:22} lambda_max={lambda_max}: accuracy {clf.score(X_target, y_target):.3f}")
 
 # %%
-# Adapting a network that does not know what a neighbouring pixel is gains nothing here; the
-# convolution, which can make a digit and its moved twin alike, gains. What "alike" can mean is
-# up to the network.
+# The plain network has no notion of neighbouring pixels, and adaptation lowers its accuracy. The
+# convolutional network can map a digit and its shifted copy to the same features, and adaptation
+# raises its accuracy. The architecture determines which differences adaptation can remove.
 
 # %%
-# The three networks, as torch prints them:
+# The three networks, as printed by torch:
 
 print(clf.module_)

@@ -1,0 +1,59 @@
+"""API lists generated from each package's ``__all__``.
+
+The directive ``.. public-names:: skdann.metrics`` is an autosummary of the package's public names,
+so a page needs no edit when a name is added. Autosummary reads files, rather than running
+directives, to find out which stub pages to generate; `write_stub_list` writes such a file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+from docutils.statemachine import StringList
+from sphinx.ext.autosummary import Autosummary
+
+DIRECTIVE = re.compile(r"^\.\. public-names:: ([\w.]+)$", re.MULTILINE)
+
+
+def public_names(package: str) -> list[str]:
+    """Dotted names of a package's ``__all__``, without its modules."""
+    module = importlib.import_module(package)
+    values = {name: getattr(module, name) for name in module.__all__}
+    return [f"{package}.{name}" for name, value in values.items() if not inspect.ismodule(value)]
+
+
+def write_stub_list(page: Path, path: Path) -> None:
+    """List the names of every ``public-names`` directive of a page where autosummary reads them.
+
+    Parameters
+    ----------
+    page : Path
+        The reStructuredText page, in the folder of the documentation.
+    path : Path
+        File to write, one folder below `page`.
+    """
+    packages = DIRECTIVE.findall(page.read_text(encoding="utf-8"))
+    names = [name for package in packages for name in public_names(package)]
+    head = ".. autosummary::\n   :toctree: ../api\n\n"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(head + "".join(f"   {name}\n" for name in names), encoding="utf-8")
+
+
+class PublicNames(Autosummary):
+    """An autosummary of a package's public names, with links to their pages."""
+
+    required_arguments = 1
+    has_content = False
+
+    def run(self):
+        """Fill in the names, and let autosummary make the table."""
+        package = self.arguments[0]
+        self.env.note_dependency(inspect.getfile(importlib.import_module(package)))
+        self.env.ref_context["py:module"] = package  # as currentmodule does, for short names
+        names = [name.removeprefix(f"{package}.") for name in public_names(package)]
+        self.content = StringList(names, source=package)
+        self.options = {"toctree": "api", "nosignatures": None}
+        return super().run()
