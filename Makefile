@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# -qq: errors alone are printed
+INSTALL := $(BIN)/python -m pip install -qq --constraint constraints.txt
 # small networks are fastest on one thread, and two test processes share two cores
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
@@ -57,7 +58,7 @@ lock:
 	@echo "==> Making the environment .venv"
 	$(PYTHON) -m venv .venv
 	@echo "==> Installing torch: 200 MB as a CPU build"
-	$(INSTALL) torch hatchling hatch-fancy-pypi-readme
+	$(INSTALL) torch hatchling hatch-fancy-pypi-readme editables
 	@echo "==> Installing skdann with scikit-learn and matplotlib: 100 MB"
 	$(INSTALL) --no-build-isolation --editable ".[plots]"
 	@touch $@
