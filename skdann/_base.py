@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from skdann._compat import CallbackSupportMixin
+from skdann._compat import CallbackSupportMixin, safe_indexing
 from skdann._saving import load, save
 from skdann._saving.onnx import save_onnx
 from skdann.inspection._diagnosis import diagnose
@@ -18,6 +20,9 @@ from skdann.inspection._report import Diagnosis
 
 class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Base class of the domain-adaptive classifiers."""
+
+    # requested by default, so that a search that routes it scores pooled rows right
+    __metadata_request__score: ClassVar = {"sample_domain": True}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -31,6 +36,10 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     @abstractmethod
     def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
         """Logarithms of the class probabilities."""
+
+    @abstractmethod
+    def _recognize(self, X: Any) -> Any:
+        """Name of the domain of rows if it is the source and matters; None otherwise."""
 
     @abstractmethod
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
@@ -71,6 +80,56 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             Log-probabilities, in the order of `classes_`.
         """
         return self._class_log_proba(X, sample_domain)
+
+    def score(self, X, y, sample_weight=None, *, sample_domain=None):
+        """Return the accuracy of the predictions, of labelled rows of either domain.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of one domain, or of several if `sample_domain` names them.
+        y : array-like of shape (n_samples,)
+            Labels. Rows whose label only marks unlabelled target rows, as in a fit on pooled rows,
+            are left out.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            Domain of each row, as in `domains_`. None means target rows, except that where each
+            domain is scaled or normalized by statistics of its own, rows that are more like the
+            source than the target count as source rows: a cross-validation scores held-out source
+            rows.
+
+        Returns
+        -------
+        float
+            Accuracy in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If no row is left, or source rows may come from several domains and `sample_domain` does
+            not say from which.
+        """
+        check_is_fitted(self)
+        label = plain_labels(y, "y")
+        is_labelled = ~np.isin(label, self._placeholders) & (label == label)
+        if not self._placeholders or is_labelled.all():
+            rows = slice(None)
+        elif is_labelled.any():
+            rows = np.flatnonzero(is_labelled)
+            X = safe_indexing(X, rows)
+        else:
+            raise ValueError(
+                f"y holds only labels that mark unlabelled rows ({self._placeholders}), which "
+                "leaves nothing to score; pass labelled rows."
+            )
+        if sample_domain is None:
+            sample_domain = self._recognize(X)
+        elif np.ndim(sample_domain):
+            sample_domain = np.asarray(sample_domain)[rows]
+        weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        predicted = self.predict(X, sample_domain=sample_domain)
+        return float(accuracy_score(label[rows], predicted, sample_weight=weight))
 
     def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
         """Report whether adaptation is likely to help, without target labels.
@@ -238,3 +297,24 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             If the file cannot be written.
         """
         save_onnx(self, path)
+
+
+def takes_target(estimator: Any) -> bool:
+    """Whether the `fit` of an estimator has a parameter `X_target`."""
+    fit = getattr(estimator, "fit", None)
+    return fit is not None and "X_target" in inspect.signature(fit).parameters
+
+
+def transform_training_rows(estimator: Any, X: Any, sample_domain: Any) -> Any:
+    """Transform the rows that `fit` got as X_source: source rows, unless `sample_domain` differs."""
+    if sample_domain is None:
+        sample_domain = estimator.domains_[0]
+    return estimator.transform(X, sample_domain=sample_domain)
+
+
+def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
+    """Return the labels that only mark unlabelled target rows among pooled rows."""
+    if sample_domain is None:
+        return []
+    values = np.asarray(y, dtype=object).ravel()[np.asarray(sample_domain) < 0]
+    return sorted({value for value in values.tolist()} - set(classes.tolist()), key=str)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sklearn import get_config
 from sklearn.pipeline import Pipeline
 from sklearn.pipeline import make_pipeline as _make_pipeline
 
+from skdann._base import takes_target, transform_training_rows
 from skdann._compat import with_callbacks
 from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
@@ -65,7 +67,9 @@ class DomainPipeline(Pipeline):
     steps: list[tuple[str, Any]]
 
     @with_callbacks
-    def fit(self, X, y=None, **params):
+    def fit(
+        self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params
+    ):
         """Fit the transformers on the source rows, then the last step on both domains.
 
         Parameters
@@ -73,71 +77,117 @@ class DomainPipeline(Pipeline):
         X : array-like of shape (n_samples, n_features)
             Source rows.
         y : array-like of shape (n_samples,), default=None
-            Their labels.
+            Labels of the source rows.
+        X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
+            Unlabelled target rows. Each step gets them as transformed by the steps before.
+        sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
+            Passed unchanged to the last step. A step in the middle that takes `X_target`, such as
+            a DANNClassifier whose features a classifier learns from, gets `sample_domain` too.
         **params : dict
-            ``X_target`` (transformed by the transformers), ``sample_weight`` and ``sample_domain``
-            for the last step, and ``step__param`` for any step, passed unchanged.
+            ``step__param`` for any step, passed unchanged.
 
         Returns
         -------
         DomainPipeline
             The fitted pipeline itself.
         """
+        given = {"X_target": X_target, "sample_weight": sample_weight}
+        given["sample_domain"] = sample_domain
+        given = {name: value for name, value in given.items() if value is not None}
         if get_config()["enable_metadata_routing"] or not self.transform_input:
-            return super().fit(X, y, **params)
+            return super().fit(X, y, **given, **params)
         self._validate_steps()
-        name, last = self.steps[-1]
-        head_params, last_params = self._split_params(params)
-        # fitted by scikit-learn's Pipeline, hence cached, cloned and timed in the same way
-        head = Pipeline(
-            [*self.steps[:-1], (name, "passthrough")], memory=self.memory, verbose=self.verbose
-        )
-        with watch_steps(self, X, y) as watch_step:
-            with watch_step("fit-transformers", head, X, y):
-                X = head.fit_transform(X, y, **head_params)
-            self.steps = [*head.steps[:-1], (name, last)]
-            for param in self.transform_input:
-                if params.get(param) is not None:
-                    last_params[param] = _transform_each(head, params[param])
-            if last is not None and last != "passthrough":
-                with watch_step("fit-final-estimator", last, X, y):
-                    last.fit(X, y, **last_params)
+        step_params = self._split_params(params)
+        adaptive = [index for index, (_, step) in enumerate(self.steps) if takes_target(step)]
+        inner = [index for index in adaptive if index < len(self.steps) - 1]
+        with watch_steps(self, X, y, len(inner) + 2) as watch_step:
+            start = 0
+            for index in inner:
+                X = self._fit_transformers(start, index, X, y, given, step_params, watch_step)
+                name, step = self.steps[index]
+                own = {n: given[n] for n in ("X_target", "sample_domain") if n in given}
+                X = step.fit_transform(X, y, **own, **step_params.get(name, {}))
+                given = _transform_target(step, given)
+                start = index + 1
+            end = len(self.steps) - 1
+            X = self._fit_transformers(start, end, X, y, given, step_params, watch_step)
+            self._fit_last(X, y, given, step_params, watch_step)
         return self
 
-    def _split_params(self, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Split the parameters of `fit` into those of the transformers and of the last step."""
-        head_params: dict[str, Any] = {}
-        last_params: dict[str, Any] = {}
+    def _fit_transformers(
+        self,
+        start: int,
+        end: int,
+        X: Any,
+        y: Any,
+        given: dict[str, Any],
+        step_params: dict[str, dict[str, Any]],
+        watch_step: Callable[..., Any],
+    ) -> Any:
+        """Fit some steps as scikit-learn does: cached, cloned and timed; transform both domains."""
+        steps = [*self.steps[start:end], (self.steps[end][0], "passthrough")]
+        head = Pipeline(steps, memory=self.memory, verbose=self.verbose)
+        params = {
+            f"{name}__{param}": value
+            for name, _ in steps[:-1]
+            for param, value in step_params.get(name, {}).items()
+        }
+        with watch_step("fit-transformers", head, X, y):
+            X = head.fit_transform(X, y, **params)
+        self.steps = [*self.steps[:start], *head.steps[:-1], *self.steps[end:]]
+        given.update(_transform_target(head, given))
+        return X
+
+    def _fit_last(
+        self,
+        X: Any,
+        y: Any,
+        given: dict[str, Any],
+        step_params: dict[str, dict[str, Any]],
+        watch_step: Callable[..., Any],
+    ) -> None:
+        """Fit the last step, which gets the target rows if it takes them."""
+        name, last = self.steps[-1]
+        if last is None or last == "passthrough":
+            return
+        own = dict(step_params.get(name, {}))
+        for param, value in given.items():
+            if param in own:
+                raise TypeError(
+                    f"fit got {param!r} twice, once as {name}__{param}; pass it once."
+                )
+            is_used = param != "X_target" or takes_target(last)
+            if is_used or not any(takes_target(step) for _, step in self.steps[:-1]):
+                own[param] = value
+        with watch_step("fit-final-estimator", last, X, y):
+            last.fit(X, y, **own)
+
+    def _split_params(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the parameters of each step."""
+        step_params: dict[str, dict[str, Any]] = {}
         for name, value in params.items():
             step, separator, param = name.partition("__")
-            if not separator:
-                step, param = self.steps[-1][0], name
-            if step not in self.named_steps or not (separator or name in FIT_PARAMS):
+            if step not in self.named_steps or not separator:
                 raise TypeError(
                     f"fit got an unexpected parameter {name!r}; pass {', '.join(FIT_PARAMS)} for "
                     "the last step, and others as stepname__parameter with a step of "
                     f"{list(self.named_steps)}."
                 )
-            if step != self.steps[-1][0]:
-                head_params[name] = value
-            elif param in last_params:
-                raise TypeError(
-                    f"fit got {param!r} twice, once as {self.steps[-1][0]}__{param}; pass it once."
-                )
-            else:
-                last_params[param] = value
-        return head_params, last_params
+            step_params.setdefault(step, {})[param] = value
+        return step_params
 
-    def fit_transform(self, X, y=None, **params):
-        """Fit as in :meth:`fit`, then transform the source rows.
+    def fit_transform(
+        self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params
+    ):
+        """Fit as in :meth:`fit`, then transform the source rows as rows of the source domain.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Source rows.
         y : array-like of shape (n_samples,), default=None
-            Their labels.
-        **params : dict
+            Labels of the source rows.
+        X_target, sample_weight, sample_domain, **params
             As in :meth:`fit`.
 
         Returns
@@ -145,9 +195,37 @@ class DomainPipeline(Pipeline):
         ndarray of shape (n_samples, n_features_out)
             Transformed source rows.
         """
+        given = {"X_target": X_target, "sample_weight": sample_weight}
+        given["sample_domain"] = sample_domain
+        given = {name: value for name, value in given.items() if value is not None}
         if get_config()["enable_metadata_routing"] or not self.transform_input:
-            return super().fit_transform(X, y, **params)
-        return self.fit(X, y, **params).transform(X)
+            return super().fit_transform(X, y, **given, **params)
+        self.fit(X, y, **given, **params)
+        rows = X
+        for _, step in self.steps:
+            if takes_target(step):
+                rows = transform_training_rows(step, rows, sample_domain)
+            elif step not in (None, "passthrough"):
+                rows = step.transform(rows)
+        return rows
+
+    def __getitem__(self, ind):
+        """Return a step, or a slice with the same `transform_input`."""
+        part = super().__getitem__(ind)
+        if isinstance(ind, slice):
+            part.transform_input = self.transform_input
+        return part
+
+    def _validate_steps(self):
+        """Check the steps; a sampler gets an error with a remedy."""
+        for name, step in self.steps[:-1]:
+            if hasattr(step, "fit_resample"):
+                raise TypeError(
+                    f"The step {name!r} ({type(step).__name__}) is a sampler, which would resample "
+                    "the source but not the target; weight the classes instead, with "
+                    "DANNClassifier(class_weight='balanced'), or resample the source before fit."
+                )
+        super()._validate_steps()
 
     def to_onnx(self, path):
         """Write the transformers and the classifier as one ONNX graph.
@@ -169,10 +247,14 @@ class DomainPipeline(Pipeline):
         save_onnx(self, path)
 
 
-def _transform_each(head: Pipeline, rows: Any) -> Any:
-    if isinstance(rows, tuple):
-        return tuple(head.transform(part) for part in rows)
-    return head.transform(rows)
+def _transform_target(step: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with the target rows transformed."""
+    if "X_target" not in given:
+        return given
+    rows = given["X_target"]
+    is_several = isinstance(rows, tuple)
+    transformed = tuple(step.transform(part) for part in rows) if is_several else None
+    return {**given, "X_target": transformed if is_several else step.transform(rows)}
 
 
 def make_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> DomainPipeline:

@@ -1,8 +1,8 @@
 """Ctrl-C: it ends what the user meant to end.
 
-skorch swallows every KeyboardInterrupt, because its callbacks stop training by raising one. A single
-fit then keeps its last whole epoch. Inside a search, a calibration or an ensemble the fit is a part
-of something larger, which the interrupt must end.
+skorch swallows every KeyboardInterrupt, because its callbacks stop training by raising one. A
+single fit then keeps its last whole epoch. Inside a search, a calibration or an ensemble the fit is
+a part of something larger, which the interrupt must end.
 """
 
 from __future__ import annotations

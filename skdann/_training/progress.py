@@ -187,13 +187,13 @@ def listening(net: Any, listeners: Sequence[Callback]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watch_steps(
-    pipeline: Any, X: Any, y: Any
+    pipeline: Any, X: Any, y: Any, n_steps: int
 ) -> Iterator[Callable[..., AbstractContextManager[None]]]:
     """Follow the fit of head and last step of a pipeline; each by calling what it yields."""
     if not hasattr(pipeline, "_init_callback_context"):  # scikit-learn before 1.9
         yield lambda *step: contextlib.nullcontext()
         return
-    fit = pipeline._init_callback_context(max_subtasks=2)
+    fit = pipeline._init_callback_context(max_subtasks=n_steps)
     fit.call_on_fit_task_begin(estimator=pipeline, X=X, y=y)
     yield functools.partial(_watch_step, pipeline, fit)
     fit.call_on_fit_task_end(estimator=pipeline, X=X, y=y)

@@ -1,0 +1,85 @@
+r"""Recognize whether rows come from the source or from the target domain.
+
+It matters only to networks that scale or normalize each domain by its own statistics: they take
+rows without a domain for target rows, which source rows may not be. A batch is compared with normal
+distributions that have the mean :math:`\mu` and the standard deviation :math:`\sigma` of each
+column in each domain,
+
+.. math:: \ell_D(x) = -\sum_j \Big(\log \sigma_{Dj}
+    + \frac{\min(z_{Dj}^2, 25)}{2}\Big), \qquad z_{Dj} = \frac{x_j - \mu_{Dj}}{\sigma_{Dj}}.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from skdann._input.domains import DomainData
+
+LEAST_ROWS = 20  # no warning for fewer
+MOST_ROWS = 500
+MOST_SPARSE_ROWS = 100
+LARGEST_SQUARE = 25.0
+LEAST_DEVIATIONS = 5.0  # of the mean log-ratio from 0, for a warning
+SMALL_SHARE = 1e-3  # of the pooled deviation, below which a column counts as constant
+
+
+class DomainStatistics(NamedTuple):
+    """Mean and standard deviation of each column, in the source (row 0) and the target (row 1).
+
+    Attributes
+    ----------
+    mean, std : ndarray of shape (2, n_features)
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def measure(cls, data: DomainData) -> DomainStatistics:
+        """Compute the statistics of the rows of a fit."""
+        parts = [_moments(data.X[: data.n_source]), _moments(data.X[data.n_source :])]
+        mean, std = (np.stack(moments) for moments in zip(*parts, strict=True))
+        pooled = np.sqrt((std**2).mean(0) + mean.var(0))
+        return cls(mean, np.maximum(std, np.where(pooled > 0, SMALL_SHARE * pooled, 1.0)))
+
+    def log_ratio(self, X: Any) -> np.ndarray:
+        """Log-likelihood of the source minus that of the target, for a sample of the rows."""
+        most = MOST_SPARSE_ROWS if sp.issparse(X) else MOST_ROWS
+        rows = X[:: -(-X.shape[0] // most)]
+        rows = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
+        source, target = (
+            -np.log(std).sum() - np.minimum(((rows - mean) / std) ** 2, LARGEST_SQUARE).sum(1) / 2
+            for mean, std in zip(self.mean, self.std, strict=True)
+        )
+        return source - target
+
+    def is_source(self, X: Any) -> bool:
+        """Whether rows are more like the source than the target."""
+        return bool(self.log_ratio(X).mean() > 0)
+
+    def warn_if_source(self, X: Any) -> None:
+        """Warn if rows that will be treated as target rows clearly look like source rows."""
+        if X.shape[0] < LEAST_ROWS:
+            return
+        ratio = self.log_ratio(X)
+        if ratio.mean() > LEAST_DEVIATIONS * ratio.std() / len(ratio) ** 0.5:
+            warnings.warn(
+                "X looks like rows of the source domain but is treated as rows of the target, "
+                "whose statistics scale it; pass sample_domain=0 with source rows, or "
+                "sample_domain=-1 if they are target rows.",
+                UserWarning,
+                stacklevel=5,
+            )
+
+
+def _moments(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column."""
+    if sp.issparse(X):
+        mean = np.asarray(X.mean(0, dtype=np.float64)).ravel()
+        square = np.asarray(X.multiply(X).mean(0, dtype=np.float64)).ravel()
+        return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
+    return X.mean(0, dtype=np.float64), X.std(0, dtype=np.float64)
