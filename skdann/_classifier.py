@@ -12,13 +12,13 @@ import numpy as np
 from scipy.special import expit, log_softmax, softmax
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skdann._base import BaseDomainClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.domains import DomainData, check_domain_vector, check_domains
 from skdann._input.parameters import OPTIMIZERS
-from skdann._input.rows import check_is_number
+from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._saving import pickled_state, restore_net
 from skdann._saving.checkpoint import Checkpoint
@@ -528,9 +528,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     def _infer(self, X: Any, sample_domain: Any, what: str) -> np.ndarray:
         """Features, class logits or domain logits of checked rows."""
         check_is_fitted(self)
-        with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
-            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
-        check_is_number(X, "X")
+        X = check_rows_to_predict(self, X)
         return self.net_.infer_rows(X, self._domain_index(sample_domain, X.shape[0]), what)
 
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skdann._base import BaseDomainClassifier
 from skdann._classifier import DANNClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.domains import DomainData, check_domains
 from skdann._input.parameters import check_can_resume
+from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._saving.checkpoint import numbered_checkpoints
 from skdann._selection.candidates import (
@@ -302,8 +303,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             Probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
-            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        X = check_rows_to_predict(self, X)
         return sum(
             weight * member.predict_proba(X, sample_domain=sample_domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)
