@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skdann._compat import CallbackSupportMixin
+from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import load, save
 from skdann._saving.onnx import save_onnx
 from skdann.inspection._diagnosis import diagnose
@@ -18,6 +19,13 @@ from skdann.inspection._report import Diagnosis
 
 class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Base class of the domain-adaptive classifiers."""
+
+    _is_clone = False
+
+    def __sklearn_clone__(self):
+        clone = super().__sklearn_clone__()
+        clone._is_clone = True  # as in a cross-validation, which may cut X_target
+        return clone
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -36,6 +44,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
         """The classifier whose networks are looked at, and further fields of the report."""
 
+    @neutral_surroundings()
     def predict(self, X, *, sample_domain=None):
         """Predict the class of each row.
 
@@ -55,6 +64,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         best = self._class_scores(X, sample_domain).argmax(axis=1)
         return self.classes_[best]
 
+    @neutral_surroundings()
     def predict_log_proba(self, X, *, sample_domain=None):
         """Predict logarithms of the class probabilities.
 
@@ -72,6 +82,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """
         return self._class_log_proba(X, sample_domain)
 
+    @neutral_surroundings()
     def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
         """Report whether adaptation is likely to help, without target labels.
 
@@ -133,6 +144,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             **more,
         )
 
+    @neutral_surroundings()
     def save(self, path):
         """Save the fitted estimator in one safetensors file, without pickle.
 
@@ -178,6 +190,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         save(self, path)
 
     @classmethod
+    @neutral_surroundings()
     def load(cls, path, *, device="cpu", **params):
         """Load an estimator that :meth:`save` wrote; the file runs no code.
 
@@ -214,6 +227,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """
         return load(cls, path, device, params)
 
+    @neutral_surroundings()
     def to_onnx(self, path):
         """Write the fitted networks as an ONNX graph, to predict where there is no Python.
 

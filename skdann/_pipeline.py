@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.pipeline import make_pipeline as _make_pipeline
 
 from skdann._compat import with_callbacks
+from skdann._input.arguments import explain_arguments
 from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
 
@@ -30,6 +31,7 @@ class DomainPipeline(Pipeline):
 
     steps: list[tuple[str, Any]]
 
+    @explain_arguments
     @with_callbacks
     def fit(self, X, y=None, **params):
         """Fit the transformers on the source rows, then the last step on both domains.

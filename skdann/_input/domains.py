@@ -91,7 +91,7 @@ class DomainData:
 
     def without_names(self) -> DomainData:
         """Return the same rows without column names."""
-        return replace(self, feature_names=None)
+        return replace(self, feature_names=None, other_names=None)
 
 
 def check_domains(

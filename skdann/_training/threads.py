@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -25,13 +24,8 @@ def suited_threads(n_products: float) -> Iterator[None]:
     if n_products >= PRODUCTS_PER_THREAD or torch.get_num_threads() == 1:
         yield
         return
-    with limit_threads(1):
+    with _threadpools().limit(limits=1, user_api="openmp"):
         yield
-
-
-def limit_threads(n_threads: int) -> contextlib.AbstractContextManager[Any]:
-    """Limit the threads of torch and scikit-learn that the calling thread may use."""
-    return _threadpools().limit(limits=n_threads, user_api="openmp")
 
 
 @functools.cache

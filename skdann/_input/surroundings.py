@@ -15,19 +15,22 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from sklearn import config_context
+from threadpoolctl import threadpool_limits
 
-from skdann._training.threads import limit_threads
-
-NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 SKLEARN_CONFIG = {
     "array_api_dispatch": False,
     "assume_finite": False,
     "transform_output": "default",
 }
-_forked: list[bool] = []  # holds an item in a process that was forked from one with skdann
+_FORKED: list[bool] = []  # holds an item in a process that was forked from one with skdann
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _forked.append(True))
+    os.register_at_fork(after_in_child=lambda: _FORKED.append(True))
+
+
+def default_numpy_errors() -> np.errstate:
+    """Handle floating point errors as numpy does by default, whatever ``np.seterr`` was given."""
+    return np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
 
 
 @contextlib.contextmanager
@@ -45,7 +48,7 @@ def neutral_surroundings() -> Iterator[None]:
     Examples
     --------
     >>> import torch
-    >>> from skdann._training.surroundings import neutral_surroundings
+    >>> from skdann._input.surroundings import neutral_surroundings
     >>> with torch.no_grad(), neutral_surroundings():
     ...     torch.is_grad_enabled()
     True
@@ -59,8 +62,8 @@ def neutral_surroundings() -> Iterator[None]:
         for device_type in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device_type):
                 stack.enter_context(torch.autocast(device_type, enabled=False))
-        stack.enter_context(np.errstate(**NUMPY_ERRORS))
+        stack.enter_context(default_numpy_errors())
         stack.enter_context(config_context(**SKLEARN_CONFIG))
-        if _forked:
-            stack.enter_context(limit_threads(1))
+        if _FORKED:
+            stack.enter_context(threadpool_limits(1, user_api="openmp"))
         yield
