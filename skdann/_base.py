@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from skdann._compat import CallbackSupportMixin, safe_indexing
+from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import load, save
 from skdann._saving.onnx import save_onnx
 from skdann.inspection._diagnosis import diagnose
@@ -23,6 +24,13 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     # requested by default, so that a search that routes it scores pooled rows right
     __metadata_request__score: ClassVar = {"sample_domain": True}
+
+    _is_clone = False
+
+    def __sklearn_clone__(self):
+        clone = super().__sklearn_clone__()
+        clone._is_clone = True  # as in a cross-validation, which may cut X_target
+        return clone
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -45,6 +53,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
         """The classifier whose networks are looked at, and further fields of the report."""
 
+    @neutral_surroundings()
     def predict(self, X, *, sample_domain=None):
         """Predict the class of each row.
 
@@ -64,6 +73,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         best = self._class_scores(X, sample_domain).argmax(axis=1)
         return self.classes_[best]
 
+    @neutral_surroundings()
     def predict_log_proba(self, X, *, sample_domain=None):
         """Predict logarithms of the class probabilities.
 
@@ -131,6 +141,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         predicted = self.predict(X, sample_domain=sample_domain)
         return float(accuracy_score(label[rows], predicted, sample_weight=weight))
 
+    @neutral_surroundings()
     def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
         """Report whether adaptation is likely to help, without target labels.
 
@@ -192,6 +203,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             **more,
         )
 
+    @neutral_surroundings()
     def save(self, path):
         """Save the fitted estimator in one safetensors file, without pickle.
 
@@ -237,6 +249,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         save(self, path)
 
     @classmethod
+    @neutral_surroundings()
     def load(cls, path, *, device="cpu", **params):
         """Load an estimator that :meth:`save` wrote; the file runs no code.
 
@@ -273,6 +286,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """
         return load(cls, path, device, params)
 
+    @neutral_surroundings()
     def to_onnx(self, path):
         """Write the fitted networks as an ONNX graph, to predict where there is no Python.
 

@@ -12,14 +12,16 @@ import numpy as np
 from scipy.special import expit, log_softmax, softmax
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skdann._base import BaseDomainClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
+from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domain_vector, check_domains
 from skdann._input.parameters import OPTIMIZERS
-from skdann._input.rows import check_is_number
+from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
+from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import pickled_state, restore_net
 from skdann._saving.checkpoint import Checkpoint
 from skdann._training.fitting import (
@@ -36,7 +38,7 @@ from skdann._training.objective import ADVERSARIES
 from skdann._training.params import NETWORKS, DataShape, check_params, training_params
 from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES
-from skdann.nn._module import ACTIVATIONS
+from skdann.nn._module import ACTIVATIONS, is_sizes
 
 
 class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainClassifier):
@@ -343,6 +345,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
 
     # -- training -------------------------------------------------------------------------------
 
+    @explain_arguments
+    @neutral_surroundings()
     def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
         """Train on labelled source rows and unlabelled target rows.
 
@@ -382,6 +386,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             X_target,
             sample_weight=sample_weight,
             sample_domain=sample_domain,
+            is_clone=self._is_clone,
+            scales_columns=self._scales_columns(),
             estimator=type(self).__name__,
         )
         is_continued = self.warm_start and hasattr(self, "net_")
@@ -397,6 +403,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
         return self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
 
+    @explain_arguments
+    @neutral_surroundings()
     def partial_fit(
         self,
         X_source,
@@ -459,6 +467,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             sample_weight=sample_weight,
             sample_domain=sample_domain,
             classes=classes,
+            domains=None if is_first else self.domains_,
+            least_target=2 if is_first else 1,
+            scales_columns=not is_first or self._scales_columns(),
             estimator=type(self).__name__,
         )
         if is_first:
@@ -477,13 +488,15 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     def _continued_net(self, data: DomainData, what: str, stops_early: bool) -> DANNNet:
         """Return a copy of the fitted net to continue with, after checking the data against it."""
         names = getattr(self, "feature_names_in_", None)
+        other_names = getattr(self, "_other_names", None)
         for kind, expected, given in (
             ("features", self.n_features_in_, data.n_features),
             ("feature names", None if names is None else names.tolist(), _as_list(data)),
+            ("column names", other_names, data.other_names),
             ("classes", self.classes_.tolist(), data.classes.tolist()),
             ("domains", self.domains_.tolist(), data.domains.tolist()),
         ):
-            is_unnamed = kind == "feature names" and (expected is None or given is None)
+            is_unnamed = kind.endswith("names") and (expected is None or given is None)
             if expected != given and not is_unnamed:
                 raise ValueError(
                     f"X has {given} {kind}, but {type(self).__name__} is expecting {expected} "
@@ -497,6 +510,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             group["lr"] = self.lr
         net._initialize_callbacks()
         return net
+
+    def _scales_columns(self) -> bool:
+        """Whether columns on different scales do no harm, or may be scaled by the user's module."""
+        return self.standardize is not None or not is_sizes(self.feature_extractor)
 
     @with_callbacks
     def _train_watched(
@@ -537,9 +554,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     def _infer(self, X: Any, sample_domain: Any, what: str) -> np.ndarray:
         """Return features, class logits or domain logits, after checking the rows."""
         check_is_fitted(self)
-        with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
-            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
-        check_is_number(X, "X")
+        X = check_rows_to_predict(self, X)
         return self.net_.infer_rows(X, self._domain_index(sample_domain, X.shape[0]), what)
 
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
@@ -570,6 +585,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
         return log_softmax(self._class_scores(X, sample_domain), axis=1)
 
+    @neutral_surroundings()
     def predict_proba(self, X, *, sample_domain=None):
         """Predict class probabilities.
 
@@ -587,6 +603,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         """
         return softmax(self._class_scores(X, sample_domain), axis=1)
 
+    @neutral_surroundings()
     def transform(self, X, *, sample_domain=None):
         """Return the domain-invariant features, the output of the feature extractor.
 
@@ -605,6 +622,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         """
         return self._infer(X, sample_domain, "features")
 
+    @neutral_surroundings()
     def predict_domain_proba(self, X, *, sample_domain=None):
         """Predict the probability of each domain from the features.
 
@@ -650,6 +668,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     def __getstate__(self):
         return pickled_state(self, super().__getstate__())
 
+    @neutral_surroundings()
     def __setstate__(self, state):
         state = dict(state)
         content = state.pop("net_") if isinstance(state.get("net_"), bytes) else None

@@ -9,14 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skdann._base import BaseDomainClassifier
 from skdann._classifier import DANNClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
+from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
 from skdann._input.parameters import check_can_resume
+from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
+from skdann._input.surroundings import neutral_surroundings
 from skdann._saving.checkpoint import numbered_checkpoints
 from skdann._selection.candidates import (
     Candidate,
@@ -195,6 +198,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         self.random_state = random_state
         self.verbose = verbose
 
+    @explain_arguments
+    @neutral_surroundings()
     def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
         """Train all candidates on source and target rows, and select among them.
 
@@ -236,6 +241,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             X_target,
             sample_weight=sample_weight,
             sample_domain=sample_domain,
+            is_clone=self._is_clone,
             estimator=type(self).__name__,
         )
         if data.n_source < 2:
@@ -303,6 +309,7 @@ class DANNClassifierCV(BaseDomainClassifier):
 
     def _set_columns(self, data: DomainData) -> None:
         self.__dict__.pop("feature_names_in_", None)
+        self._other_names = data.other_names
         if data.feature_names is not None:
             self.feature_names_in_ = data.feature_names
         self.n_features_in_ = data.n_features
@@ -313,6 +320,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         """Shares of the classes in the target, with `label_shift` in `estimator`."""
         return self.members_[0].target_priors_
 
+    @neutral_surroundings()
     def predict_proba(self, X, *, sample_domain=None):
         """Predict class probabilities, the weighted mean over the selected members.
 
@@ -329,8 +337,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             Probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        with np.errstate(over="ignore", invalid="ignore"):  # sums of huge values
-            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        X = check_rows_to_predict(self, X)
         return sum(
             weight * member.predict_proba(X, sample_domain=sample_domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)
@@ -348,4 +355,5 @@ class DANNClassifierCV(BaseDomainClassifier):
         member = copy.copy(self.candidates_[self.best_index_][0])
         if hasattr(self, "feature_names_in_"):
             member.feature_names_in_ = self.feature_names_in_
+        member._other_names = getattr(self, "_other_names", None)
         return member, {"reason": self.reason_, "shift": self.shift_}

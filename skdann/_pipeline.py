@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline as _make_pipeline
 
 from skdann._base import takes_target, transform_training_rows
 from skdann._compat import with_callbacks
+from skdann._input.arguments import explain_arguments
 from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
 
@@ -66,10 +67,9 @@ class DomainPipeline(Pipeline):
 
     steps: list[tuple[str, Any]]
 
+    @explain_arguments
     @with_callbacks
-    def fit(
-        self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params
-    ):
+    def fit(self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params):
         """Fit the transformers on the source rows, then the last step on both domains.
 
         Parameters
@@ -153,9 +153,7 @@ class DomainPipeline(Pipeline):
         own = dict(step_params.get(name, {}))
         for param, value in given.items():
             if param in own:
-                raise TypeError(
-                    f"fit got {param!r} twice, once as {name}__{param}; pass it once."
-                )
+                raise TypeError(f"fit got {param!r} twice, once as {name}__{param}; pass it once.")
             is_used = param != "X_target" or takes_target(last)
             if is_used or not any(takes_target(step) for _, step in self.steps[:-1]):
                 own[param] = value

@@ -272,6 +272,7 @@ LABELS = (
     "object_int", "list", "series", "series_str", "categorical", "nullable", "polars", "polars_str",
     "polars_enum", "column", "float32", "huge", "strided", "unicode", "object_bool",
 )  # fmt: skip
+REFUSED_LABELS = ("object_int", "object_bool")  # as scikit-learn's metrics refuse them
 WRONG_LABELS = (
     "short", "long", "2d", "continuous", "nan", "none_in", "mixed", "none", "one_class", "na",
     "scalar", "empty", "sparse", "dict", "3d", "inf", "dates", "complex", "nullable_na", "frame",
@@ -648,6 +649,8 @@ def cases(draw: st.DrawFn, call: str = "fit") -> Case:
     else:
         kind = one_of(LABELS)
         case.labels_are_column = kind == "column"
+        if kind in REFUSED_LABELS:
+            case.suspects.add("y_source")
         case.args["y_source"] = _labels(kind, index)
         index = pd.factorize(np.asarray(case.args["y_source"]).ravel())[0]
     is_kept = np.ones(n_rows, bool)

@@ -966,7 +966,7 @@ def test_some_rows_of_many_tell_whether_the_target_is_unscaled(
 ) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((20_000, 3)), np.arange(20_000) % 2
-    monkeypatch.setattr(skdann._input.rows, "ROWS_LOOKED_AT", 500)
+    monkeypatch.setattr(skdann._input.scales, "ROWS_LOOKED_AT", 500)
     with pytest.warns(UserWarning, match="X_target is not"):
         check_domains(X, y, 30 * X + 5, estimator="DANNClassifier")
     far = np.where(np.arange(20_000)[:, None] % 40, 30 * X + 5, X)  # but those looked at

@@ -1,7 +1,7 @@
 """Checks of two-domain input, and the errors and warnings they raise.
 
-All of a fit's input passes through :func:`check_domains` before anything is trained. It leaves one
-:class:`DomainData`: the rows of every domain stacked as float32 (sparse input stays CSR), source
+The input of a fit passes through :func:`check_domains` before training. The result is one
+:class:`DomainData`: the rows of all domains stacked as float32 (sparse input stays CSR), source
 rows first, in the user's order.
 
 Domains are named by integers: source domains 0, 1, ... and targets -1, -2, ... unless
@@ -12,23 +12,21 @@ Warnings: ``UserWarning`` <- ``SourceOnlyWarning``.
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
+from skdann._input.containers import load, shape_of, unwrap
 from skdann._input.labels import check_labels, check_weight
-from skdann._input.rows import (
-    check_matrix,
-    check_target_size,
-    check_targets,
-    column_names,
-    naming,
-    shape_of,
-    stack_float32,
-    warn_if_unscaled,
-)
+from skdann._input.matching import match_target, name_targets
+from skdann._input.messages import warn_user
+from skdann._input.rows import Rows, check_names, read_rows
+from skdann._input.scales import stack_float32, warn_if_unscaled
+
+NO_TARGETS = "pass one array a target domain, or None to train on the source alone"
 
 
 class SourceOnlyWarning(UserWarning):
@@ -53,19 +51,21 @@ class DomainData:
     X : ndarray or CSR of shape (n_rows, n_features), float32
         Source rows first, then the rows of each target.
     y : ndarray of shape (n_source,), int64
-        Index of each source row's class.
+        Class index of each source row.
     domain : ndarray of shape (n_rows,), int64
-        Index of each row's domain.
+        Domain index of each row.
     weight : ndarray of shape (n_source,), float64, or None
         Sample weights, all positive: rows of weight 0 have been left out.
     classes, domains : ndarray
         Labels of the classes; names of the domains, sources first.
     n_targets : int
-        How many of the domains are targets: the last ones.
+        Number of target domains, the last ones of `domains`.
     feature_names : ndarray of str or None
-        Column names, where the input had any.
+        Column names of the input, if they are strings.
+    other_names : list or None
+        Column names of the input, if they are not strings.
     label_shift : LabelShift or None
-        What is done about label shift, once that is found.
+        Correction for label shift, once it has been estimated.
     """
 
     X: Any
@@ -76,6 +76,7 @@ class DomainData:
     domains: np.ndarray
     n_targets: int
     feature_names: np.ndarray | None
+    other_names: list[Any] | None = None
     label_shift: Any = None
 
     @property
@@ -90,7 +91,7 @@ class DomainData:
 
     def without_names(self) -> DomainData:
         """Return the same rows without column names."""
-        return replace(self, feature_names=None)
+        return replace(self, feature_names=None, other_names=None)
 
 
 def check_domains(
@@ -101,13 +102,17 @@ def check_domains(
     sample_weight: Any = None,
     sample_domain: Any = None,
     classes: Any = None,
+    domains: Any = None,
+    least_target: int = 2,
+    is_clone: bool = False,
+    scales_columns: bool = True,
     estimator: str = "DANNClassifier",
 ) -> DomainData:
-    """Check the input of a fit.
+    """Check the input of a fit, or a chunk of `partial_fit`.
 
     Parameters
     ----------
-    X_source : array-like, frame or sparse matrix of shape (n_samples, n_features)
+    X_source : array-like, data frame, tensor or sparse matrix of shape (n_samples, n_features)
         Labelled rows; target rows too where `sample_domain` is negative.
     y_source : array-like of shape (n_samples,)
         Labels; ignored where `sample_domain` is negative.
@@ -117,8 +122,19 @@ def check_domains(
         Weights of the rows of `X_source`; their domains.
     classes : array-like or None
         All classes there will be; None takes those of `y_source`.
+    domains : ndarray of int or None
+        Names of all domains of the first chunk, sources first. A later chunk may lack source
+        domains but no target. None takes the domains of this input.
+    least_target : int, default=2
+        Least number of rows of each target.
+    is_clone : bool, default=False
+        Whether the estimator is a clone, as in a cross-validation; then a bare `X_target` that is
+        as long as `X_source` raises a warning.
+    scales_columns : bool, default=True
+        Whether the estimator scales the columns itself; if not, columns on very different scales
+        raise a warning.
     estimator : str
-        Name for the errors.
+        Name of the estimator in error messages.
 
     Returns
     -------
@@ -128,49 +144,145 @@ def check_domains(
     Raises
     ------
     ValueError, TypeError
-        If anything is off; the text names value, expectation and remedy.
+        If the input is invalid; the text gives value, expectation and remedy.
+
+    Warns
+    -----
+    SourceOnlyWarning
+        If there are no target rows.
+    UserWarning
+        If rows of the target may be lost, or columns are unscaled.
     """
     if y_source is None:
         raise ValueError(
             f"{estimator} requires y to be passed, but the target y is None; pass the labels of "
             "the source rows as y_source."
         )
-    source = check_matrix(X_source, "X_source", estimator)
-    with naming("X_source", "must have column names of one type"):
-        names = column_names(X_source)
-    targets = check_targets(X_target, X_source, source, estimator)
-    row_domain = _check_sample_domain(sample_domain, source.shape[0])
-    weight = check_weight(sample_weight, source, row_domain)
-    is_kept = row_domain >= 0 if weight is None else (row_domain >= 0) & (weight > 0)
-    label, classes = check_labels(y_source, is_kept, classes, estimator)
+    X_source = load(X_source)
+    source = _read_source(X_source, estimator)
+    feature_names, other_names = check_names(source.names, "X_source")
+    n_rows = source.values.shape[0]
+    row_domain = _check_sample_domain(sample_domain, n_rows)
+    size = _LeastSize(least_target, domains is not None)
+    targets = _read_targets(X_target, X_source, source, estimator, size)
     for name in np.unique(row_domain[row_domain < 0]).tolist():
-        targets.setdefault(name, []).append(source[row_domain == name])
-    for name, parts in targets.items():
-        check_target_size(sum(part.shape[0] for part in parts), name)
+        targets.setdefault(name, []).append(source.values[row_domain == name])
+        size.check(targets[name], name)
+    weight = check_weight(sample_weight, source.values, row_domain)
+    is_kept = row_domain >= 0 if weight is None else (row_domain >= 0) & (weight > 0)
+    label, classes = check_labels(y_source, is_kept, classes)
+    kept = source.values if is_kept.all() else source.values[is_kept]
+    X, row_domain = _stack(kept, row_domain[is_kept], targets)
+    known = _check_known(row_domain, domains, estimator)
+    if is_clone:
+        _warn_if_cut(X_target, n_rows, estimator)
     if not targets:
-        warnings.warn(
-            f"{estimator} got no target rows and trains on the source alone, without adaptation; "
-            "pass the unlabelled rows as X_target (a tuple (X_target,) in cross-validation).",
-            SourceOnlyWarning,
-            stacklevel=3,
-        )
-    kept = source if is_kept.all() else source[is_kept]
-    if targets:
-        warn_if_unscaled(kept, [part for parts in targets.values() for part in parts])
-    target_names = sorted(targets, reverse=True)
-    source_names, source_index = np.unique(row_domain[is_kept], return_inverse=True)
-    target_sizes = [sum(part.shape[0] for part in targets[name]) for name in target_names]
-    target_index = np.repeat(np.arange(len(target_names)), target_sizes) + len(source_names)
+        _warn_source_only(classes, estimator)
+    else:
+        parts = [part for parts in targets.values() for part in parts]
+        warn_if_unscaled(kept, parts, scales_columns=scales_columns)
     return DomainData(
-        X=stack_float32([kept, *(part for name in target_names for part in targets[name])]),
+        X=X,
         y=label,
-        domain=np.concatenate([source_index, target_index]).astype(np.int64),
+        domain=index_in(known, row_domain),
         weight=None if weight is None else weight[is_kept],
         classes=classes,
-        domains=np.concatenate([source_names, np.array(target_names, dtype=np.int64)]),
-        n_targets=len(target_names),
-        feature_names=names,
+        domains=known,
+        n_targets=int((known < 0).sum()),
+        feature_names=feature_names,
+        other_names=other_names,
     )
+
+
+def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.ndarray:
+    """Check that `sample_domain` holds one integer a row of the argument `rows_of`."""
+    sample_domain = unwrap(sample_domain, "sample_domain")
+    shape = shape_of(sample_domain)
+    if len(shape) != 1:
+        raise ValueError(
+            f"sample_domain must be 1-D, one integer a row of {rows_of}, but has shape {shape}."
+        )
+    domain = np.asarray(sample_domain)
+    if domain.dtype.kind == "O":  # of nullable integers, say
+        domain = np.array(domain.tolist())
+    kind = domain.dtype.kind
+    with np.errstate(all="ignore"):
+        is_whole = (
+            kind == "i"
+            or (kind == "u" and (domain <= np.iinfo(np.int64).max).all())
+            or (
+                kind == "f"
+                and (np.abs(domain) < 2.0**53).all()
+                and (domain == domain.round()).all()
+            )
+        )
+    if not is_whole:
+        raise ValueError(
+            f"sample_domain must hold integers of ordinary size but has dtype {domain.dtype} and "
+            f"values such as {domain[:3].tolist()}; number the source domains 0, 1, ... and mark "
+            "target rows with a negative number."
+        )
+    if len(domain) != n_rows:
+        raise ValueError(
+            f"sample_domain has {len(domain)} entries but {rows_of} has {n_rows} rows; it needs "
+            "one a row."
+        )
+    return domain.astype(np.int64)
+
+
+def index_in(known: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Index of each name among distinct names, in whatever order these are."""
+    order = np.argsort(known)
+    return order[np.searchsorted(known, names, sorter=order)].astype(np.int64)
+
+
+@dataclass
+class _LeastSize:
+    """Least number of rows of a target, and whether the target is a chunk of a longer one."""
+
+    n_rows: int
+    is_chunk: bool
+
+    def check(self, parts: Sequence[Any], domain: int) -> None:
+        """Raise if a target, of X_target or of sample_domain, has too few rows to learn from."""
+        n_rows = sum(shape_of(part)[0] for part in parts)
+        if n_rows >= self.n_rows:
+            return
+        remedy = "Leave it out to train without it"
+        if self.is_chunk:
+            remedy = "Skip this chunk, or pass earlier target rows with it again"
+        raise ValueError(
+            f"X_target or sample_domain: target domain {domain} has {n_rows} "
+            f"row{'s' * (n_rows != 1)}; at least {self.n_rows} needed to adapt to it. {remedy}."
+        )
+
+
+def _read_source(X_source: Any, estimator: str) -> Rows:
+    shape = shape_of(X_source)
+    if len(shape) == 2 and shape[0] == 0 < shape[1]:
+        raise ValueError(
+            f"X_source has 0 sample(s), while a minimum of 1 is required by {estimator}; skip "
+            "chunks without rows."
+        )
+    return read_rows(X_source, "X_source", estimator)
+
+
+def _read_targets(
+    X_target: Any, X_source: Any, source: Rows, estimator: str, size: _LeastSize
+) -> dict[int, list[Any]]:
+    """Read the rows of each target, by the name of its domain, as columns of the source."""
+    targets: dict[int, list[Any]] = {}
+    if X_target is None:
+        return targets
+    named = name_targets(X_target, NO_TARGETS).items()
+    for index, (name, rows) in enumerate(named):
+        rows = match_target(name, rows, X_source)
+        size.check([rows], -1 - index)
+        values = read_rows(rows, name, estimator).values
+        if sp.issparse(source.values):  # a frame may have sparse columns in one domain only
+            values = sp.csr_array(values)
+        targets[-1 - index] = [values.toarray() if sp.issparse(values) else values]
+    return targets
 
 
 def _check_sample_domain(sample_domain: Any, n_rows: int) -> np.ndarray:
@@ -186,29 +298,61 @@ def _check_sample_domain(sample_domain: Any, n_rows: int) -> np.ndarray:
     return domain
 
 
-def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.ndarray:
-    """Check that there is one integer a row."""
-    shape = shape_of(sample_domain)
-    if len(shape) != 1:
+def _stack(
+    kept: Any, source_domain: np.ndarray, targets: dict[int, list[Any]]
+) -> tuple[Any, np.ndarray]:
+    """Stack source rows and the rows of each target; return the domain of each row with them."""
+    names = sorted(targets, reverse=True)
+    sizes = [sum(part.shape[0] for part in targets[name]) for name in names]
+    target_domain = np.repeat(np.array(names, dtype=np.int64), sizes)
+    X = stack_float32([kept, *(part for name in names for part in targets[name])])
+    return X, np.concatenate([source_domain, target_domain])
+
+
+def _check_known(row_domain: np.ndarray, domains: Any, estimator: str) -> np.ndarray:
+    """Names of the domains, sources first: those of the rows, or, for a chunk, the known ones."""
+    found = np.unique(row_domain)
+    found = np.concatenate([found[found >= 0], found[found < 0][::-1]])
+    if domains is None:
+        return found
+    known = np.asarray(domains)
+    missing = np.setdiff1d(known[known < 0], found)
+    if len(missing) or len(np.setdiff1d(found, known)):
         raise ValueError(
-            f"sample_domain must be 1-D, one integer a row of {rows_of}, but has shape {shape}."
+            f"X has {found.tolist()} domains, but {estimator} is expecting {known.tolist()} "
+            "domains as input: partial_fit continues an earlier fit. A chunk may lack source "
+            "domains, but needs rows of every target; pass earlier target rows with it again "
+            "(itertools.cycle over the target's chunks), or fit a new estimator."
         )
-    domain = np.asarray(sample_domain)
-    kind = domain.dtype.kind
-    is_whole = (
-        kind == "i"
-        or (kind == "u" and (domain <= np.iinfo(np.int64).max).all())
-        or (kind == "f" and (np.abs(domain) < 2.0**53).all() and (domain == domain.round()).all())
+    return known
+
+
+def _warn_source_only(classes: np.ndarray, estimator: str) -> None:
+    """Warn that nothing is adapted to, and of -1 as scikit-learn's mark of unlabelled rows."""
+    hint = ""
+    if len(classes) > 2 and classes.dtype.kind in "if" and -1 in classes:
+        hint = (
+            " Rows labelled -1 are trained on as a class: if they are unlabelled, pass them as "
+            "X_target, or mark them by a negative sample_domain."
+        )
+    warn_user(
+        f"{estimator} got no target rows and trains on the source alone, without adaptation; pass "
+        f"the unlabelled rows as X_target (a tuple (X_target,) in cross-validation).{hint}",
+        SourceOnlyWarning,
     )
-    if not is_whole:
-        raise ValueError(
-            f"sample_domain must hold integers of ordinary size but has dtype {domain.dtype} and "
-            f"values such as {domain[:3].tolist()}; number the source domains 0, 1, ... and mark "
-            "target rows with a negative number."
-        )
-    if len(domain) != n_rows:
-        raise ValueError(
-            f"sample_domain has {len(domain)} entries but {rows_of} has {n_rows} rows; it needs "
-            "one a row."
-        )
-    return domain.astype(np.int64)
+
+
+def _warn_if_cut(X_target: Any, n_source: int, estimator: str) -> None:
+    """Warn that a cross-validation may have cut X_target along with X_source.
+
+    scikit-learn cuts every array-like fit parameter that has as many rows as X, so that what
+    arrives is as long as the rows of the fold. A cross-validation fits clones; where the user fits
+    an estimator that is no clone, domains of one size are nothing unusual.
+    """
+    if isinstance(X_target, tuple) or X_target is None or shape_of(X_target)[0] != n_source:
+        return
+    warn_user(
+        f"X_target has as many rows as X_source ({n_source}) in the fit of a clone of {estimator}. "
+        "In a cross-validation that means that X_target was cut like X_source, and rows are lost: "
+        "pass a tuple, X_target=(X_target,), which is never cut."
+    )

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_consistent_length, resample
 
 from skdann._compat import safe_indexing
-from skdann._input.matching import shape_of
+from skdann._input.containers import shape_of
 
 
 def draw_rows(n_rows: int, most: int, seed: Any) -> Any:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
+from skdann._input.containers import column_names, container_of, load, order_columns, shape_of
 
 PIPELINE_REMEDY = (
     "pass the target through the same transformers as the source, e.g. with skdann.make_pipeline"
+)
+SUBSET_REMEDY = (
+    "A meta-estimator that adds or selects columns of X alone (a feature selector, bagging with "
+    "max_features, a classifier chain) cannot do so for X_target: stack source and target rows in "
+    "X, and mark the target rows by a negative sample_domain"
 )
 
 
@@ -64,6 +68,7 @@ def match_target(name: str, rows: Any, X_source: Any, *, source_name: str = "X_s
     ValueError
         If dimensions, container or columns differ. The number of rows is not checked.
     """
+    rows, X_source = load(rows), load(X_source)
     shape, expected = shape_of(rows), shape_of(X_source)
     if len(shape) != len(expected):
         raise ValueError(
@@ -71,46 +76,31 @@ def match_target(name: str, rows: Any, X_source: Any, *, source_name: str = "X_s
             f"has shape {shape}; pass unlabelled rows of the same columns, not labels (the order "
             "is fit(X_source, y_source, X_target)), and several targets as a tuple of arrays."
         )
-    if _container_of(rows) != _container_of(X_source):
+    if container_of(rows) != container_of(X_source):
         raise ValueError(
-            f"{name} is {_container_of(rows)} but {source_name} is {_container_of(X_source)}; both "
+            f"{name} is {container_of(rows)} but {source_name} is {container_of(X_source)}; both "
             f"must be of one kind: {PIPELINE_REMEDY}."
         )
-    if hasattr(X_source, "columns"):
-        rows = _match_columns(name, rows, list(X_source.columns), source_name)
+    names = column_names(X_source)
+    if names is not None:
+        rows = _match_columns(name, rows, names, source_name)
     if shape[1:] != expected[1:]:
         raise ValueError(
             f"{name} has {shape[1]} features but {source_name} has {expected[1]}; "
-            f"{PIPELINE_REMEDY}."
+            f"{PIPELINE_REMEDY}. {SUBSET_REMEDY}."
         )
     return rows
 
 
-def shape_of(X: Any) -> tuple[int, ...]:
-    """Shape of an array, frame, sparse matrix or nested list; (n,) where lists are ragged."""
-    if hasattr(X, "shape"):
-        return tuple(X.shape)
-    try:
-        return np.asarray(X).shape
-    except ValueError:
-        return (len(X),)
-
-
-def _container_of(X: Any) -> str:
-    """Kind of container, as error messages name it."""
-    if sp.issparse(X):
-        return "a sparse matrix"
-    return "a data frame" if hasattr(X, "columns") else "an array"
-
-
 def _match_columns(name: str, rows: Any, expected: list[Any], source_name: str) -> Any:
     """Order the columns of a target frame like those of the source, by name."""
-    columns = list(rows.columns)
-    if set(columns) != set(expected) or len(columns) != len(expected):
-        missing = sorted(set(expected) - set(columns), key=str)
-        extra = sorted(set(columns) - set(expected), key=str)
+    columns = column_names(rows) or []
+    missing = sorted(set(expected) - set(columns), key=str)
+    extra = sorted(set(columns) - set(expected), key=str)
+    if missing or extra or len(columns) != len(expected):
+        subset = f" {SUBSET_REMEDY}." if bool(missing) != bool(extra) else ""
         raise ValueError(
             f"The columns of {name} differ from those of {source_name}: missing {missing}, not in "
-            f"the source {extra}; give both domains the same columns, or {PIPELINE_REMEDY}."
+            f"the source {extra}; give both domains the same columns, or {PIPELINE_REMEDY}.{subset}"
         )
-    return rows if columns == expected else rows[expected]
+    return order_columns(rows, expected)

@@ -1,193 +1,277 @@
-"""Checks of the rows of one domain, and of one domain against another."""
+"""Rows of one domain, read as finite real numbers with the names of their columns."""
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-PIPELINE_REMEDY = (
-    "pass the target through the same transformers as the source, e.g. with skdann.make_pipeline"
-)
-ROWS_LOOKED_AT = 10_000
+from skdann._input.containers import column_names, iterate_columns, load, shape_of, unwrap
+
+REMEDIES = {
+    "missing": "impute missing values, e.g. with skdann.make_pipeline(SimpleImputer(), ...)",
+    "infinite": "replace these values, or drop the rows",
+    "date": "encode dates and times, e.g. as days since a day",
+    "text": "encode categories and strings, e.g. with skdann.make_pipeline(OneHotEncoder(), ...)",
+    "any": "impute missing values, and encode categories, strings and dates",
+}
+ENCODED = ("category", "categorical", "enum", "dictionary")
 
 
-def column_names(X: Any) -> np.ndarray | None:
-    """Column names as scikit-learn would record them; None for arrays."""
-    probe = BaseEstimator()
-    validate_data(probe, X, skip_check_array=True)
-    return getattr(probe, "feature_names_in_", None)
+class Rows(NamedTuple):
+    """Rows as numbers.
+
+    Attributes
+    ----------
+    values : ndarray or CSR of shape (n_rows, n_features)
+        Finite real numbers, in the dtype that they were passed in.
+    names : list or None
+        Column names of a data frame, of any type; None for arrays.
+    """
+
+    values: Any
+    names: list[Any] | None
 
 
-@contextlib.contextmanager
-def naming(name: str, expectation: str) -> Iterator[None]:
-    """Let an error of another library name the argument at fault, and what it must be."""
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            yield
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        reason = " ".join(str(error).split())[:400]
-        raise kind(f"{name} {expectation}: {reason}") from error
+def read_rows(
+    X: Any, name: str, estimator: str | None = None, *, allow_missing: bool = False
+) -> Rows:
+    """Read rows from any container.
 
+    Parameters
+    ----------
+    X : array-like, data frame, tensor or sparse matrix of shape (n_rows, n_features)
+        Rows as the user passed them.
+    name : str
+        Name of the argument in error messages.
+    estimator : str or None, default=None
+        Name of the estimator in error messages.
+    allow_missing : bool, default=False
+        Whether NaN is allowed.
 
-def check_matrix(X: Any, name: str, estimator: str) -> Any:
-    """Check one domain's rows: real finite numbers, dense or CSR, dtype kept."""
-    columns = list(getattr(X, "columns", ()))
-    if len(set(columns)) < len(columns):
-        repeated = sorted({column for column in columns if columns.count(column) > 1}, key=str)
-        raise ValueError(f"{name} has columns of one name: {repeated}; rename or drop them.")
-    expectation = (
-        "must hold finite real numbers, one row a sample (impute missing values and encode text "
-        "and dates, e.g. in skdann.make_pipeline)"
-    )
-    with naming(name, expectation):
-        checked = check_array(
-            X, accept_sparse="csr", dtype="numeric", input_name=name, estimator=estimator
+    Returns
+    -------
+    Rows
+        The numbers, and the column names of a frame.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the rows are not 2-D or are empty, or hold anything but finite real numbers; the text
+        names the column at fault.
+    """
+    X = load(X)
+    _check_repeated_names(X, name)
+    _check_dates(X, name)
+    plain = unwrap(X, name)
+    shape = shape_of(plain)
+    if len(shape) != 2:
+        got = f"{len(shape)}D array" if shape else f"a scalar or {type(plain).__name__}"
+        raise ValueError(
+            f"{name} must hold one row a sample: Expected 2D array, got {got} instead, of shape "
+            f"{shape}. Reshape your data with X.reshape(-1, 1) if it is one column, "
+            "X.reshape(1, -1) if one row."
         )
-    check_is_number(checked, name)
-    return checked
+    with np.errstate(all="ignore"):  # values of any size are summed and cast here
+        try:
+            values = _as_numbers(plain, name, estimator, allow_missing)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{name} must hold finite real numbers{_explain(X, error)}.") from error
+    return Rows(values, column_names(X))
 
 
-def check_is_number(X: Any, name: str) -> None:
-    """Raise for dates and times, which scikit-learn lets pass."""
-    if X.dtype.kind not in "biuf":
+def check_rows_to_predict(estimator: Any, X: Any) -> Any:
+    """Read rows for a fitted estimator; their columns must be those of the fit, in the same order.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        It has ``n_features_in_``, and, for rows fitted from a frame, ``feature_names_in_`` or, if
+        the names are not strings, ``_other_names``.
+    X : array-like, data frame, tensor or sparse matrix of shape (n_rows, n_features)
+        Rows as the user passed them.
+
+    Returns
+    -------
+    ndarray or CSR of shape (n_rows, n_features)
+        Finite real numbers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`read_rows` does, or if the columns differ from those of the fit.
+    """
+    X = load(X)
+    names = column_names(X)
+    _check_other_names(estimator, names)
+    as_seen = X if names is not None else unwrap(X, "X")
+    # only the names: errors and warnings of scikit-learn, whose tests of estimators expect them
+    validate_data(estimator, as_seen, reset=False, skip_check_array=True, ensure_2d=False)
+    estimator_name = type(estimator).__name__
+    values = read_rows(X, "X", estimator_name).values
+    if values.shape[1] != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {values.shape[1]} features, but {estimator_name} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    return values
+
+
+def check_names(names: list[Any] | None, name: str) -> tuple[np.ndarray | None, list[Any] | None]:
+    """Part column names in those that are strings, which scikit-learn records, and others.
+
+    Parameters
+    ----------
+    names : list or None
+        Column names of the frame.
+    name : str
+        Name of the argument in error messages.
+
+    Returns
+    -------
+    feature_names : ndarray of str of shape (n_features,), or None
+        The names, if all are strings.
+    other_names : list or None
+        The names, if none is.
+
+    Raises
+    ------
+    TypeError
+        If strings are mixed with names of another type.
+    """
+    if not names:
+        return None, None
+    are_strings = [isinstance(each, str) for each in names]
+    if all(are_strings):
+        return np.array(names, dtype=object), None
+    if any(are_strings):
+        types = sorted({type(each).__name__ for each in names})
         raise TypeError(
-            f"{name} must hold finite real numbers but has dtype {X.dtype}; encode dates and "
-            "times, e.g. as days since a day."
+            f"{name} must have column names of one type but mixes {', '.join(types)}; convert "
+            f"them, e.g. {name}.columns = {name}.columns.astype(str), in both domains."
         )
-
-
-def shape_of(X: Any) -> tuple[int, ...]:
-    """Shape of an array, frame, sparse matrix or nested list; (n,) where lists are ragged."""
-    if hasattr(X, "shape"):
-        return tuple(X.shape)
-    try:
-        return np.asarray(X).shape
-    except ValueError:
-        return (len(X),)
-
-
-def _container(X: Any) -> str:
-    if sp.issparse(X):
-        return "a sparse matrix"
-    return "a data frame" if hasattr(X, "columns") else "an array"
-
-
-def check_targets(X_target: Any, X_source: Any, source: Any, estimator: str) -> dict[int, Any]:
-    """Check each target against the source; return lists of row blocks by domain name."""
-    if X_target is None:
-        return {}
-    arrays = X_target if isinstance(X_target, tuple) else (X_target,)
-    if not arrays:
-        raise ValueError(
-            "X_target is an empty tuple; pass one array a target domain, or None to train on the "
-            "source alone."
-        )
-    checked = {}
-    for index, rows in enumerate(arrays):
-        name = "X_target" if len(arrays) == 1 else f"X_target[{index}]"
-        shape = shape_of(rows)
-        if len(shape) != 2:
-            raise ValueError(
-                f"{name} must be 2-D with shape (n_target, n_features) but has shape {shape}; it "
-                "holds the unlabelled rows, so pass features, not labels (the order is "
-                "fit(X_source, y_source, X_target)), and several targets as a tuple of arrays."
-            )
-        if _container(rows) != _container(X_source):
-            raise ValueError(
-                f"{name} is {_container(rows)} but X_source is {_container(X_source)}; both must "
-                f"be of one kind: {PIPELINE_REMEDY}."
-            )
-        if hasattr(X_source, "columns"):
-            rows = match_columns(rows, list(X_source.columns), name)
-        if shape[1] != source.shape[1]:
-            raise ValueError(
-                f"{name} has {shape[1]} features but X_source has {source.shape[1]}; "
-                f"{PIPELINE_REMEDY}."
-            )
-        check_target_size(shape[0], -1 - index)
-        checked[-1 - index] = [check_matrix(rows, name, estimator)]
-    return checked
-
-
-def match_columns(rows: Any, names: list[Any], name: str) -> Any:
-    """Bring a target frame's columns into the source's order, by name."""
-    own = list(rows.columns)
-    if set(own) != set(names) or len(own) != len(names):
-        missing = sorted(set(names) - set(own), key=str)
-        extra = sorted(set(own) - set(names), key=str)
-        raise ValueError(
-            f"The columns of {name} differ from those of X_source: missing {missing}, not in the "
-            f"source {extra}; give both domains the same columns, or {PIPELINE_REMEDY}."
-        )
-    return rows if own == names else rows[names]
-
-
-def check_target_size(n_rows: int, name: int) -> None:
-    """Raise if a target, of X_target or of sample_domain, is too small to learn from."""
-    if n_rows < 2:
-        raise ValueError(
-            f"X_target or sample_domain: target domain {name} has {n_rows} "
-            f"row{'s' * (n_rows != 1)}; at least 2 are needed to adapt to it. Leave it out to "
-            "train without it."
-        )
-
-
-def stack_float32(parts: Sequence[Any]) -> Any:
-    """Copy the rows of all domains below one another as float32, with no copy in between."""
-    with np.errstate(over="ignore"):
-        if sp.issparse(parts[0]):
-            stacked = sp.vstack([sp.csr_array(part, dtype=np.float32) for part in parts], "csr")
-            values = stacked.data
-        else:
-            n_rows = sum(part.shape[0] for part in parts)
-            stacked = values = np.empty((n_rows, parts[0].shape[1]), dtype=np.float32)
-            start = 0
-            for part in parts:
-                stacked[start : start + len(part)] = part
-                start += len(part)
-    check_float32(values, "X_source or X_target")
-    return stacked
+    return None, names
 
 
 def check_float32(values: np.ndarray, name: str) -> None:
-    """Raise if numbers that were finite have become infinite as float32."""
-    if values.size and not (np.isfinite(values.max()) and np.isfinite(values.min())):
-        raise ValueError(
-            f"{name} holds values too large for float32, in which the networks compute (largest "
-            f"finite: {np.finfo(np.float32).max:.3g}); scale the columns, e.g. with "
-            "skdann.make_pipeline(StandardScaler(), DANNClassifier())."
-        )
-
-
-def warn_if_unscaled(source: Any, target: Sequence[Any]) -> None:
-    """Warn where the source looks standardised and some target evidently is not.
-
-    Of many rows `ROWS_LOOKED_AT` are looked at, evenly spaced, which tells as much.
-    """
-    if sp.issparse(source) or source.shape[0] < 2:
+    """Raise if numbers are not finite: too large for float32, or NaN under ``assume_finite``."""
+    if not values.size or (np.isfinite(values.max()) and np.isfinite(values.min())):
         return
-    source, *target = (rows[:: max(1, len(rows) // ROWS_LOOKED_AT)] for rows in (source, *target))
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = source.mean(0, dtype=np.float64), source.std(0, dtype=np.float64)
-        varies = std > 0
-        is_standard = (np.abs(mean) < 0.1) & (np.abs(std - 1.0) < 0.1)
-        if not varies.any() or is_standard[varies].mean() < 0.9:
-            return
-        offset = max(np.median(np.abs(rows.mean(0, dtype=np.float64))[varies]) for rows in target)
-        spread = max(np.median(rows.std(0, dtype=np.float64)[varies]) for rows in target)
-    if max(offset, spread) > 10.0:
-        warnings.warn(
-            "X_source looks standardised but X_target is not: half of its columns lie, or spread, "
-            f"more than 10 source standard deviations; {PIPELINE_REMEDY}.",
-            UserWarning,
-            stacklevel=4,
-        )
+    if np.isnan(values).any():
+        raise ValueError(f"{name} contains NaN; impute missing values, or drop the rows.")
+    raise ValueError(
+        f"{name} holds values too large for float32, in which the networks compute (largest "
+        f"finite: {np.finfo(np.float32).max:.3g}); scale the columns, e.g. with "
+        "skdann.make_pipeline(StandardScaler(), DANNClassifier())."
+    )
+
+
+def _check_other_names(estimator: Any, names: list[Any] | None) -> None:
+    """Raise if names that are not strings differ from those of the fit; arrays have none."""
+    expected = getattr(estimator, "_other_names", None)
+    if expected is None or names is None or names == expected:
+        return
+    if any(isinstance(each, str) for each in names):
+        return  # scikit-learn warns that names were not known in the fit
+    raise ValueError(
+        "The feature names should match those that were passed during fit: X has columns "
+        f"{_shorten(names)}, but {type(estimator).__name__} was fitted on {_shorten(expected)}; "
+        "pass the same columns in the same order."
+    )
+
+
+def _shorten(names: list[Any], n_most: int = 10) -> str:
+    shown = ", ".join(repr(each) for each in names[:n_most])
+    return f"[{shown}{', ...' if len(names) > n_most else ''}]"
+
+
+def _check_repeated_names(X: Any, name: str) -> None:
+    names = column_names(X)
+    if names is None or len(set(names)) == len(names):
+        return
+    repeated = sorted({each for each in names if names.count(each) > 1}, key=str)
+    raise ValueError(f"{name} has several columns named {_shorten(repeated)}; rename or drop them.")
+
+
+def _check_dates(X: Any, name: str) -> None:
+    """Raise for dates in a frame of polars or pyarrow, which numpy would read as numbers."""
+    if hasattr(X, "slice") and column_names(X) is not None:
+        for column, values in iterate_columns(X.slice(0, 0)):
+            if values.dtype.kind in "mM":
+                raise TypeError(
+                    f"{name} must hold finite real numbers, but column {column!r} holds dates or "
+                    f"times ({values.dtype}); {REMEDIES['date']}."
+                )
+
+
+def _as_numbers(plain: Any, name: str, estimator: str | None, allow_missing: bool) -> Any:
+    """Real numbers, dense or CSR, that are finite or may be missing."""
+    options: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "input_name": name,
+        "estimator": estimator,
+        "ensure_all_finite": "allow-nan" if allow_missing else True,
+    }
+    values = check_array(plain, dtype="numeric", **options)
+    if values.dtype.kind == "O":  # such as decimals and categories of a frame
+        values = check_array(values.astype(np.float64), **options)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"the dtype is {values.dtype}")
+    return values
+
+
+def _explain(X: Any, error: Exception) -> str:
+    """Say what of the rows is not a finite number, in which column, and how to mend it."""
+    reason = str(error).partition("\n")[0]
+    if not sp.issparse(X):
+        for column, values in iterate_columns(X):
+            kind, held = _describe_fault(values)
+            if kind:
+                dtype = str(_dtype_of(X, column)).lower()
+                if kind == "text" and dtype.startswith(ENCODED):
+                    held = held.replace("strings", "categories")
+                return f", but column {column!r} holds {held} ({reason}); {REMEDIES[kind]}"
+    return f", one row a sample ({reason}); {REMEDIES['any']}"
+
+
+def _dtype_of(X: Any, column: Any) -> Any:
+    """Dtype of a column as the frame's library names it, or None."""
+    try:
+        return getattr(X[column], "dtype", None) or X[column].type
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return None
+
+
+def _describe_fault(values: np.ndarray) -> tuple[str, str]:
+    """Kind of a column's fault, a key of `REMEDIES`, and what it holds; both "" if none."""
+    if values.dtype.kind in "mM":
+        return "date", f"dates or times of dtype {values.dtype}"
+    if values.dtype.kind == "c":
+        return "", ""
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError):
+        return _describe_objects(values)
+    if np.isnan(numbers).any():
+        return "missing", f"NaN in {int(np.isnan(numbers).sum())} rows"
+    return ("infinite", "infinity") if np.isinf(numbers).any() else ("", "")
+
+
+def _describe_objects(values: np.ndarray) -> tuple[str, str]:
+    """Describe the first value that is not a number."""
+    for value in values.tolist():
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            kind = type(value).__name__
+            if kind in ("NAType", "NoneType", "NaTType"):
+                return "missing", f"missing values ({value})"
+            if isinstance(value, str):
+                return "text", f"strings such as {value!r}"
+            is_date = kind in ("Timestamp", "Timedelta", "date", "datetime", "time", "timedelta")
+            return ("date" if is_date else "any"), f"values such as {value!r:.60}"
+    return "", ""

@@ -54,13 +54,16 @@ class _Probabilities(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         parts = zip(self.weights, self.modules_, self.offsets, strict=True)
-        return sum((float(w) * (net(x) + b).softmax(-1) for w, net, b in parts), torch.zeros(()))
+        return sum(
+            (float(w) * (net(x) + b).softmax(-1) for w, net, b in parts),
+            torch.zeros((), dtype=torch.float32),
+        )
 
 
 def _classifier_graph(estimator: Any) -> Any:
     import onnx
 
-    trial = torch.zeros(2, estimator.n_features_in_)
+    trial = torch.zeros(2, estimator.n_features_in_, dtype=torch.float32)
     with _quiet():
         try:
             program: Any = torch.onnx.export(

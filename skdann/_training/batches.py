@@ -261,7 +261,7 @@ class DomainBatches:
             n_targets = self.n_domains - self.n_sources
             counts = [max(1, size // n_targets + (t < size % n_targets)) for t in range(n_targets)]
             numbers = torch.tensor([size, *counts])
-            weight = (1.0 / numbers).repeat_interleave(numbers).to(self.device)
+            weight = (1.0 / numbers.to(torch.float32)).repeat_interleave(numbers).to(self.device)
             index = torch.tensor([0, *range(self.n_sources, self.n_domains)])
             domain = index.repeat_interleave(numbers).to(self.device)
             own = _Size(counts, weight[:size], weight * (2.0 / self.n_domains), domain)

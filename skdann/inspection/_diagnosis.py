@@ -20,6 +20,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skdann._input.containers import unwrap
 from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
 from skdann._input.seeding import derive_seed
@@ -70,7 +71,7 @@ def diagnose(
     n_source = int((is_target == 0).sum())
 
     features, predicted = infer(estimator, X_source, targets)
-    y = predicted[:n_source] if y is None else column_or_1d(y)
+    y = predicted[:n_source] if y is None else column_or_1d(unwrap(y, "y_source"))
     is_class = _is_class(y, estimator.classes_)
     source_shares = is_class.mean(axis=0)
     target_shares = estimate_shares(X, y, estimator.classes_, seed)

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
+from skdann._input.containers import unwrap
 from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
 from skdann._input.seeding import derive_seed
@@ -289,7 +290,7 @@ def _label_index(
         if own is None:
             parts.append(np.full(size, -1))
             continue
-        own = column_or_1d(own)
+        own = column_or_1d(unwrap(own, "y"))
         unknown = np.setdiff1d(own, classes)
         if len(unknown):
             raise ValueError(

@@ -144,7 +144,7 @@ class DomainShiftDisplay:
         """
         require_matplotlib(cls.__name__)
         X, is_target, names = pool_domains(X_source, X_target)
-        names = names if feature_names is None else np.asarray(feature_names)
+        names = names if feature_names is None else list(feature_names)
         if names is not None and len(names) != X.shape[1]:
             raise ValueError(
                 f"feature_names has {len(names)} names but X_source has {X.shape[1]} columns; pass "

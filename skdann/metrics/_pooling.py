@@ -12,16 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
-from sklearn.utils import check_array
 
 from skdann._input.matching import match_target, name_targets
-from skdann._input.rows import column_names
+from skdann._input.rows import read_rows
 from skdann._input.seeding import derive_seed
 
 _Array = NDArray[Any]
 
 
-def pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, _Array | None]:
+def pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, list[Any] | None]:
     """Stack checked rows of both domains.
 
     Parameters
@@ -37,24 +36,18 @@ def pool_domains(X_source: Any, X_target: Any) -> tuple[Any, _Array, _Array | No
         Source rows, then target rows.
     is_target : ndarray of int of shape (n_source + n_target,)
         1 for target rows.
-    names : ndarray of str of shape (n_features,) or None
+    names : list or None
         Column names of a data frame.
     """
-    names = column_names(X_source)
-    rows = [check_rows(X_source, "X_source")]
+    values, names = read_rows(X_source, "X_source", allow_missing=True)
+    rows = [values]
     for name, target in name_targets(X_target).items():
-        rows.append(check_rows(match_target(name, target, X_source), name))
+        matched = match_target(name, target, X_source)
+        rows.append(read_rows(matched, name, allow_missing=True).values)
     n_source, n_target = rows[0].shape[0], sum(part.shape[0] for part in rows[1:])
     is_sparse = any(sp.issparse(part) for part in rows)  # a frame's sparse columns give CSR too
     X = sp.vstack(rows, format="csr") if is_sparse else np.vstack(rows)
     return X, np.repeat([0, 1], [n_source, n_target]), names
-
-
-def check_rows(X: Any, name: str) -> Any:
-    """Check that the rows of one domain are real numbers or NaN, dense or CSR."""
-    return check_array(
-        X, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan", input_name=name
-    )
 
 
 def linear_classifier(X: Any, class_weight: str | None = None) -> Any:

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from skdann._input.containers import unwrap
 from skdann.metrics._pooling import linear_classifier
 
 _Array = NDArray[Any]
@@ -115,7 +116,7 @@ def estimate_target_priors(
     """
     if method not in ("em", "bbse"):
         raise ValueError(f"method={method!r} is unknown; pass 'em' or 'bbse'.")
-    y_source = column_or_1d(y_source)
+    y_source = column_or_1d(unwrap(y_source, "y_source"))
     classes = np.unique(y_source) if classes is None else column_or_1d(classes)
     proba_source = check_proba(proba_source, classes, "proba_source")
     proba_target = check_proba(proba_target, classes, "proba_target")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from skdann._input.containers import unwrap
 from skdann.metrics._pooling import out_of_fold, pool_domains
 
 _Array = NDArray[Any]
@@ -103,6 +104,7 @@ def effective_sample_size(weights):
     >>> effective_sample_size([1.0, 1.0, 2.0, 0.0])
     2.666...
     """
+    weights = unwrap(weights, "weights")
     weights = check_array(weights, ensure_2d=False, dtype=np.float64, input_name="weights")
     if (weights < 0).any():
         raise ValueError(

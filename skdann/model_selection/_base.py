@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import UNUSED
 
-from skdann._input.matching import match_target, name_targets, shape_of
-from skdann._input.rows import naming
+from skdann._input.containers import shape_of, stack_rows
+from skdann._input.matching import match_target, name_targets
+from skdann._input.rows import read_rows
 
 _Array = NDArray[Any]
 
@@ -111,19 +110,7 @@ def pool_targets(X_target: Any, X: Any, scorer: str) -> Any:
         targets[name] = match_target(name, rows, X, source_name="X")
         if shape_of(rows)[0] == 0:
             raise ValueError(f"{name} has no rows; pass at least one row of the target.")
-    return _stack_rows(list(targets.values()))
-
-
-def _stack_rows(parts: list[Any]) -> Any:
-    """Stack rows of several targets in the container they have."""
-    if len(parts) == 1:
-        return parts[0]
-    if any(sp.issparse(part) for part in parts):
-        return sp.vstack(parts, format="csr")
-    if hasattr(parts[0], "columns"):
-        library = importlib.import_module(type(parts[0]).__module__.split(".")[0])
-        return library.concat(parts)
-    return np.concatenate([np.asarray(part) for part in parts])
+    return stack_rows(list(targets.values()))
 
 
 def class_probabilities(estimator: Any, rows: Any, scorer: str, **more: Any) -> _Array:
@@ -174,7 +161,4 @@ def represent(classifier: Any, rows: Any, space: str, **more: Any) -> Any:
 
 def as_numbers(rows: Any, name: str) -> Any:
     """Return rows as an array or CSR of numbers, which may be NaN."""
-    with naming(name, "must hold numbers (encode text in a Pipeline with the classifier)"):
-        return check_array(
-            rows, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan"
-        )
+    return read_rows(rows, name, allow_missing=True).values

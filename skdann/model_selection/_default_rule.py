@@ -17,8 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
 from sklearn.utils import check_array
 
+from skdann._input.containers import unwrap
 from skdann._input.drawing import draw_rows
-from skdann._input.rows import naming
+from skdann._input.messages import naming
 from skdann._input.seeding import draw_seed
 from skdann.model_selection._base import TargetScorer, class_probabilities, enter_last_step
 from skdann.model_selection._scores import label_index
@@ -253,4 +254,4 @@ def _finite_numbers(rows: Any, name: str) -> Any:
         "a Pipeline with the classifier)"
     )
     with naming(name, expectation):
-        return check_array(rows, accept_sparse="csr", dtype="numeric")
+        return check_array(unwrap(rows, name), accept_sparse="csr", dtype="numeric")

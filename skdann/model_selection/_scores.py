@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from skdann._input.containers import unwrap
+
 _Array = NDArray[Any]
 
 METRICS = ("accuracy", "balanced_accuracy", "log_loss")
@@ -23,7 +25,7 @@ def label_index(y: Any, X: Any, estimator: Any, scorer: str) -> _Array:
             f"{scorer} needs the label of each class but {type(estimator).__name__} has no "
             "classes_; pass a fitted classifier."
         )
-    y = column_or_1d(y)
+    y = column_or_1d(unwrap(y, "y"))
     check_consistent_length(X, y)
     index = np.full(len(y), UNKNOWN)
     for column, label in enumerate(estimator.classes_):

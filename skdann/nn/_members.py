@@ -93,8 +93,10 @@ class MemberLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.in_features, self.out_features, self.n_members = in_features, out_features, n_members
-        self.weight = nn.Parameter(torch.empty(n_members, in_features, out_features))
-        self.bias = nn.Parameter(torch.empty(n_members, 1, out_features))
+        self.weight = nn.Parameter(
+            torch.empty(n_members, in_features, out_features, dtype=torch.float32)
+        )
+        self.bias = nn.Parameter(torch.empty(n_members, 1, out_features, dtype=torch.float32))
         bound = 1.0 / math.sqrt(in_features) if in_features else 0.0
         with torch.no_grad():
             for member in range(n_members):
@@ -236,8 +238,8 @@ class MemberLayerNorm(nn.Module):
     def __init__(self, n_features: int, n_members: int = 1) -> None:
         super().__init__()
         self.n_features = n_features
-        self.weight = nn.Parameter(torch.ones(n_members, 1, n_features))
-        self.bias = nn.Parameter(torch.zeros(n_members, 1, n_features))
+        self.weight = nn.Parameter(torch.ones(n_members, 1, n_features, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(n_members, 1, n_features, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each row."""
@@ -308,10 +310,11 @@ class MemberBatchNorm(nn.Module):
         super().__init__()
         self.n_features, self.n_domains, self.n_targets = n_features, n_domains, n_targets
         self.momentum, self.eps = momentum, eps
-        self.weight = nn.Parameter(torch.ones(n_members, 1, n_features))
-        self.bias = nn.Parameter(torch.zeros(n_members, 1, n_features))
-        self.register_buffer("running_mean", torch.zeros(n_members, n_domains, n_features))
-        self.register_buffer("running_var", torch.ones(n_members, n_domains, n_features))
+        self.weight = nn.Parameter(torch.ones(n_members, 1, n_features, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(n_members, 1, n_features, dtype=torch.float32))
+        shape = (n_members, n_domains, n_features)
+        self.register_buffer("running_mean", torch.zeros(shape, dtype=torch.float32))
+        self.register_buffer("running_var", torch.ones(shape, dtype=torch.float32))
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
         """Normalise by the batch in training, by the running statistics otherwise."""

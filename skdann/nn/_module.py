@@ -278,7 +278,8 @@ def _wants_widths(spec: Any) -> bool:
 def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, ...] | None) -> int:
     """Width of a network's output, found by a trial on two rows of zeros."""
     parameter = next(network.parameters(), None)
-    trial = torch.zeros(2, n_in, device=None if parameter is None else parameter.device)
+    device = None if parameter is None else parameter.device
+    trial = torch.zeros(2, n_in, dtype=torch.float32, device=device)
     was_training = network.training
     try:
         with torch.no_grad():
@@ -296,6 +297,11 @@ def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, 
         raise ValueError(
             f"{name} gave an output of shape {shape} for two rows; it must be (2, {widths}), so "
             "change the width of its last layer or let skdann build it from a tuple of sizes."
+        )
+    if output.dtype != torch.float32:
+        raise ValueError(
+            f"{name} gave {output.dtype} for rows of float32; it must return float32, so make "
+            "tensors of the dtype of its input, not of torch's default dtype."
         )
     return int(shape[1])
 
@@ -359,6 +365,8 @@ def build_dann_module(
             return make.mlp(name, n_in, spec, n_out, norm), n_out or [n_in, *spec][-1]
         widths = (n_in,) if n_out is None else (n_in, n_out)
         built = _from_user(spec, name, *widths)
+        if torch.get_default_dtype() != torch.float32:  # the dtype of the user's other work
+            built = built.float()
         return built, _output_width(built, name, n_in, allowed)
 
     extractor, width = network(

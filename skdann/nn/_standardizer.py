@@ -61,9 +61,9 @@ class DomainStandardizer(nn.Module):
         super().__init__()
         self.standardize, self.n_domains, self.n_targets = list(standardize), n_domains, n_targets
         shape = (len(standardize), n_domains + 1, n_features)
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("scale", torch.ones(shape))
-        self.register_buffer("shift", torch.zeros(shape))
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(shape, dtype=torch.float32))
+        self.register_buffer("shift", torch.zeros(shape, dtype=torch.float32))
 
     def measure(self, member: int, X: Any, domain: np.ndarray) -> None:
         """Take the statistics of one member from the rows it trains on.
