@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,9 +13,12 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from skdann._compat import CallbackSupportMixin, safe_indexing
+from skdann._input.labels import plain_labels
+from skdann._input.rows import check_rows_to_predict
 from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import load, save
 from skdann._saving.onnx import save_onnx
+from skdann._training.recognition import DomainStatistics
 from skdann.inspection._diagnosis import diagnose
 from skdann.inspection._report import Diagnosis
 
@@ -24,6 +28,9 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     # requested by default, so that a search that routes it scores pooled rows right
     __metadata_request__score: ClassVar = {"sample_domain": True}
+
+    _domain_statistics: tuple[np.ndarray, np.ndarray] | None = None  # to tell domains apart
+    _placeholders: Sequence[Any] = ()  # labels that only mark unlabelled rows
 
     _is_clone = False
 
@@ -45,9 +52,10 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
         """Logarithms of the class probabilities."""
 
-    @abstractmethod
-    def _recognize(self, X: Any) -> Any:
-        """Name of the domain of rows if it is the source and matters; None otherwise."""
+    def _warn_if_source(self, X: Any, sample_domain: Any) -> None:
+        """Warn if rows without a domain look like source rows, and it matters."""
+        if sample_domain is None and self._domain_statistics is not None:
+            DomainStatistics(*self._domain_statistics).warn_if_source(X)
 
     @abstractmethod
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
@@ -122,17 +130,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """
         check_is_fitted(self)
         label = plain_labels(y, "y")
-        is_labelled = ~np.isin(label, self._placeholders) & (label == label)
-        if not self._placeholders or is_labelled.all():
-            rows = slice(None)
-        elif is_labelled.any():
-            rows = np.flatnonzero(is_labelled)
-            X = safe_indexing(X, rows)
-        else:
-            raise ValueError(
-                f"y holds only labels that mark unlabelled rows ({self._placeholders}), which "
-                "leaves nothing to score; pass labelled rows."
-            )
+        rows = self._labelled_rows(label)
+        X = X if isinstance(rows, slice) else safe_indexing(X, rows)
         if sample_domain is None:
             sample_domain = self._recognize(X)
         elif np.ndim(sample_domain):
@@ -140,6 +139,34 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
         predicted = self.predict(X, sample_domain=sample_domain)
         return float(accuracy_score(label[rows], predicted, sample_weight=weight))
+
+    def _labelled_rows(self, label: np.ndarray) -> Any:
+        """Return the rows whose label is not one of those that mark unlabelled rows."""
+        if not self._placeholders:
+            return slice(None)
+        is_labelled = ~np.isin(label, self._placeholders)
+        if not is_labelled.any():
+            raise ValueError(
+                f"y holds only labels that mark unlabelled rows ({self._placeholders}), which "
+                "leaves nothing to score; pass labelled rows."
+            )
+        return slice(None) if is_labelled.all() else np.flatnonzero(is_labelled)
+
+    def _recognize(self, X: Any) -> Any:
+        """Name the source if rows are more like it than the target and it matters, or None."""
+        if self._domain_statistics is None:
+            return None
+        statistics = DomainStatistics(*self._domain_statistics)
+        if not statistics.is_source(check_rows_to_predict(self, X)):
+            return None
+        sources = self.domains_[self.domains_ >= 0]
+        if len(sources) > 1:
+            raise ValueError(
+                f"X holds source rows, but the estimator keeps {len(sources)} source domains "
+                f"{sources.tolist()} apart; pass sample_domain to score, e.g. through metadata "
+                "routing."
+            )
+        return sources[0]
 
     @neutral_surroundings()
     def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:
@@ -320,15 +347,7 @@ def takes_target(estimator: Any) -> bool:
 
 
 def transform_training_rows(estimator: Any, X: Any, sample_domain: Any) -> Any:
-    """Transform the rows that `fit` got as X_source: source rows, unless `sample_domain` differs."""
+    """Transform the rows that `fit` got as X_source, by default as rows of the first source."""
     if sample_domain is None:
         sample_domain = estimator.domains_[0]
     return estimator.transform(X, sample_domain=sample_domain)
-
-
-def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
-    """Return the labels that only mark unlabelled target rows among pooled rows."""
-    if sample_domain is None:
-        return []
-    values = np.asarray(y, dtype=object).ravel()[np.asarray(sample_domain) < 0]
-    return sorted({value for value in values.tolist()} - set(classes.tolist()), key=str)

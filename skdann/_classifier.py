@@ -14,16 +14,18 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skdann._base import BaseDomainClassifier
+from skdann._base import BaseDomainClassifier, transform_training_rows
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domain_vector, check_domains
+from skdann._input.labels import find_placeholders
 from skdann._input.parameters import OPTIMIZERS
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import pickled_state, restore_net
 from skdann._saving.checkpoint import Checkpoint
+from skdann._training.continuing import check_continued
 from skdann._training.fitting import (
     adjust_for_label_shift,
     net_callbacks,
@@ -32,11 +34,19 @@ from skdann._training.fitting import (
     set_fitted,
     train,
 )
+from skdann._training.interrupt import end_interrupted
 from skdann._training.label_shift import KINDS, with_label_shift
 from skdann._training.net import DANNNet, FitData
 from skdann._training.objective import ADVERSARIES
-from skdann._training.params import NETWORKS, DataShape, check_params, training_params
+from skdann._training.params import (
+    NETWORKS,
+    DataShape,
+    check_params,
+    network_params,
+    training_params,
+)
 from skdann._training.progress import as_fit_rows, watch_fit
+from skdann._training.recognition import measure_domains
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES
 from skdann.nn._module import ACTIVATIONS, is_sizes
 
@@ -401,7 +411,36 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net = new_net(self, DataShape.of(data), (seed,), stops_early=self.early_stopping)
             net.measure_columns(fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
-        return self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
+        self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
+        self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
+        if not is_continued:
+            self._domain_statistics = measure_domains(data, [self])
+        return self
+
+    def fit_transform(
+        self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None
+    ):
+        """Fit as in :meth:`fit`, then return the features of the rows of `X_source`.
+
+        Parameters
+        ----------
+        X_source, y_source, X_target, sample_weight, sample_domain
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out), float32
+            Features of `X_source`, treated as the source rows that they are, or as `sample_domain`
+            names them. For target rows call :meth:`transform`.
+        """
+        self.fit(
+            X_source,
+            y_source,
+            X_target,
+            sample_weight=sample_weight,
+            sample_domain=sample_domain,
+        )
+        return transform_training_rows(self, X_source, sample_domain)
 
     @explain_arguments
     @neutral_surroundings()
@@ -483,7 +522,11 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net.measure_columns(fit_data)
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
-        return self._train_watched(net, fit_data, 1)
+        self._train_watched(net, fit_data, 1)
+        self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
+        if is_first:
+            self._domain_statistics = measure_domains(data, [self])
+        return self
 
     def _continued_net(self, data: DomainData, what: str, stops_early: bool) -> DANNNet:
         """Return a copy of the fitted net to continue with, after checking the data against it."""
@@ -503,7 +546,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
                     f"{kind} as input, because {what} continues an earlier fit; pass the same "
                     f"{kind} in the same order, or fit a new estimator."
                 )
+        check_continued(self, self.net_, what)
         net = copy.deepcopy(self.net_)
+        net.networks = network_params(self)
         net.configure(training_params(self))
         net.callbacks, net.verbose = net_callbacks(self, stops_early), int(self.verbose)
         for group in net.optimizer_.param_groups:
@@ -532,7 +577,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         with watch_fit(
             self, n_epochs, verbose=self.verbose, rows=rows, snapshot=snapshot
         ) as listeners:
+            n_before = len(net.history)
             train(net, fit_data, n_epochs, listeners, checkpoint)
+            if net.is_interrupted_:
+                end_interrupted(self, len(net.history) - n_before)
             set_fitted(self, net, fit_data.data)
             if checkpoint and not net.is_interrupted_:
                 checkpoint.remove()
@@ -555,6 +603,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         """Return features, class logits or domain logits, after checking the rows."""
         check_is_fitted(self)
         X = check_rows_to_predict(self, X)
+        self._warn_if_source(X, sample_domain)
         return self.net_.infer_rows(X, self._domain_index(sample_domain, X.shape[0]), what)
 
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:

@@ -16,6 +16,7 @@ from skdann._classifier import DANNClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
+from skdann._input.labels import find_placeholders
 from skdann._input.parameters import check_can_resume
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
@@ -35,6 +36,7 @@ from skdann._selection.rule import DefaultRule, Ranking, Rule, ScorerRule
 from skdann._training.fitting import Fold
 from skdann._training.params import check_constraints, check_params
 from skdann._training.progress import as_fit_rows, watch_fit
+from skdann._training.recognition import measure_domains
 
 N_FOLDS = 5
 
@@ -251,7 +253,28 @@ class DANNClassifierCV(BaseDomainClassifier):
             )
         settings = make_settings(self.lambdas, self.standardize, data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
-        return self._fit_path(base, settings, data, rows, checkpoint)
+        self._fit_path(base, settings, data, rows, checkpoint)
+        self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
+        return self
+
+    def set_params(self, **params):
+        """Set parameters, those of `estimator` with the prefix ``estimator__``.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters. With ``estimator=None`` those of `estimator` replace defaults of
+            ``DANNClassifier()``.
+
+        Returns
+        -------
+        DANNClassifierCV
+            The estimator itself.
+        """
+        is_nested = any(name.startswith("estimator__") for name in params)
+        if is_nested and params.get("estimator", self.estimator) is None:
+            params = {"estimator": DANNClassifier(), **params}
+        return super().set_params(**params)
 
     @with_callbacks
     def _fit_path(
@@ -275,7 +298,14 @@ class DANNClassifierCV(BaseDomainClassifier):
             )
             outcome = self._select(candidates, folds, data, fold_seed)
             self._set_columns(data)
-            return set_selected(self, [c.members for c in candidates], outcome)
+            members = [c.members for c in candidates]
+            if self.aggregate == "best":  # a smaller model: only what predicts stays fitted
+                selected = outcome.weights > 0
+                pairs = zip(members, selected, strict=True)
+                members = [m if is_kept else [clone(one) for one in m] for m, is_kept in pairs]
+            set_selected(self, members, outcome)
+            self._domain_statistics = measure_domains(data, self.members_)
+            return self
 
     def _select(
         self, candidates: list[Candidate], folds: list[Fold], data: DomainData, seed: int
@@ -338,6 +368,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         """
         check_is_fitted(self)
         X = check_rows_to_predict(self, X)
+        self._warn_if_source(X, sample_domain)
         return sum(
             weight * member.predict_proba(X, sample_domain=sample_domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)

@@ -105,6 +105,17 @@ def check_labels(y_source: Any, is_kept: np.ndarray, classes: Any) -> tuple[np.n
     return index.astype(np.int64), known
 
 
+def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
+    """Return the labels of pooled rows that only mark unlabelled target rows."""
+    if sample_domain is None:
+        return []
+    is_target = np.asarray(sample_domain) < 0
+    if not is_target.any():
+        return []
+    labels = set(np.asarray(y, dtype=object).ravel()[is_target].tolist())
+    return sorted(labels - set(classes.tolist()), key=str)
+
+
 def check_weight(sample_weight: Any, source: Any, row_domain: np.ndarray) -> np.ndarray | None:
     """Check sample weights: one a row of X_source, scaled so that the largest is 1."""
     if sample_weight is None:

@@ -87,7 +87,7 @@ def pickled_state(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
     if "net_" not in state or foreign_state(estimator.net_):
         return state
     content = pack(describe(estimator), tensors_of(estimator))
-    known = ("module_", "_label_shift")
+    known = ("module_", "_label_shift", "_domain_statistics")
     return {name: value for name, value in state.items() if name not in known} | {"net_": content}
 
 

@@ -61,11 +61,15 @@ def describe_params(estimator: Any) -> dict[str, Any]:
 def describe_columns(estimator: Any) -> dict[str, Any]:
     """Names and numbers of classes, domains and columns."""
     classes, names = estimator.classes_, getattr(estimator, "feature_names_in_", None)
+    statistics = estimator._domain_statistics
     return {
         "classes": [classes.dtype.str, encode(classes.tolist())],
         "domains": estimator.domains_.tolist(),
         "n_features_in": estimator.n_features_in_,
         "feature_names_in": None if names is None else encode(names.tolist()),
+        "other_names": encode(getattr(estimator, "_other_names", None)),
+        "placeholders": encode(list(estimator._placeholders)),
+        "domain_statistics": None if statistics is None else [s.tolist() for s in statistics],
     }
 
 
@@ -138,7 +142,25 @@ def columns_of(description: dict[str, Any]) -> dict[str, Any]:
         if len(names) != n_features or not all(isinstance(name, str) for name in names):
             raise ValueError(f"feature_names_in_ must be {n_features} strings, not {names}")
         fitted["feature_names_in_"] = np.array(names, dtype=object)
+    other_names = decode(description.get("other_names"))
+    if other_names is not None:
+        if not isinstance(other_names, list) or len(other_names) != n_features:
+            raise ValueError(f"other_names must be {n_features} names, not {other_names}")
+        fitted["_other_names"] = other_names
+    fitted["_placeholders"] = decode(description.get("placeholders", []))
+    fitted["_domain_statistics"] = _statistics_of(description, n_features)
     return fitted
+
+
+def _statistics_of(description: dict[str, Any], n_features: int) -> Any:
+    """Statistics that tell the domains apart, checked by themselves."""
+    entry = description.get("domain_statistics")
+    if entry is None:
+        return None
+    mean, std = (np.array(values, dtype=np.float64) for values in entry)
+    if mean.shape != (2, n_features) or std.shape != mean.shape or not (std > 0).all():
+        raise ValueError(f"domain_statistics must be two moments of {n_features} columns")
+    return mean, std
 
 
 def _history_of(description: dict[str, Any]) -> dict[str, Any]:

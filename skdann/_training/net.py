@@ -24,6 +24,7 @@ from skdann._training.batches import Batch, DomainBatches
 from skdann._training.divergence import check_loss
 from skdann._training.history import EpochHistory
 from skdann._training.inference import infer_blocks
+from skdann._training.interrupt import is_stop
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import DataShape, NetworkParams, TrainingParams
 from skdann._training.randomness import spawn_generators
@@ -243,7 +244,7 @@ class DANNNet(NeuralNet):
         """Train for `epochs` epochs or resume a checkpoint; an interrupted epoch is undone."""
         batches = self._batches(X)
         valid, valid_domain = self._held_out(X)
-        on_epoch = {"dataset_train": None, "dataset_valid": valid}
+        on_epoch = {"dataset_train": self._source(X), "dataset_valid": valid}
         n_epochs = self.max_epochs if epochs is None else epochs
         snapshot, is_within_epoch = Snapshot(), False
         self.is_interrupted_ = True
@@ -264,9 +265,11 @@ class DANNNet(NeuralNet):
                     is_within_epoch = False
                     self.is_interrupted_ = False  # a callback may end training here
                     self.notify("on_epoch_end", **on_epoch)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             if is_within_epoch:
                 snapshot.restore(self)
+            elif not is_stop(error):
+                self.is_interrupted_ = True
             raise
         return self
 
@@ -397,6 +400,14 @@ class DANNNet(NeuralNet):
 
     # -- held-out rows --------------------------------------------------------------------------
 
+    def _source(self, fit_data: FitData) -> Dataset | None:
+        """Return the source rows to train on, for callbacks passed by the user."""
+        if not self.callbacks or self.n_members > 1:
+            return None
+        data, train = fit_data.data, fit_data.train
+        rows = slice(0, data.n_source) if len(train) == data.n_source else train
+        return Dataset(data.X[rows], data.y[rows])
+
     def _held_out(self, fit_data: FitData) -> tuple[Dataset | None, np.ndarray | None]:
         """Return the held-out source rows and their domains; None without them."""
         rows = fit_data.valid
@@ -421,6 +432,10 @@ class DANNNet(NeuralNet):
         self.history.record("valid_accuracy", float((logits.argmax(1) == y).float().mean()))
 
     # -- inference ------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict class indices, for skorch's scoring callbacks."""
+        return self.predict_proba(X).argmax(-1)
 
     def infer(self, x: Tensor, **_: Any) -> Tensor:
         """Return class logits of one batch, for the scoring callbacks of skorch."""

@@ -74,6 +74,9 @@ class TrainingParams:
     lr_schedule: Any
     batch_size: int
     max_epochs: int
+    optimizer: Any
+    weight_decay: float
+    device: str
 
 
 def network_params(estimator: Any, scalings: Sequence[str | None] | None = None) -> NetworkParams:
@@ -104,6 +107,9 @@ def training_params(estimator: Any, lambdas: Sequence[float] | None = None) -> T
         lr_schedule=estimator.lr_schedule,
         batch_size=estimator.batch_size,
         max_epochs=estimator.max_epochs,
+        optimizer=estimator.optimizer,
+        weight_decay=estimator.weight_decay,
+        device=estimator.device,
     )
 
 

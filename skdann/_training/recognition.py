@@ -12,6 +12,7 @@ column in each domain,
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +75,17 @@ class DomainStatistics(NamedTuple):
                 UserWarning,
                 stacklevel=5,
             )
+
+
+def measure_domains(
+    data: DomainData, estimators: Iterable[Any]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the statistics, if some estimator treats the rows of each domain differently."""
+    matters = any(
+        estimator.standardize == "domain" or estimator.normalization == "domain_batch"
+        for estimator in estimators
+    )
+    return tuple(DomainStatistics.measure(data)) if data.n_targets and matters else None
 
 
 def _moments(X: Any) -> tuple[np.ndarray, np.ndarray]:

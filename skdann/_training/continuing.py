@@ -1,0 +1,60 @@
+"""Continuing an earlier fit, by warm start or `partial_fit`: changed parameters are not ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skdann._training.objective import ADVERSARIES
+from skdann._training.params import network_params, training_params
+
+BUILT = ("optimizer", "weight_decay", "device")  # parameters of training that built the optimizer
+
+
+def check_continued(estimator: Any, net: Any, what: str) -> None:
+    """Raise if parameters changed since the fit that cannot take effect on its net.
+
+    Everything that built the networks or the optimizer counts; schedules, losses, batches and the
+    learning rate may change.
+
+    Parameters
+    ----------
+    estimator : DANNClassifier
+        Its parameters as they are now.
+    net : DANNNet
+        The net of the last fit.
+    what : str
+        How the fit is continued, for the error.
+
+    Raises
+    ------
+    ValueError
+        If such a parameter changed.
+    """
+    before = {**vars(net.networks), **{name: getattr(net.training, name) for name in BUILT}}
+    now = {**vars(network_params(estimator)), **vars(training_params(estimator))}
+    changed = [name for name, value in before.items() if not _is_same(value, now[name])]
+    adversaries = [ADVERSARIES[name] for name in (net.training.adversarial, now["adversarial"])]
+    if adversaries[0].has_classifier != adversaries[1].has_classifier:
+        changed.append("adversarial")
+    if what == "partial_fit" and _shift_kind(estimator) != estimator.label_shift:
+        changed.append("label_shift")
+    if changed:
+        raise ValueError(
+            f"{', '.join(changed)} changed since the last fit, but {what} continues with its "
+            "networks and optimizer; restore the parameters, or build new networks: fit with "
+            "warm_start=False, or fit a new estimator."
+        )
+
+
+def _shift_kind(estimator: Any) -> str | None:
+    shift = estimator._label_shift
+    return None if shift is None else shift.kind
+
+
+def _is_same(before: Any, now: Any) -> bool:
+    """Whether two values of a parameter are equal; modules and factories are the same object."""
+    if isinstance(before, list | tuple) and isinstance(now, list | tuple):
+        return list(before) == list(now)
+    if callable(before) or callable(now):
+        return before is now
+    return bool(before == now)
