@@ -218,7 +218,7 @@ def with_current_names(line: dict[str, Any]) -> dict[str, Any]:
 
 def best_candidate(note: str) -> tuple[str, float]:
     """Parse the best candidate, and its gain over the source-only baseline, from `reason_`."""
-    gain = re.search(r"exceeds [^,;]*? by (-?\d+\.?\d*)", note)
+    gain = re.search(r"exceeds [^,;]*? by (-?[\d.]+(?:e-?\d+)?)", note)
     best = re.search(r"with lambda ([\d.]+)(?:, standardize='(\w+)')?", note)
     name = f"lambda {best[1]}, {best[2]}" if best else BASELINE
     return name, float(gain[1]) if gain else 0.0
