@@ -25,6 +25,13 @@ def public_names(package: str) -> list[str]:
     return [f"{package}.{name}" for name, value in values.items() if not inspect.ismodule(value)]
 
 
+def is_documented_method(module: str, class_name: str, method: str) -> bool:
+    """Whether a method is defined in skdann, by the class or by a base class."""
+    classes = getattr(importlib.import_module(module), class_name).__mro__
+    owner = next(cls for cls in classes if method in vars(cls))
+    return owner.__module__.startswith("skdann.") and owner.__module__ != "skdann._compat"
+
+
 def write_stub_list(page: Path, path: Path) -> None:
     """List the names of every ``public-names`` directive of a page where autosummary reads them.
 
