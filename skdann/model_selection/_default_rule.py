@@ -144,7 +144,8 @@ class DefaultRuleScorer(TargetScorer):
     Under label shift a high score does not show that adaptation helps. This scorer is one part of
     the rule of :class:`skdann.DANNClassifierCV`, which also requires a margin over the source-only
     baseline, and that the domains still differ once class shares are matched. In a search, compare
-    with ``lambda_max=0`` yourself.
+    with ``lambda_max=0`` yourself. Passed to that class as ``scoring``, the scorer is applied to
+    each ensemble member and its held-out rows, without the check for label shift.
 
     References
     ----------
