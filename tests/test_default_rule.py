@@ -21,7 +21,7 @@ from skdann.model_selection import DefaultRuleScorer, RuleScore, _default_rule
 
 @pytest.fixture
 def shifted():
-    """Source rows, labels, and fewer target rows, in columns of unlike units."""
+    """Source rows, labels, and fewer target rows, with columns in different units."""
     X, y, X_target, _ = make_covariate_shift(150, shift=1.5, random_state=0)
     units, offset = np.array([1e3, 1e-2]), np.array([-300.0, 0.003])
     return X * units, y, X_target[:90] * units + offset
@@ -126,7 +126,7 @@ def test_a_label_that_the_classifier_does_not_know_counts_as_wrong(shifted):
     assert result.information == known.information
 
 
-def test_rows_are_drawn_by_the_seed_where_there_are_many(shifted, monkeypatch):
+def test_large_tables_are_sampled_by_the_seed(shifted, monkeypatch):
     X, y, X_target = shifted
     clf = make_plain_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
     whole = DefaultRuleScorer(X_target).evaluate(clf, X, y)
@@ -147,14 +147,16 @@ def test_rows_must_be_finite_numbers(shifted):
     clf.predict_proba = lambda rows: np.full((len(rows), 2), 0.5)
     holed = np.where(X_target > X_target.max() - 1, np.nan, X_target)
     for rows in (holed, np.full(X_target.shape, "text")):
-        with pytest.raises(ValueError, match=r"X_target must hold finite numbers .*\(impute"):
+        with pytest.raises(
+            ValueError, match=r"X_target must hold finite real numbers.*make_pipeline"
+        ):
             DefaultRuleScorer(rows)(clf, X, y)
 
 
 # In searches and in DANNClassifierCV
 
 
-def assert_search_takes_the_best(search, estimator, scorer, data):
+def assert_search_selects_the_best(search, estimator, scorer, data):
     """Assert that the scores of a search are those of the scorer on its folds."""
     X, y, X_target = data
     for i, params in enumerate(search.cv_results_["params"]):
@@ -182,7 +184,7 @@ def test_grid_search_over_lambda(shifted, make_clf, is_pipeline, is_routed):
         search = GridSearchCV(estimator, grid, scoring=scorer, cv=3, error_score="raise")
         search.fit(X, y, X_target=(X_target,))
     scorer = DefaultRuleScorer(X_target)
-    assert_search_takes_the_best(search, estimator, scorer, (X, y, X_target))
+    assert_search_selects_the_best(search, estimator, scorer, (X, y, X_target))
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array, pd.DataFrame])
@@ -219,7 +221,7 @@ def folds_of(path, y):
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-def test_it_is_the_rule_of_a_path_of_lambdas(shifted, make_clf, container, monkeypatch):
+def test_the_score_is_that_of_a_path_of_lambdas(shifted, make_clf, container, monkeypatch):
     X, y, X_target = shifted
     X, X_target = scale_by_hand(X).astype("f"), scale_by_hand(X_target).astype("f")
     X, X_target = container(X), container(X_target)

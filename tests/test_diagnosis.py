@@ -1,4 +1,4 @@
-"""The report on a fitted estimator: its figures, its sentences and how it prints."""
+"""The report on a fitted estimator: figures, sentences and printed form."""
 
 import re
 from dataclasses import replace
@@ -19,10 +19,10 @@ from skdann.inspection._report import RULES
 
 VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "not_chosen"]
 VERDICTS += ["features_apart", "adapted"]
-CHOICE = "by DANNClassifierCV or a scorer of skdann.model_selection"
-REASON = "not adapted: the best score exceeds the twin's by 0.010, no more than 0.05"
+ADVICE = "by DANNClassifierCV or a scorer of skdann.model_selection"
+REASON = "not adapted: the best score exceeds the baseline's by 0.01, not more than 0.05"
 
-# adaptation under covariate shift that took effect; the tests change one thing at a time
+# adaptation took effect under covariate shift; the tests change one figure at a time
 ADAPTED = Diagnosis(
     n_source=1000,
     n_target=800,
@@ -45,7 +45,7 @@ LABEL_SHIFT = {"target_shares": {"a": 0.28, "b": 0.72}, "reweighted_auc": 0.51}
 
 
 class Net:
-    """A fitted estimator by rule: its features and predictions are functions of the rows."""
+    """A fitted estimator whose features and predictions are given functions of the rows."""
 
     def __init__(self, transform=None, predict=None, domains=(0, -1), **attributes):
         self.classes_, self.domains_ = np.array([0, 1]), np.array(domains)
@@ -74,7 +74,7 @@ def first_two(X):
 
 
 def rows(n=400, n_columns=4, seed=0, **shift):
-    """Normal rows; `xj=d` moves column j by d."""
+    """Standard normal rows; `xj=d` shifts column j by d."""
     X = np.random.RandomState(seed).standard_normal((n, n_columns))
     for name, by in shift.items():
         X[:, int(name[1:])] += by
@@ -85,13 +85,17 @@ class TestVerdict:
     @pytest.mark.parametrize(
         ("name", "change", "words"),
         [
-            ("adapted", {}, ["took effect", "0.55 against 0.90", "lambda_max=0", CHOICE]),
+            ("adapted", {}, ["took effect", "0.55 against 0.90", "lambda_max=0", ADVICE]),
             (
                 "adapted",
                 {"reason": "adapted by 2 of 8 candidates: ..."},
-                ["CV, which is adapted by"],
+                ["DANNClassifierCV (adapted by 2 of 8"],
             ),
-            ("not_chosen", {"lambda_": 0.0, "reason": REASON}, ["lambda 0 was chosen", REASON]),
+            (
+                "not_chosen",
+                {"lambda_": 0.0, "reason": REASON},
+                ["lambda 0 was selected", f"({REASON})"],
+            ),
             ("alike", {"input_auc": 0.53}, ["little to gain", "AUC 0.53", "keep lambda_max=0"]),
             (
                 "label_shift",
@@ -105,12 +109,16 @@ class TestVerdict:
                 ],
             ),
             ("features_apart", {"feature_auc": 0.85}, ["AUC 0.85", "raise lambda_max"]),
-            ("not_adapted", {"lambda_": 0.0}, ["trained without it", "try lambda_max > 0", CHOICE]),
-            ("not_adapted", {"lambda_": np.nan}, ["trained without it"]),
+            (
+                "not_adapted",
+                {"lambda_": 0.0},
+                ["trained without adaptation", "try lambda_max > 0", ADVICE],
+            ),
+            ("not_adapted", {"lambda_": np.nan}, ["trained without adaptation"]),
             (
                 "collapse",
                 {"predicted_shares": {"a": 0.01, "b": 0.99}},
-                ["99% of the target rows get class b", "35% of the source", "lower lambda_max"],
+                ["99% of the target rows are predicted as class b", "35% of the source", "lower"],
             ),
         ],
     )
@@ -128,12 +136,12 @@ class TestVerdict:
             ("few_rows", {"n_target": 60}),
         ],
     )
-    def test_warnings_stand_beside_it(self, name, change):
+    def test_warnings_follow_the_verdict(self, name, change):
         assert list(replace(ADAPTED, **change).findings) == ["adapted", name]
 
-    def test_exactly_one_verdict_always_and_first(self):
+    def test_there_is_exactly_one_verdict_and_it_comes_first(self):
         rng = np.random.RandomState(0)
-        found = set()
+        seen = set()
         for _ in range(500):
             shares = [dict(zip("ab", rng.dirichlet([0.3, 0.3]), strict=True)) for _ in range(3)]
             findings = list(
@@ -154,19 +162,19 @@ class TestVerdict:
                 ).findings
             )
             assert [name for name in findings if name in VERDICTS] == findings[:1]
-            found.update(findings)
-        assert set(VERDICTS) <= found <= {name for name, _, _ in RULES}
+            seen.update(findings)
+        assert set(VERDICTS) <= seen <= {name for name, _, _ in RULES}
 
     def test_chance_is_allowed_for(self):
-        # with 1000 and 800 rows the margin is .05; with 50 and 50 three deviations are .174
+        # the margin is 0.05 with 1000 and 800 rows, and three deviations, 0.174, with 50 and 50
         assert not replace(ADAPTED, input_auc=0.56).is_alike
         assert replace(ADAPTED, input_auc=0.65, n_source=50, n_target=50).is_alike
         assert not replace(ADAPTED, input_auc=0.69, n_source=50, n_target=50).is_alike
 
-    def test_shares_that_explain_little_are_no_label_shift(self):
+    def test_shares_that_explain_little_are_not_label_shift(self):
         assert replace(ADAPTED, **{**LABEL_SHIFT, "reweighted_auc": 0.8}).is_shifted
 
-    def test_share_that_the_source_has_too_is_no_collapse(self):
+    def test_a_share_as_in_the_source_is_not_collapse(self):
         skewed = {"a": 0.97, "b": 0.03}
         d = replace(ADAPTED, source_shares=skewed, target_shares=skewed, predicted_shares=skewed)
         assert not d.is_collapsed
@@ -183,16 +191,16 @@ class TestPrint:
             r"  features +0\.55",
             r"  age +0\.43 +\+1\.25 SD",
             r"  b +35% +40% +42%",
-            r"  worth, effectively +312",
-            r"  lambda, at the end +1",
-            r"  label loss, first to last +0\.70 to 0\.20",
+            r"  effective sample size +312",
+            r"  final lambda +1",
+            r"  label loss, first to last epoch +0\.70 to 0\.20",
             r"  domain accuracy +0\.56",
         ):
             assert re.search(rf"^{line}$", text, re.MULTILINE), line
         assert "took effect" in text
         assert max(map(len, text.splitlines())) < 90
 
-    def test_what_is_not_known_is_not_printed(self):
+    def test_unknown_figures_are_not_printed(self):
         bare = replace(ADAPTED, domain_accuracy=np.nan, columns=())
         assert "domain accuracy" not in str(bare)
         assert "nan" not in str(bare)
@@ -218,7 +226,7 @@ class TestPrint:
         assert "<script" not in html
         assert "&lt;script&gt;x&lt;/script&gt; &amp; {d}" in html
 
-    def test_html_is_balanced_and_says_the_same(self):
+    def test_html_is_balanced_and_has_the_same_text(self):
         opened = []
 
         class Balance(HTMLParser):
@@ -246,14 +254,14 @@ class TestFigures:
         assert (d.lambda_, d.domain_accuracy) == (0.8, 0.6)
         assert (d.first_label_loss, d.label_loss) == (0.7, 0.3)
 
-    def test_columns_that_shift_most_in_order_with_size(self):
+    def test_columns_that_shift_most_are_ranked_with_their_shifts(self):
         X, X_target = rows(1500), rows(1500, seed=1, x1=-0.5, x2=2.0)
         d = diagnose(Net(), X, X_target, random_state=0)
         assert [c.name for c in d.columns] == ["x2", "x1"]
         assert_allclose([c.mean_shift for c in d.columns], [2.0, -0.5], atol=0.1)
         assert d.columns[0].ks == pytest.approx(0.683, abs=0.04)  # 2 Phi(1) - 1
 
-    def test_columns_by_name_of_the_estimator_or_the_frame(self):
+    def test_columns_are_named_by_the_estimator_or_the_frame(self):
         X, X_target = rows(), rows(seed=1, x2=3.0)
         frames = [pd.DataFrame(part, columns=list("abcd")) for part in (X, X_target)]
         assert diagnose(Net(), *frames).columns[0].name == "c"
@@ -282,7 +290,7 @@ class TestFigures:
         assert_allclose([c[1:] for c in sparse.columns], [c[1:] for c in dense.columns])
         assert sparse.input_auc == pytest.approx(dense.input_auc, abs=0.1)
 
-    def test_wide_input_compares_the_columns_whose_means_differ_most(self, monkeypatch):
+    def test_wide_input_is_reduced_to_the_columns_whose_means_differ_most(self, monkeypatch):
         monkeypatch.setattr(module, "MAX_COLUMNS", 2)
         d = diagnose(Net(), rows(), rows(seed=1, x1=1.0, x3=2.0), random_state=0)
         assert [c.name for c in d.columns] == ["x3", "x1"]
@@ -327,11 +335,11 @@ class TestFigures:
 
 class TestLabelShift:
     @pytest.mark.parametrize("has_labels", [True, False])
-    def test_found_though_the_network_is_blind_to_it(self, has_labels):
+    def test_label_shift_is_detected_although_the_network_is_blind_to_it(self, has_labels):
         X, y, X_target, _ = make_label_shift(
             2000, source_priors=(0.5, 0.5), target_priors=(0.15, 0.85), random_state=0
         )
-        # the predictions on the target have the source's shares, as alignment makes them
+        # predictions for the target have the shares of the source, as alignment makes them
         net = Net(predict=lambda X: (X[:, 0] < np.median(X[:, 0])).astype(int))
         d = diagnose(net, X, X_target, y_source=y if has_labels else None, random_state=0)
         assert d.predicted_shares[1] == pytest.approx(0.5, abs=0.01)
@@ -344,14 +352,14 @@ class TestLabelShift:
         X, y, X_target, _ = make_label_shift(
             1000, source_priors=(0.3, 0.3, 0.4), target_priors=(0.7, 0.2, 0.1), random_state=0
         )
-        y[y == 2] = np.where(np.arange((y == 2).sum()) == 0, 2, 1)  # one row is left of class 2
+        y[y == 2] = np.where(np.arange((y == 2).sum()) == 0, 2, 1)  # class 2 keeps one row
         net = Net(classes_=np.array([0, 1, 2]), predict=lambda X: np.zeros(len(X), int))
         d = diagnose(net, X, X_target, y_source=y, random_state=0)
         assert d.source_shares[2] == 0.001
         assert d.target_shares[2] == 0.0
         assert d.target_shares[0] == pytest.approx(0.7, abs=0.1)
 
-    def test_covariate_shift_is_not_taken_for_it(self):
+    def test_covariate_shift_is_not_mistaken_for_label_shift(self):
         X, y, X_target, _ = make_covariate_shift(1500, shift=2.0, random_state=0)
         net = Net(predict=lambda X: (X[:, 1] > 0).astype(int))
         d = diagnose(net, X, X_target, y_source=y, random_state=0)
@@ -365,7 +373,7 @@ class TestLabelShift:
 
 
 class TestInput:
-    def test_rows_are_drawn_and_the_draw_is_the_seeds(self, monkeypatch):
+    def test_rows_are_drawn_by_the_seed(self, monkeypatch):
         monkeypatch.setattr(module, "MAX_ROWS", 200)
         X, X_target, y = rows(500), rows(300, seed=1, x1=0.5), np.arange(500) % 2
         net = Net()
@@ -377,26 +385,28 @@ class TestInput:
         assert first == again
         assert first != other
 
-    def test_labels_go_with_their_rows(self, monkeypatch):
+    def test_labels_are_drawn_with_their_rows(self, monkeypatch):
         monkeypatch.setattr(module, "MAX_ROWS", 300)
         X, y, X_target, _ = make_label_shift(2000, target_priors=(0.1, 0.9), random_state=0)
         d = diagnose(Net(), X, X_target, y_source=y, random_state=0)
-        assert d.target_shares[1] == pytest.approx(0.9, abs=0.12)  # 0.5 were they shuffled apart
+        assert d.target_shares[1] == pytest.approx(
+            0.9, abs=0.12
+        )  # 0.5 if they were drawn separately
 
-    def test_the_global_random_state_is_left_alone(self):
+    def test_the_global_random_state_is_untouched(self):
         np.random.seed(3)
         before = np.random.get_state()[1].copy()
         diagnose(Net(), rows(), rows(seed=1))
         assert np.array_equal(np.random.get_state()[1], before)
 
-    def test_each_target_is_passed_as_its_own_domain(self):
+    def test_each_target_is_passed_as_a_separate_domain(self):
         net = Net(domains=(3, -1, -2))
         d = diagnose(net, rows(50), (rows(30, seed=1), rows(40, seed=2)), random_state=0)
         assert set(net.seen) == {(50, 3), (30, -1), (40, -2)}
         assert d.n_target == 70
 
-    def test_a_target_without_a_domain_of_its_own(self):
-        net = Net(domains=(0, -5))  # named by sample_domain
+    def test_a_target_named_by_sample_domain(self):
+        net = Net(domains=(0, -5))  # the domain of the target has another name
         diagnose(net, rows(50), rows(30), random_state=0)
         assert set(net.seen) == {(50, 0), (30, None)}
 
@@ -435,9 +445,11 @@ class TestOnDANNClassifier:
         )
         assert d.predicted_shares["yes"] == (predicted == "yes").mean()
 
-    @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")  # one of the two has no target
+    @pytest.mark.filterwarnings(
+        "ignore::skdann.SourceOnlyWarning"
+    )  # one of the two fits has no target
     @pytest.mark.parametrize(("lambda_max", "has_target"), [(0, True), (1, False)])
-    def test_source_only_fit_is_told_that_it_did_not_adapt(self, lambda_max, has_target):
+    def test_a_source_only_fit_is_reported_as_not_adapted(self, lambda_max, has_target):
         X, y, X_target, _ = make_covariate_shift(150, shift=3.0, random_state=0)
         clf = DANNClassifier(max_epochs=3, lambda_max=lambda_max, random_state=0)
         clf.fit(X, y, X_target if has_target else None)
@@ -452,7 +464,7 @@ class TestOnDANNClassifier:
 
 def test_moments_of_sparse_and_dense_agree():
     X = rows(50)
-    for found, expected in zip(
+    for moment, expected in zip(
         module._moments(sp.csr_matrix(X)), (X.mean(0), X.var(0)), strict=True
     ):
-        assert_allclose(found, expected)
+        assert_allclose(moment, expected)

@@ -1,4 +1,4 @@
-"""Samples of rows: all where they are few, else a sorted draw without replacement."""
+"""Samples of rows: all rows of small tables, otherwise a sorted draw without replacement."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ LABELS = np.array([f"label {i}" for i in range(20)])
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**32 - 1))
-def test_at_most_so_many_rows_sorted_and_once(n_rows, most, seed):
+def test_a_sample_is_sorted_without_repeats_and_not_too_large(n_rows, most, seed):
     drawn = np.arange(n_rows)[draw_rows(n_rows, most, seed)]
     assert len(drawn) == min(n_rows, most)
     assert (np.diff(drawn) > 0).all()
     assert_array_equal(drawn, np.arange(n_rows)[draw_rows(n_rows, most, seed)])
 
 
-def test_nothing_is_drawn_from_few_rows():
+def test_small_tables_are_returned_unchanged():
     assert draw_rows(5, 5, 0) == slice(None)
     assert draw_labelled(ROWS, LABELS, 20, 0)[0] is ROWS
     assert draw_labelled(ROWS, LABELS, 20, 0)[1] is LABELS
 
 
-def test_every_row_is_as_likely_as_another():
+def test_all_rows_are_equally_likely():
     counts = np.bincount(np.concatenate([draw_rows(6, 2, seed) for seed in range(3000)]))
     assert np.abs(counts / 3000 - 2 / 6).max() < 0.04
 

@@ -1,4 +1,4 @@
-"""The Displays by the data they store and the artists they draw; the summary by its figures."""
+"""Displays: stored data and drawn artists; the summary of the networks: its figures."""
 
 import re
 import sys
@@ -76,7 +76,7 @@ def labels_of(legend):
 
 
 class TestTrainingCurveDisplay:
-    def test_draws_the_history(self, clf):
+    def test_plots_the_history(self, clf):
         display = TrainingCurveDisplay.from_estimator(clf)
         assert display.epochs.tolist() == [1, 2, 3]
         names = ["label_loss", "domain_loss", "domain_accuracy", "lambda"]
@@ -92,37 +92,37 @@ class TestTrainingCurveDisplay:
         assert display.figure_ is losses.figure
         assert [line.get_ydata()[0] for line in accuracy.lines][1:] == [display.chance] == [0.5]
 
-    def test_of_the_source_alone_has_one_panel(self, domains, make_clf):
+    def test_training_on_the_source_alone_has_one_panel(self, domains, make_clf):
         with pytest.warns(match="target"):
             clf = make_clf().fit(domains.X_source, domains.y_source)
         display = TrainingCurveDisplay.from_estimator(clf)
         assert list(display.lines_) == ["label_loss"]
         assert len(display.axes_) == 1
 
-    def test_with_early_stopping_shows_the_held_out_loss(self, domains, make_clf):
+    def test_early_stopping_adds_the_held_out_loss(self, domains, make_clf):
         X, y, X_target, _ = domains
         clf = make_clf(early_stopping=True).fit(X, y, X_target)
         display = TrainingCurveDisplay.from_estimator(clf)
         assert_array_equal(display.curves["valid_loss"], [r["valid_loss"] for r in clf.history_])
         assert "label loss, held out" in labels_of(display.axes_[0].get_legend())
 
-    def test_of_more_domains_knows_no_chance(self, domains, make_clf):
+    def test_chance_is_unknown_for_more_than_two_domains(self, domains, make_clf):
         X, y, X_target, _ = domains
         clf = make_clf().fit(X, y, (X_target[:20], X_target[20:]))
         display = TrainingCurveDisplay.from_estimator(clf)
         assert display.chance is None
         assert len(display.axes_[1].lines) == 1
 
-    def test_one_epoch_can_be_seen(self, domains, make_clf):
+    def test_a_single_epoch_is_visible(self, domains, make_clf):
         X, y, X_target, _ = domains
         display = TrainingCurveDisplay.from_estimator(make_clf(max_epochs=1).fit(X, y, X_target))
         assert all(line.get_marker() == "o" for line in display.lines_.values())
 
-    def test_of_no_epoch_says_so(self):
+    def test_an_empty_history_is_an_error(self):
         with pytest.raises(ValueError, match="history is empty"):
             TrainingCurveDisplay.from_history([])
 
-    def test_from_history_takes_rows_that_differ(self):
+    def test_from_history_accepts_rows_with_different_entries(self):
         history = [{"epoch": 4, "label_loss": 1.0}, {"epoch": 5, "label_loss": 0.5, "lambda": 0.1}]
         display = TrainingCurveDisplay.from_history(history)
         assert display.epochs.tolist() == [4, 5]
@@ -134,6 +134,16 @@ class TestTrainingCurveDisplay:
         assert list(display.curves) == ["label_loss", "domain_loss", "lambda"]
         assert [panel.get_ylabel() for panel in display.axes_] == ["loss", "lambda"]
         assert not [line for line in display.axes_[1].lines if line.get_ydata()[0] == 0.5]
+
+    def test_an_adversary_without_a_domain_classifier_has_two_panels(self, domains, make_clf):
+        X, y, X_target, _ = domains
+        clf = make_clf(adversarial="coral").fit(X, y, X_target)
+        display = TrainingCurveDisplay.from_estimator(clf)
+        assert list(display.lines_) == ["label_loss", "domain_loss", "lambda"]
+        assert len(display.axes_) == 2
+        assert clf.diagnose(X, X_target).lambda_ == clf.history_[-1]["lambda"] > 0
+        networks = {layer.network for layer in summarize_networks(clf).layers}
+        assert networks == {"feature_extractor", "label_predictor"}
 
     def test_pipeline_search_and_path(self, frames, pipe, cv):
         expected = [row["label_loss"] for row in pipe[-1].history_]
@@ -150,7 +160,7 @@ class TestTrainingCurveDisplay:
             [row["label_loss"] for row in cv.members_[0].history_],
         )
 
-    def test_draws_on_given_axes(self, clf):
+    def test_plots_on_given_axes(self, clf):
         figure, axes = plt.subplots(3)
         display = TrainingCurveDisplay.from_estimator(clf, ax=axes)
         assert display.figure_ is figure
@@ -164,9 +174,9 @@ class TestDomainEmbeddingDisplay:
     def test_before_are_the_columns_and_after_the_features(self, domains, clf):
         display = embed(clf, domains)
         rows = np.vstack([domains.X_source, domains.X_target])
-        for found, X in ((display.before, rows), (display.after, clf.transform(rows))):
+        for points, X in ((display.before, rows), (display.after, clf.transform(rows))):
             expected = PCA(2).fit_transform(X.astype(float))
-            assert_allclose(np.abs(found), np.abs(expected), atol=1e-5)
+            assert_allclose(np.abs(points), np.abs(expected), atol=1e-5)
         assert display.domain.tolist() == [0] * 40 + [-1] * 40
         predicted = np.searchsorted(clf.classes_, clf.predict(domains.X_target))
         assert_array_equal(display.label, np.concatenate([domains.y_source, predicted]))
@@ -177,10 +187,10 @@ class TestDomainEmbeddingDisplay:
         assert display.auc == pytest.approx(aucs)
         assert f"{display.auc[0]:.2f}" in display.axes_[0].get_title()
 
-    def test_domain_is_the_marker_and_class_the_colour(self, domains, clf):
+    def test_domain_sets_the_marker_and_class_the_colour(self, domains, clf):
         display = embed(clf, domains, y_target=domains.y_target)
         for panel, points in zip(display.axes_, (display.before, display.after), strict=True):
-            drawn = [own for own in display.scatters_ if own.axes is panel]
+            drawn = [scatter for scatter in display.scatters_ if scatter.axes is panel]
             assert len(drawn) == 4
             groups = [(domain, label) for domain in (0, -1) for label in (0, 1)]
             for scatter, (domain, label) in zip(drawn, groups, strict=True):
@@ -188,7 +198,7 @@ class TestDomainEmbeddingDisplay:
                 assert_array_equal(scatter.get_offsets(), points[rows])
                 assert_allclose(scatter.get_edgecolor()[0][:3], to_rgba(COLOURS[label])[:3])
                 assert len(scatter.get_facecolor()) == (0 if domain == 0 else 1)
-            source, target = (own.get_paths()[0].vertices for own in (drawn[0], drawn[2]))
+            source, target = (scatter.get_paths()[0].vertices for scatter in (drawn[0], drawn[2]))
             assert source.shape != target.shape
         assert labels_of(display.axes_[1].get_legend()) == [
             "0",
@@ -221,14 +231,16 @@ class TestDomainEmbeddingDisplay:
         expected = PCA(2).fit_transform(scaled)
         assert_allclose(np.abs(display.before), np.abs(expected), atol=1e-6)
 
-    def test_of_a_path_on_frames_warns_of_nothing(self, frames, cv):
+    def test_a_path_on_frames_gives_no_warning(self, frames, cv):
         display = DomainEmbeddingDisplay.from_estimator(cv, *frames, random_state=0)
         features = cv.members_[0].transform(frames[2].to_numpy())
         assert display.after.shape == (80, 2)
-        own = np.vstack([cv.members_[0].transform(frames[0].to_numpy(), sample_domain=0), features])
-        assert_allclose(np.abs(display.after), np.abs(PCA(2).fit_transform(own)), atol=1e-4)
+        rows = np.vstack(
+            [cv.members_[0].transform(frames[0].to_numpy(), sample_domain=0), features]
+        )
+        assert_allclose(np.abs(display.after), np.abs(PCA(2).fit_transform(rows)), atol=1e-4)
 
-    def test_draws_rows_where_there_are_many(self, domains, clf):
+    def test_large_tables_are_sampled(self, domains, clf):
         display, again = (embed(clf, domains, max_rows=15) for _ in range(2))
         assert np.bincount(-display.domain).tolist() == [15, 15]
         assert_array_equal(display.before, again.before)
@@ -247,8 +259,8 @@ class TestDomainEmbeddingDisplay:
             "target 2, by given class",
         ]
         predicted = embed(clf, (X, y, parts, None)).label[40:]
-        own = [clf.predict(rows, sample_domain=-1 - i) for i, rows in enumerate(parts)]
-        assert_array_equal(predicted, np.concatenate(own))
+        expected = [clf.predict(rows, sample_domain=-1 - i) for i, rows in enumerate(parts)]
+        assert_array_equal(predicted, np.concatenate(expected))
         with pytest.raises(ValueError, match="labels of 1 targets but X_target has 2"):
             embed(clf, (X, y, parts, None), y_target=y_target)
 
@@ -280,15 +292,15 @@ class TestDomainEmbeddingDisplay:
         assert display.before.shape == display.after.shape == (80, 2)
         assert np.isfinite(display.after).all()
 
-    def test_many_classes_have_a_colour_each(self, make_clf):
+    def test_each_of_many_classes_has_a_colour(self, make_clf):
         rng = np.random.RandomState(0)
         X, X_target, y = rng.normal(size=(60, 3)), rng.normal(size=(30, 3)), np.arange(60) % 9
         display = embed(make_clf().fit(X, y, X_target), (X, y, X_target, None))
-        first = [own for own in display.scatters_ if own.axes is display.axes_[0]][:9]
-        assert len({tuple(own.get_edgecolor()[0]) for own in first}) == 9
+        first = [scatter for scatter in display.scatters_ if scatter.axes is display.axes_[0]][:9]
+        assert len({tuple(scatter.get_edgecolor()[0]) for scatter in first}) == 9
 
-    def test_palette_is_told_apart_by_the_colour_blind(self):
-        # Vienot, Brettel, Mollon 1999: what protanopes and deuteranopes see of linear RGB
+    def test_the_colour_blind_can_distinguish_the_palette(self):
+        # Vienot, Brettel, Mollon 1999: linear RGB as seen by protanopes and deuteranopes
         linear = np.array([to_rgba(colour)[:3] for colour in COLOURS]) ** 2.2
         for confused in (
             [[0.1124, 0.8876, 0.0], [0.1124, 0.8876, 0.0], [0.004, -0.004, 1.0]],
@@ -324,7 +336,7 @@ def nearest(points, rows):
 
 
 class TestLambdaPathDisplay:
-    def test_stores_and_draws_the_scores(self, cv):
+    def test_stores_and_plots_the_scores(self, cv):
         display = LambdaPathDisplay.from_estimator(cv)
         table = pd.DataFrame(cv.scores_)
         for name in ("lambda_max", "score", "weight"):
@@ -334,27 +346,27 @@ class TestLambdaPathDisplay:
             "standardize='domain'",
         ]
         for line, scaling in zip(display.lines_, (None, "domain"), strict=True):
-            own = [row for row in cv.scores_ if row["standardize"] == scaling]
-            assert_array_equal(line.get_ydata(), [row["score"] for row in own])
+            scores = [row["score"] for row in cv.scores_ if row["standardize"] == scaling]
+            assert_array_equal(line.get_ydata(), scores)
             assert_array_equal(line.get_xdata(), [0, 1])
         ticks = [text.get_text() for text in display.ax_.get_xticklabels()]
         assert ticks == ["0", "0.5"]
         assert display.ax_.get_title(loc="left").replace("\n", " ") == cv.reason_
 
-    def test_marks_twin_chosen_and_margin(self, cv):
+    def test_marks_baseline_selected_and_margin(self, cv):
         display = LambdaPathDisplay.from_estimator(cv)
         scores = display.score
         assert_array_equal(display.baseline_.get_offsets(), [[0, scores[0]]])
-        (served,) = np.flatnonzero(display.weight)
-        x = [0.0, 0.5].index(display.lambda_max[served])
-        assert_array_equal(display.selected_.get_offsets(), [[x, scores[served]]])
+        (selected,) = np.flatnonzero(display.weight)
+        x = [0.0, 0.5].index(display.lambda_max[selected])
+        assert_array_equal(display.selected_.get_offsets(), [[x, scores[selected]]])
         (band,) = display.ax_.patches
         extent = band.get_extents().transformed(display.ax_.transData.inverted())
         low, high = extent.y0, extent.y1
         assert (low, high - low) == pytest.approx((scores[0], 0.05))
         assert display.margin == 0.05
 
-    def test_margin_of_a_scorer_is_the_estimators(self, frames, make_clf):
+    def test_margin_of_a_scorer_is_that_of_the_estimator(self, frames, make_clf):
         def score(estimator, X, y):
             return estimator.lambda_max
 
@@ -367,7 +379,7 @@ class TestLambdaPathDisplay:
         cv.set_params(margin=0.0).fit(*frames)
         assert not LambdaPathDisplay.from_estimator(cv).ax_.patches
 
-    def test_a_failed_candidate_is_left_out(self):
+    def test_a_failed_candidate_is_not_plotted(self):
         display = LambdaPathDisplay(
             lambda_max=np.array([0.0, 1.0]),
             standardize=np.array([None, None]),
@@ -378,7 +390,7 @@ class TestLambdaPathDisplay:
         assert np.isnan(display.lines_[0].get_ydata()[1])
         assert np.isfinite(display.ax_.get_ylim()).all()
 
-    def test_of_the_twin_alone(self, domains, make_clf):
+    def test_the_baseline_alone(self, domains, make_clf):
         with pytest.warns(match="target"):
             cv = DANNClassifierCV(make_clf(), n_seeds=1).fit(domains.X_source, domains.y_source)
         assert LambdaPathDisplay.from_estimator(cv).score.tolist() == [0.0]
@@ -414,9 +426,9 @@ class TestDomainShiftDisplay:
         texts = [text.get_text() for text in display.ax_.texts]
         assert f"{moved[expected[0]]:+.1f} SD" in texts
         bottom, top = display.ax_.get_ylim()
-        assert top < 0 < 3 < bottom  # the first on top
+        assert top < 0 < 3 < bottom  # the first is on top
 
-    def test_by_chance_few_columns_exceed_the_line(self):
+    def test_few_columns_exceed_the_line_of_chance(self):
         rng = np.random.default_rng(0)
         _, ax = plt.subplots()
         displays = (
@@ -430,7 +442,7 @@ class TestDomainShiftDisplay:
         display = DomainShiftDisplay.from_estimator(pipe, X_source, X_target, n_columns=2)
         direct = DomainShiftDisplay.from_domains(X_source, X_target, n_columns=2)
         assert display.names.tolist() == direct.names.tolist()
-        assert_allclose(display.ks, direct.ks)  # scaling keeps ranks
+        assert_allclose(display.ks, direct.ks)  # scaling does not change ranks
 
     def test_a_transformer_without_names(self, frames, make_clf):
         X_source, y_source, X_target = frames
@@ -450,7 +462,7 @@ class TestDomainShiftDisplay:
         other = DomainShiftDisplay.from_estimator(LogisticRegression().fit(X, y), X, X_target)
         assert_allclose(other.ks, dense.ks)
 
-    def test_long_names_are_cut(self, domains):
+    def test_long_names_are_shortened(self, domains):
         X, _, X_target, _ = domains
         names = [f"a very long name of a column of a table, number {i}" for i in range(4)]
         display = DomainShiftDisplay.from_domains(X, X_target, feature_names=names)
@@ -496,7 +508,7 @@ class TestSummary:
         assert html.count("<table>") == html.count("</table>") == 3
         assert max(map(len, shown.splitlines())) < 80
 
-    def test_networks_of_ones_own(self, domains, make_clf):
+    def test_custom_networks(self, domains, make_clf):
         class Body(torch.nn.Module):
             def __init__(self):
                 super().__init__()
@@ -511,17 +523,17 @@ class TestSummary:
 
         X, y, X_target, _ = domains
         clf = make_clf(feature_extractor=Body(), conditioning="cdan").fit(X, y, X_target)
-        own = {
+        layers = {
             layer.layer.partition("(")[0]: layer
             for layer in summarize_networks(clf).layers
             if layer.network == "feature_extractor"
         }
-        assert own["Body"].n_parameters == 4
-        assert own["Conv1d"].n_parameters == 8
-        assert own["Conv1d"].output == (2, 2)
-        assert own["Flatten"].output == (4,)
-        assert own["Linear"].n_parameters == 0  # frozen
-        assert own["Linear"].output == ()  # never called
+        assert layers["Body"].n_parameters == 4
+        assert layers["Conv1d"].n_parameters == 8
+        assert layers["Conv1d"].output == (2, 2)
+        assert layers["Flatten"].output == (4,)
+        assert layers["Linear"].n_parameters == 0  # frozen
+        assert layers["Linear"].output == ()  # never called
         assert "2 × 2" in repr(summarize_networks(clf))
         assert "in_features=8" in repr(summarize_networks(clf))  # G_d sees 4 features x 2 classes
 
@@ -529,7 +541,7 @@ class TestSummary:
         summarize_networks(clf)
         assert not any(layer._forward_hooks for layer in clf.module_.modules())
 
-    def test_of_the_source_alone_has_two_networks(self, domains, make_clf):
+    def test_training_on_the_source_alone_has_two_networks(self, domains, make_clf):
         with pytest.warns(match="target"):
             clf = make_clf().fit(domains.X_source, domains.y_source)
         assert {layer.network for layer in summarize_networks(clf).layers} == {
@@ -537,7 +549,7 @@ class TestSummary:
             "label_predictor",
         }
 
-    def test_of_a_path_and_of_batch_statistics(self, cv, domains, make_clf):
+    def test_a_path_and_batch_statistics(self, cv, domains, make_clf):
         assert summarize_networks(cv).n_features_in == 4
         X, y, X_target, _ = domains
         clf = make_clf(normalization="domain_batch").fit(X, y, X_target)
@@ -578,9 +590,9 @@ def test_other_estimators_are_refused(name, domains):
 
 def test_a_wrong_number_of_axes_is_refused(domains, clf):
     _, axes = plt.subplots(2)
-    with pytest.raises(ValueError, match=r"ax holds 2 axes, but TrainingCurveDisplay draws on 3"):
+    with pytest.raises(ValueError, match=r"ax holds 2 axes, but TrainingCurveDisplay plots on 3"):
         TrainingCurveDisplay.from_estimator(clf, ax=axes)
-    with pytest.raises(ValueError, match=r"ax holds 1 axes, but DomainEmbeddingDisplay draws on 2"):
+    with pytest.raises(ValueError, match=r"ax holds 1 axes, but DomainEmbeddingDisplay plots on 2"):
         embed(clf, domains, ax=axes[0])
 
 
@@ -597,7 +609,7 @@ def test_nothing_is_cut_off(name, domains, clf):
 
 
 class TestNotebooks:
-    def test_estimators_show_their_parameters_and_no_link_that_leads_nowhere(self, clf, pipe, cv):
+    def test_estimators_show_their_parameters_and_no_broken_link(self, clf, pipe, cv):
         for estimator in (clf, pipe, cv):
             html = estimator._repr_html_()
             assert type(estimator).__name__ in html
@@ -605,7 +617,7 @@ class TestNotebooks:
             links = re.findall('href="([^"#]+)', html)
             assert not [link for link in links if "DANN" in link or "DomainPipeline" in link]
 
-    def test_history_is_a_table_of_what_the_docstring_names(self, domains, make_clf):
+    def test_history_is_a_table_of_the_entries_that_the_docstring_names(self, domains, make_clf):
         X, y, X_target, _ = domains
         clf = make_clf(early_stopping=True).fit(X, y, X_target)
         table = pd.DataFrame(clf.history_)

@@ -22,7 +22,7 @@ ROWS = np.arange(12.0).reshape(4, 3)
 @pytest.mark.parametrize(
     "container", [np.asarray, np.ndarray.tolist, sp.csr_matrix, sp.csr_array, sp.coo_array]
 )
-def test_matching_rows_are_returned_as_they_are(container):
+def test_matching_rows_are_returned_unchanged(container):
     rows, source = container(ROWS[:2]), container(ROWS)
     assert match_target("X_target", rows, source) is rows
 

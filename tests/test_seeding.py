@@ -12,7 +12,7 @@ EACH = pytest.mark.parametrize("function", [make_generator, draw_seed, derive_se
 
 
 def drawn(result):
-    """Numbers that a generator or a seed stands for."""
+    """Numbers drawn from a generator or a seed."""
     generator = np.random.RandomState(result) if isinstance(result, int) else result
     return generator.randint(2**31, size=3)
 
@@ -37,19 +37,19 @@ def test_an_instance_is_drawn_from(function):
     assert not np.array_equal(first, second)
 
 
-def test_an_int_stays_a_seed_and_derives_another():
+def test_an_int_is_a_seed_and_derives_another():
     assert draw_seed(42) == draw_seed(np.int32(42)) == 42
     assert type(draw_seed(np.int32(42))) is int
     assert derive_seed(42) == np.random.RandomState(42).randint(2**31) != 42
     assert draw_seed(np.random.RandomState(42)) == np.random.RandomState(42).randint(2**31 - 1)
 
 
-def test_an_instance_stays_the_generator():
+def test_an_instance_is_the_generator():
     generator = np.random.RandomState(0)
     assert make_generator(generator) is generator
 
 
 @EACH
-def test_what_is_no_random_state_is_refused(function):
+def test_invalid_random_states_are_refused(function):
     with pytest.raises(ValueError, match="cannot be used to seed"):
         function("seed")

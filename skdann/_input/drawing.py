@@ -1,4 +1,4 @@
-"""Samples of rows, where a large table need not be read whole."""
+"""Samples of rows, for figures that do not need all rows of a large table."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def draw_labelled(X: Any, y: Any, most: int, seed: Any) -> tuple[Any, Any]:
 
     Returns
     -------
-    X, y : as given
-        The rows drawn, in their order, and their labels or None; `X` and `y` themselves if
-        nothing is left out.
+    X, y : same types as `X` and `y`
+        The rows drawn, in their original order, and their labels or None. `X` and `y` are returned
+        unchanged if there are no more than `most` rows.
 
     Raises
     ------

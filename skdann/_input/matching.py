@@ -1,4 +1,4 @@
-"""Checks of target rows against source rows, the same wherever two domains meet."""
+"""Checks of target rows against source rows, shared by fits, scorers, metrics and displays."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SUBSET_REMEDY = (
 )
 
 
-def name_targets(X_target: Any, remedy: str = "pass one array a target domain") -> dict[str, Any]:
-    """Return the rows of each target domain, by the name that errors use for them.
+def name_targets(X_target: Any, remedy: str = "pass one array per target domain") -> dict[str, Any]:
+    """Return the rows of each target domain, by their name in error messages.
 
     Parameters
     ----------
     X_target : array-like, or tuple of these
         Rows of one target domain, or of several.
     remedy : str
-        What the error for an empty tuple advises.
+        Advice in the error for an empty tuple.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""Pictures and tables of a fitted estimator: how it trained, what it learnt, what was shifted.
+"""Plots and tables of a fitted estimator: training, learned features, and shift.
 
-The Displays follow scikit-learn: ``from_estimator`` computes, stores plain arrays and draws;
-``plot`` draws again from what is stored. They take our estimators, alone or as the last step of a
-fitted Pipeline, whose transformers the rows then go through. Drawing needs matplotlib
-(``pip install skdann[plots]``), which is imported only then.
+Displays follow scikit-learn: ``from_estimator`` computes, stores plain arrays and plots; ``plot``
+plots the stored arrays again. They accept the estimators of skdann, alone or as the last step of a
+fitted Pipeline, whose transformers are then applied to the rows. Plotting needs matplotlib
+(``pip install skdann[plots]``), which is imported only when needed.
 """
 
 from skdann.inspection._embedding import DomainEmbeddingDisplay

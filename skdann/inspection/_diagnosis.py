@@ -1,11 +1,10 @@
-"""Does adaptation help here? A report on a fitted estimator, without target labels.
+"""Measure whether adaptation is likely to help, without target labels.
 
-:func:`diagnose` measures; :class:`skdann.inspection._report.Diagnosis` holds the figures and prints
-them.
+:func:`diagnose` computes the figures; :class:`skdann.inspection.Diagnosis` holds and prints them.
 
-The target's class shares are estimated with a classifier of its own, linear and out of fold, not
-with the fitted network, whose predictions adversarial training bends towards the source's shares.
-They explain the shift where the domains look alike once source rows are weighted to these shares.
+The class shares of the target are estimated with a separate linear classifier, out of fold, because
+the predictions of an adversarially trained network are biased towards the shares of the source. The
+shares explain the shift if the domains are alike once source rows are weighted to these shares.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from skdann.metrics._pooling import out_of_fold, pool_domains
 from skdann.metrics._priors import estimate_shares
 from skdann.metrics._weights import density_ratio, effective_sample_size
 
-MAX_ROWS = 2000  # looked at, of each domain
-MAX_COLUMNS = 1000  # whose distributions are compared: those whose means differ most
-N_SHOWN = 5  # columns listed
+MAX_ROWS = 2000  # maximum number of rows examined per domain
+MAX_COLUMNS = 1000  # columns whose distributions are compared, by largest difference of means
+N_SHOWN = 5  # maximum number of columns listed
 
 _Array = NDArray[Any]
 
@@ -44,23 +43,23 @@ def diagnose(
     Parameters
     ----------
     estimator : fitted classifier
-        With ``classes_``, ``domains_``, ``predict`` and ``transform`` as DANNClassifier has them,
-        and ``history_`` where training is to be reported.
+        Estimator with ``classes_``, ``domains_``, ``predict`` and ``transform`` like those of
+        DANNClassifier, and optionally ``history_``, to report on training.
     X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-        Rows of the source, as the estimator takes them.
+        Rows of the source, as the estimator receives them.
     X_target : array-like of shape (n_target, n_features), or tuple of these
-        Unlabelled rows of the target; several targets are judged as one.
+        Unlabelled rows of the target; several targets are pooled.
     y_source : array-like of shape (n_source,) or None, default=None
-        Labels of the source rows; None takes the estimator's predictions for them.
+        Labels of the source rows. None uses the predictions of the estimator instead.
     random_state : int, RandomState instance or None, default=None
-        Seed of the draw of rows (at most 2,000 a domain) and of the folds.
+        Controls the sample of rows (at most 2,000 per domain) and the folds.
     reason, shift : str, default=""
-        Outcome of a search that the estimator is a member of.
+        Outcome of the search that the estimator is a member of.
 
     Returns
     -------
     Diagnosis
-        The report.
+        Report with the figures.
     """
     seed = derive_seed(random_state)
     matched = [match_target(name, rows, X_source) for name, rows in name_targets(X_target).items()]
@@ -109,17 +108,17 @@ def diagnose(
 
 
 def infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Array, _Array]:
-    """Features and predicted labels of the rows of the source and of all targets."""
-    known = set(np.asarray(estimator.domains_).tolist())
+    """Features and predicted labels of the rows of the source and all targets."""
+    domains = set(np.asarray(estimator.domains_).tolist())
     parts: list[tuple[Any, int | None]] = [(X_source, int(estimator.domains_[0]))]
-    parts += [(rows, -1 - j if -1 - j in known else None) for j, rows in enumerate(targets)]
+    parts += [(rows, -1 - j if -1 - j in domains else None) for j, rows in enumerate(targets)]
     features = [estimator.transform(rows, sample_domain=name) for rows, name in parts]
     predicted = [estimator.predict(rows, sample_domain=name) for rows, name in parts]
     return np.concatenate(features), np.concatenate(predicted)
 
 
 def _last_epoch(history: Any) -> dict[str, Any]:
-    """Figures of the last epoch, where recorded; without a domain loss there was no adaptation."""
+    """Figures of the last epoch, if recorded; without a domain loss there was no adaptation."""
     if not history:
         return {}
     first, last = history[0], history[-1]
@@ -132,14 +131,14 @@ def _last_epoch(history: Any) -> dict[str, Any]:
 
 
 def _spread(features: _Array) -> float:
-    """Root mean variance over root mean square; 0 for features that are constant."""
+    """Root mean variance over root mean square; 0 for constant features."""
     features = features.astype(np.float64)
     mean_square = (features**2).mean()
     return float((features.var(axis=0).mean() / (mean_square or 1.0)) ** 0.5)
 
 
 def _is_class(y: _Array, classes: _Array) -> _Array:
-    """Whether each row is of each class."""
+    """Indicator matrix of rows and classes."""
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(
@@ -150,33 +149,34 @@ def _is_class(y: _Array, classes: _Array) -> _Array:
 
 
 def _by_label(labels: list[Any], shares: _Array) -> dict[Any, float]:
+    """Shares as a dict, by class label."""
     return dict(zip(labels, shares.tolist(), strict=True))
 
 
 def least_shift(n_source: int, n_target: int, n_columns: int) -> float:
-    """Return the KS statistic beyond chance (5 %, Bonferroni over the columns)."""
+    """Return the critical value of the KS statistic (5 %, Bonferroni-corrected over columns)."""
     return float((-np.log(0.025 / n_columns) / 2 * (1 / n_source + 1 / n_target)) ** 0.5)
 
 
 def rank_columns(
     X: Any, n_source: int, names: Any, n_shown: int, least: float
 ) -> tuple[ColumnShift, ...]:
-    """Columns that shift most by the KS statistic, of those above `least`."""
+    """Columns with the largest KS statistic, among those of at least `least`."""
     (mean_s, var_s), (mean_t, var_t) = _moments(X[:n_source]), _moments(X[n_source:])
     scale = ((var_s + var_t) / 2) ** 0.5
-    moved = mean_t - mean_s
+    change = mean_t - mean_s
     with np.errstate(divide="ignore", invalid="ignore"):
-        moved = np.where(moved == 0, 0.0, moved / scale)
-    looked_at = np.argsort(-np.abs(moved), kind="stable")[:MAX_COLUMNS]
-    block = X[:, looked_at]
+        change = np.where(change == 0, 0.0, change / scale)
+    examined = np.argsort(-np.abs(change), kind="stable")[:MAX_COLUMNS]
+    block = X[:, examined]
     block = block.toarray() if sp.issparse(block) else block
     ks = ks_2samp(block[:n_source], block[n_source:], method="asymp").statistic
     best = [i for i in np.argsort(-ks, kind="stable")[:n_shown] if ks[i] >= least]
     return tuple(
         ColumnShift(
-            f"x{looked_at[i]}" if names is None else str(names[looked_at[i]]),
+            f"x{examined[i]}" if names is None else str(names[examined[i]]),
             float(ks[i]),
-            float(moved[looked_at[i]]),
+            float(change[examined[i]]),
         )
         for i in best
     )

@@ -1,4 +1,4 @@
-"""What the Displays share: colours that the colour-blind can tell apart, axes, and matplotlib."""
+"""Helpers of the Displays: a palette for the colour-blind, axes, and matplotlib."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-# Okabe and Ito, "Color Universal Design", 2008; without yellow, which is pale on white, and black
+# Okabe and Ito, "Color Universal Design", 2008; without black, and without yellow, which is too
+# pale on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#808080"
 
 
 def require_matplotlib(what: str) -> Any:
-    """Import pyplot, or raise with the remedy."""
+    """Import pyplot, or raise an error that names the extra to install."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
@@ -21,7 +22,7 @@ def require_matplotlib(what: str) -> Any:
 
 
 def colours_of(n_classes: int) -> list[Any]:
-    """One colour a class: of the palette while it lasts, else along viridis."""
+    """One colour per class: from the palette if it has enough, otherwise from viridis."""
     if n_classes <= len(COLOURS):
         return list(COLOURS[:n_classes])
     viridis = require_matplotlib("a palette").get_cmap("viridis")
@@ -29,7 +30,7 @@ def colours_of(n_classes: int) -> list[Any]:
 
 
 def axes_for(ax: Any, n_axes: int, what: str, **layout: Any) -> tuple[np.ndarray, Any]:
-    """Return the axes given, or those of a new figure, and the figure.
+    """Return the given axes, or axes of a new figure, and the figure.
 
     Raises
     ------
@@ -42,5 +43,5 @@ def axes_for(ax: Any, n_axes: int, what: str, **layout: Any) -> tuple[np.ndarray
         return axes.ravel(), figure
     axes = np.ravel(np.asarray(ax, dtype=object))
     if len(axes) != n_axes:
-        raise ValueError(f"ax holds {len(axes)} axes, but {what} draws on {n_axes}; pass as many.")
+        raise ValueError(f"ax holds {len(axes)} axes, but {what} plots on {n_axes}; pass {n_axes}.")
     return axes, axes[0].figure

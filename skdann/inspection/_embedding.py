@@ -1,4 +1,4 @@
-"""The domains in two dimensions, before and after the feature extractor."""
+"""Both domains in two dimensions, before and after the feature extractor."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from skdann.metrics import domain_auc
 from skdann.metrics._pooling import pool_domains
 
 MARKERS = "o^sDvP"  # the source, then the targets
-TSNE_COLUMNS = 50  # t-SNE sees as many principal components, as is usual
+TSNE_COLUMNS = 50  # principal components passed to t-SNE, as is usual
 
 
 class DomainEmbeddingDisplay:
-    """Rows of both domains in two dimensions: the columns before, the features after.
+    """Rows of both domains in two dimensions: columns before, and features after the extractor.
 
-    Adaptation did what it is for where the domains lie apart before and mingle after, each class
-    with its own kind. Mingling alone does not show that the classes match.
+    Adaptation worked if the domains are separate before and overlap after, and if each class
+    overlaps the same class of the other domain. Overlap alone does not show that classes match.
 
     Parameters
     ----------
     before, after : ndarray of shape (n_rows, 2)
-        Coordinates of the rows by their columns, and by their features.
+        Coordinates computed from the columns, and from the features.
     domain : ndarray of int of shape (n_rows,)
-        0 for the source, -1, -2, ... for the targets.
+        0 for the source; -1, -2, ... for the targets.
     label : ndarray of int of shape (n_rows,)
-        Position in `classes`; -1 for rows drawn grey.
+        Index in `classes`; -1 for rows plotted in grey.
     classes : ndarray of shape (n_classes,)
         Class labels.
     axis_names : tuple of two tuples of two str
         Names of the coordinates, before and after.
     auc : tuple of two float, or None, default=None
-        Domain AUC of all columns and of all features, written above the pictures: 0.5 alike,
-        1 apart.
+        Domain AUC of all columns and of all features, used in the titles: 0.5 if the domains are
+        alike, 1 if they are fully separate.
     target_name : str, default="target"
-        What the legend calls target rows.
+        Name of target rows in the legend.
 
     Attributes
     ----------
     axes_ : ndarray of two matplotlib Axes
-        Before, and after.
+        Panels before and after the feature extractor.
     figure_ : matplotlib Figure
-        The figure they stand in.
+        Figure of the axes.
     scatters_ : list of matplotlib PathCollection
-        One for each panel, domain and class that has rows.
+        One collection for each panel, domain and class that has rows.
 
     See Also
     --------
     DomainShiftDisplay : The columns that differ most.
-    skdann.metrics.domain_auc : Whether the domains can be told apart in all dimensions.
+    skdann.metrics.domain_auc : Measures the separation in all dimensions.
 
     References
     ----------
@@ -102,44 +102,45 @@ class DomainEmbeddingDisplay:
         random_state=None,
         ax=None,
     ):
-        """Draw the rows as a fitted estimator gets them, and as its feature extractor gives them.
+        """Plot rows as a fitted estimator receives them, and as its feature extractor maps them.
 
         Parameters
         ----------
         estimator : DANNClassifier, DANNClassifierCV, or Pipeline that ends in one
-            Fitted. A pipeline's transformers come first: "before" is what the classifier gets. Of
-            a DANNClassifierCV, the serving member that weighs most.
+            Fitted. The transformers of a pipeline are applied first: "before" are the rows that the
+            classifier receives. For a DANNClassifierCV, a member of the best selected candidate is
+            used.
         X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-            Rows of the source; they count as rows of the first source domain.
+            Rows of the source; they are treated as rows of the first source domain.
         y_source : array-like of shape (n_source,) or None
-            Their labels; None draws them grey.
+            Labels of these rows. None plots them in grey.
         X_target : array-like of shape (n_target, n_features), or tuple of these
-            Rows of the target, or of several, in the order of the fit.
+            Rows of the target domain, or of several, in the order of the fit.
         y_target : "predicted", array-like of shape (n_target,), tuple of these, or None, \
 default="predicted"
-            What colours the target rows: the predicted classes, labels of yours, or nothing
-            (grey).
+            Colour of the target rows: by predicted class, by given labels, or grey for None.
         method : {"pca", "tsne"}, default="pca"
-            Principal components, before and after apart; or t-SNE, which keeps neighbours together
-            and says nothing by its distances and sizes. Nothing is scaled first.
+            Principal components, computed separately before and after; or t-SNE, which keeps
+            neighbours together, but whose distances and sizes have no meaning. Columns and features
+            are not scaled first.
         max_rows : int, default=500
-            At most so many rows of each domain are drawn.
+            Maximum number of rows sampled per domain.
         random_state : int, RandomState instance or None, default=None
-            Draws the rows and the folds of the domain AUC, and starts t-SNE.
+            Controls the sample of rows, the folds of the domain AUC, and t-SNE.
         ax : array-like of two matplotlib Axes or None, default=None
             As in :meth:`plot`.
 
         Returns
         -------
         DomainEmbeddingDisplay
-            What was drawn.
+            The plotted display.
 
         Raises
         ------
         TypeError
             If the estimator has no networks.
         ValueError
-            If `method` is unknown, or rows, columns or labels do not fit.
+            If `method` is unknown, or rows, columns or labels do not match.
         NotFittedError
             If the estimator is not fitted.
         ImportError
@@ -157,14 +158,14 @@ default="predicted"
         if len(given) != len(targets):
             raise ValueError(
                 f"y_target has labels of {len(given)} targets but X_target has {len(targets)}; "
-                "pass a tuple of as many arrays."
+                f"pass a tuple of {len(targets)} arrays."
             )
         X_source, y = draw_labelled(X_source, y_source, max_rows, seed)
         drawn = [
-            draw_labelled(match_target(name, rows, X_source), own, max_rows, seed)
-            for (name, rows), own in zip(name_targets(targets).items(), given, strict=True)
+            draw_labelled(match_target(name, rows, X_source), labels, max_rows, seed)
+            for (name, rows), labels in zip(name_targets(targets).items(), given, strict=True)
         ]
-        targets, given = tuple(rows for rows, _ in drawn), [own for _, own in drawn]
+        targets, given = tuple(rows for rows, _ in drawn), [labels for _, labels in drawn]
         X, is_target, _ = pool_domains(X_source, targets)
         features, predicted = infer(fitted.last, X_source, targets)
         features = np.asarray(features)
@@ -186,12 +187,12 @@ default="predicted"
         ).plot(ax)
 
     def plot(self, ax=None, *, scatter_kwargs=None):
-        """Draw both pictures side by side: domain by marker, class by colour.
+        """Plot both panels side by side, with a marker per domain and a colour per class.
 
         Parameters
         ----------
         ax : array-like of two matplotlib Axes or None, default=None
-            None makes a figure.
+            None creates a figure.
         scatter_kwargs : dict or None, default=None
             Passed to every ``Axes.scatter``.
 
@@ -231,8 +232,8 @@ default="predicted"
         return self
 
     def _scatter(self, panel: Any, points: np.ndarray, options: dict[str, Any]) -> None:
-        """Draw each domain and class: the source hollow, the targets filled."""
-        colours = [*colours_of(len(self.classes)), GREY]  # -1 takes the last
+        """Plot each domain and class, with hollow markers for the source."""
+        colours = [*colours_of(len(self.classes)), GREY]  # index -1 is grey
         for domain in np.unique(self.domain)[::-1]:
             for label in np.unique(self.label):
                 rows = (self.domain == domain) & (self.label == label)
@@ -248,7 +249,7 @@ default="predicted"
                     self.scatters_.append(panel.scatter(*points[rows].T, **{**style, **options}))
 
     def _legend(self) -> list[Any]:
-        """Colours first, then markers."""
+        """Legend entries: colours of classes, then markers of domains."""
         from matplotlib.lines import Line2D
 
         colours = colours_of(len(self.classes))
@@ -282,27 +283,27 @@ def _target_name(is_predicted: bool, y_target: Any) -> str:
 def _label_index(
     labels: list[Any], classes: np.ndarray, n_rows: list[int], is_predicted: bool
 ) -> np.ndarray:
-    """Positions of the labels among the classes; -1 where there are none."""
+    """Index of each label in the classes; -1 for rows without labels."""
     if is_predicted:  # one array for all targets
         n_rows = [n_rows[0], sum(n_rows[1:])]
     parts = []
-    for own, size in zip(labels, n_rows, strict=True):
-        if own is None:
+    for label, size in zip(labels, n_rows, strict=True):
+        if label is None:
             parts.append(np.full(size, -1))
             continue
-        own = column_or_1d(unwrap(own, "y"))
-        unknown = np.setdiff1d(own, classes)
+        label = column_or_1d(unwrap(label, "y"))
+        unknown = np.setdiff1d(label, classes)
         if len(unknown):
             raise ValueError(
                 f"The labels {unknown.tolist()} are not among the classes of the fit, "
-                f"{classes.tolist()}; leave those rows out, or pass None to draw them grey."
+                f"{classes.tolist()}; leave those rows out, or pass None to plot them in grey."
             )
-        parts.append(np.searchsorted(classes, own))
+        parts.append(np.searchsorted(classes, label))
     return np.concatenate(parts)
 
 
 def _embed(X: Any, method: str, seed: int, what: str) -> tuple[np.ndarray, tuple[str, str]]:
-    """Two coordinates of each row, and their names."""
+    """Two coordinates of each row, and names of the axes."""
     n_components = 2 if method == "pca" else TSNE_COLUMNS
     if method == "pca" or X.shape[1] > n_components or sp.issparse(X):
         X, shares = _principal_components(X, n_components, seed)
@@ -318,7 +319,7 @@ def _embed(X: Any, method: str, seed: int, what: str) -> tuple[np.ndarray, tuple
 
 
 def _principal_components(X: Any, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates on the first principal components, and their shares of the variance."""
+    """Coordinates on the first principal components, and shares of the variance."""
     from sklearn.decomposition import PCA  # slow to import
 
     n_components = min(n_components, *X.shape)
@@ -329,13 +330,13 @@ def _principal_components(X: Any, n_components: int, seed: int) -> tuple[np.ndar
         solver = "full"
     X = X.astype(np.float64)
     pca = PCA(n_components, svd_solver=solver, random_state=seed)
-    with np.errstate(invalid="ignore"):  # constant rows have no variance to share
+    with np.errstate(invalid="ignore"):  # constant rows have no variance
         points = pca.fit_transform(X)
     return points, np.nan_to_num(pca.explained_variance_ratio_)
 
 
 def _aucs(X: Any, features: np.ndarray, n_source: int, seed: int) -> tuple[float, float] | None:
-    """Domain AUC of columns and features, unless there are too few rows to hold any out."""
+    """Domain AUC of columns and features, or None if there are too few rows for folds."""
     cv = min(5, n_source, X.shape[0] - n_source)
     if cv < 2:
         return None

@@ -1,4 +1,4 @@
-"""The candidates of a fitted `DANNClassifierCV`, and which of them serve."""
+"""The candidates of a fitted `DANNClassifierCV`, and which of them are selected."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from skdann.inspection._fitted import find_fitted
 
 
 class LambdaPathDisplay:
-    """Score of each candidate of a fitted DANNClassifierCV: which serve, and by what margin.
+    """Score of each candidate of a fitted DANNClassifierCV, with the selected ones marked.
 
-    The source-only twin is a hollow square, candidates that serve have a ring. Only scores above
-    the grey band exceed the twin's by more than the margin.
+    A hollow square marks the source-only baseline, rings mark the selected candidates. Scores above
+    the grey band exceed the score of the baseline by more than the margin.
 
     Parameters
     ----------
     lambda_max : ndarray of shape (n_candidates,)
-        The coefficient each candidate's lambda ended at.
+        Final value of lambda for each candidate. The first candidate is the source-only baseline.
     standardize : ndarray of object of shape (n_candidates,)
-        Its scaling.
+        Scaling of the columns.
     score : ndarray of shape (n_candidates,)
-        Its score, higher being better; not finite where it failed, which is not drawn.
+        Score; higher is better. It is not finite for a failed candidate, which is not plotted.
     weight : ndarray of shape (n_candidates,)
-        Its part in the predictions.
+        Weight in the predictions; positive for the selected candidates.
     margin : float
-        By how much a score must exceed that of the twin, which is the first candidate.
+        Margin by which a score must exceed the score of the baseline.
     reason : str, default=""
-        Why these serve; the title.
+        Reason for the selection, used as the title.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where the scores stand.
+        Axes of the scores.
     figure_ : matplotlib Figure
-        The figure it stands in.
+        Figure of the axes.
     lines_ : list of matplotlib Line2D
-        One a scaling.
+        One line per scaling.
     baseline_, selected_ : matplotlib PathCollection
         Marks of the source-only baseline and of the selected candidates.
 
     See Also
     --------
-    skdann.DANNClassifierCV : How candidates are scored; `scores_` has more figures.
+    skdann.DANNClassifierCV : Explains the scores; its `scores_` holds more figures.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class LambdaPathDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw the candidates of a fitted DANNClassifierCV.
+        """Plot the candidates of a fitted DANNClassifierCV.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class LambdaPathDisplay:
         Returns
         -------
         LambdaPathDisplay
-            What was drawn.
+            The plotted display.
 
         Raises
         ------
@@ -110,12 +110,12 @@ class LambdaPathDisplay:
         return cls(**columns, margin=clf.margin_, reason=clf.reason_).plot(ax)
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw the scores over lambda, one line a scaling.
+        """Plot the scores over lambda, with one line per scaling.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            None makes a figure.
+            None creates a figure.
         line_kwargs : dict or None, default=None
             Passed to every ``Axes.plot``.
 
@@ -130,12 +130,14 @@ class LambdaPathDisplay:
             If matplotlib is missing.
         """
         (self.ax_,), self.figure_ = axes_for(ax, 1, type(self).__name__, figsize=(6.4, 4.2))
-        lambdas, at = np.unique(self.lambda_max, return_inverse=True)  # evenly spaced: 0 is one
+        lambdas, at = np.unique(
+            self.lambda_max, return_inverse=True
+        )  # evenly spaced, because 0 has no logarithm
         score = np.where(np.isfinite(self.score), self.score, np.nan)
         self.lines_ = []
         scalings = list(dict.fromkeys(self.standardize))
         for scaling, colour, marker in zip(scalings, COLOURS, "os^", strict=False):
-            rows = np.flatnonzero(np.array([own == scaling for own in self.standardize]))
+            rows = np.flatnonzero(np.array([each == scaling for each in self.standardize]))
             style = {"color": colour, "marker": marker, "label": f"standardize={scaling!r}"}
             self.lines_ += self.ax_.plot(at[rows], score[rows], **{**style, **(line_kwargs or {})})
         self._mark(at, score)
@@ -147,7 +149,7 @@ class LambdaPathDisplay:
         return self
 
     def _mark(self, at, score):
-        """Draw the twin, the margin above it, and what serves."""
+        """Mark the baseline, the margin above it, and the selected candidates."""
         if self.margin > 0:
             self.ax_.axhspan(
                 score[0], score[0] + self.margin, color=GREY, alpha=0.2, lw=0, label="margin"

@@ -1,4 +1,4 @@
-"""A table of the three networks: layers, shapes, numbers of parameters."""
+"""A table of the three networks: layers, output shapes, numbers of parameters."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Layer(NamedTuple):
     network : str
         "feature_extractor", "label_predictor" or "domain_classifier".
     layer : str
-        As torch prints it.
+        The layer as torch prints it.
     output : tuple of int
-        Shape of its output for one row; empty if it was not called.
+        Shape of the output for one row; empty if the layer is never called.
     n_parameters : int
-        Trained numbers in it.
+        Number of trainable parameters.
     """
 
     network: str
@@ -45,18 +45,18 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class NetworkSummary:
-    """Layers of the three networks; it prints as a table, in notebooks too.
+    """Layers of the three networks, which print as a table, in notebooks as HTML.
 
     Parameters
     ----------
     n_features_in : int
-        Columns of the input.
+        Number of input columns.
     layers : tuple of Layer
-        In the order of the networks; ``pandas.DataFrame(summary.layers)`` is a table.
+        Layers in the order of the networks. ``pandas.DataFrame(summary.layers)`` makes a table.
 
     See Also
     --------
-    summarize_networks : Makes one of a fitted estimator.
+    summarize_networks : Summarizes a fitted estimator.
 
     Examples
     --------
@@ -74,17 +74,17 @@ class NetworkSummary:
 
     @property
     def n_parameters(self) -> int:
-        """Trained numbers in all."""
+        """Total number of trainable parameters."""
         return sum(layer.n_parameters for layer in self.layers)
 
     def _tables(self) -> list[tuple[_Row, list[_Row]]]:
-        """Heading and rows of each network."""
+        """Header and rows of each network."""
         tables: list[tuple[_Row, list[_Row]]] = []
         for name, title in NETWORKS.items():
-            own = [layer for layer in self.layers if layer.network == name]
-            if own:
-                total = sum(layer.n_parameters for layer in own)
-                rows = [(x.layer, _shape(x.output), f"{x.n_parameters:,}") for x in own]
+            layers = [layer for layer in self.layers if layer.network == name]
+            if layers:
+                total = sum(layer.n_parameters for layer in layers)
+                rows = [(x.layer, _shape(x.output), f"{x.n_parameters:,}") for x in layers]
                 tables.append(((title, "output", f"{total:,}"), rows))
         return tables
 
@@ -117,12 +117,12 @@ def summarize_networks(estimator: Any) -> NetworkSummary:
     Parameters
     ----------
     estimator : DANNClassifier, DANNClassifierCV, or Pipeline that ends in one
-        Fitted. Of a DANNClassifierCV, the serving member that weighs most.
+        Fitted. For a DANNClassifierCV, a member of the best selected candidate is used.
 
     Returns
     -------
     NetworkSummary
-        It prints as a table.
+        The summary, which prints as a table.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def summarize_networks(estimator: Any) -> NetworkSummary:
     clf = find_network(estimator).last
     shapes = _output_shapes(clf)
     layers = [
-        Layer(name, _title(layer), shapes.get(id(layer), ()), _n_own_parameters(layer))
+        Layer(name, _title(layer), shapes.get(id(layer), ()), _n_direct_parameters(layer))
         for name in NETWORKS
         if getattr(clf.module_, name) is not None
         for layer in _layers(getattr(clf.module_, name))
@@ -168,7 +168,7 @@ def summarize_networks(estimator: Any) -> NetworkSummary:
 
 
 def _layers(network: nn.Module) -> list[nn.Module]:
-    """Modules that hold no others, and those that have parameters of their own beside them."""
+    """Modules without submodules, and modules with parameters beside their submodules."""
     return [
         layer
         for layer in network.modules()
@@ -177,22 +177,23 @@ def _layers(network: nn.Module) -> list[nn.Module]:
 
 
 def _title(layer: nn.Module) -> str:
-    """Give a layer's name and settings; the name alone where it holds others."""
+    """Return the name and settings of a layer, or only the name if it has submodules."""
     return type(layer).__name__ if list(layer.children()) else " ".join(repr(layer).split())
 
 
-def _n_own_parameters(layer: nn.Module) -> int:
+def _n_direct_parameters(layer: nn.Module) -> int:
+    """Count trainable parameters of a module, without those of its submodules."""
     return sum(p.numel() for p in layer.parameters(recurse=False) if p.requires_grad)
 
 
 def _output_shapes(clf: Any) -> dict[int, tuple[int, ...]]:
-    """Shape of what each layer gives for one row, seen on a trial block of zeros."""
+    """Output shape of each layer for one row, recorded on a row of zeros."""
     shapes: dict[int, tuple[int, ...]] = {}
 
-    def note(layer: nn.Module, _: Any, output: Any) -> None:
+    def record(layer: nn.Module, _: Any, output: Any) -> None:
         shapes.setdefault(id(layer), tuple(getattr(output, "shape", ()))[1:])
 
-    hooks = [layer.register_forward_hook(note) for layer in clf.module_.modules()]
+    hooks = [layer.register_forward_hook(record) for layer in clf.module_.modules()]
     rows = np.zeros((1, clf.n_features_in_), dtype=np.float32)
     try:
         for what in ("labels", *(["domains"] if clf.module_.domain_classifier is not None else [])):

@@ -1,4 +1,4 @@
-"""The report of `diagnose`: its figures, the sentences they give, and how it prints.
+"""The report of `diagnose`: figures, the sentences derived from them, and how they print.
 
 `RULES` is a table of name, condition and sentence.
 """
@@ -14,19 +14,29 @@ from typing import Any, NamedTuple
 
 
 class ColumnShift(NamedTuple):
-    """How far a column moves: Kolmogorov-Smirnov statistic, and mean in standard deviations."""
+    """Shift of a column between the domains.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column.
+    ks : float
+        Kolmogorov-Smirnov statistic, from 0 to 1.
+    mean_shift : float
+        Mean of the target minus mean of the source, in pooled standard deviations.
+    """
 
     name: str
     ks: float
     mean_shift: float
 
 
-class _Move(NamedTuple):
-    """A class and its share before and after."""
+class _Change(NamedTuple):
+    """A class, and its share in the source and in the target."""
 
     label: Any
-    before: float
-    after: float
+    source: float
+    target: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,8 +72,8 @@ class Diagnosis:
     reason : str, default=""
         Reason for the selection of DANNClassifierCV; empty for an estimator that selects nothing.
     shift : {"", "none", "label", "other"}, default=""
-        How the domains differ according to the rule of DANNClassifierCV, which the verdict then
-        follows; empty if no rule has judged it.
+        How the domains differ according to the rule of DANNClassifierCV. The verdict follows it
+        unless it is empty.
 
     See Also
     --------
@@ -107,95 +117,96 @@ class Diagnosis:
 
     @property
     def findings(self) -> dict[str, str]:
-        """Sentences of the rules that hold, by the rules' names; the first is the verdict."""
-        return {name: text.format(d=self) for name, holds, text in RULES if holds(self)}
+        """Sentences of the rules that apply, by name of the rule; the first is the verdict."""
+        return {name: text.format(d=self) for name, applies, text in RULES if applies(self)}
 
     @property
     def is_alike(self) -> bool:
-        """Whether the columns hardly tell the domains apart, chance allowed for."""
+        """Whether the columns hardly separate the domains, beyond what chance explains."""
         if self.shift:
             return self.shift == "none"
-        # three deviations of the AUC of a fixed score; one out of fold varies nearly twice as much
+        # Three standard deviations of the AUC of a fixed score. An out-of-fold AUC varies nearly
+        # twice as much.
         n, m = self.n_source, self.n_target
         return self.input_auc < 0.5 + max(0.05, 3 * ((n + m + 1) / (12 * n * m)) ** 0.5)
 
     @property
     def is_label_shift(self) -> bool:
-        """Whether class shares differ and explain most of what tells the domains apart."""
+        """Whether class shares differ, and explain most of what separates the domains."""
         if self.shift:
             return self.shift == "label"
-        moved = sum(abs(self.target_shares[k] - self.source_shares[k]) for k in self.source_shares)
+        change = sum(abs(self.target_shares[k] - self.source_shares[k]) for k in self.source_shares)
         is_explained = self.reweighted_auc - 0.5 < 0.4 * (self.input_auc - 0.5)
-        return moved / 2 > 0.1 and is_explained and not self.is_alike
+        return change / 2 > 0.1 and is_explained and not self.is_alike
 
     @property
     def is_shifted(self) -> bool:
-        """Whether the domains differ otherwise, as adaptation supposes."""
+        """Whether the domains differ in another way, which adaptation may correct."""
         return not (self.is_alike or self.is_label_shift or self.is_collapsed)
 
     @property
     def is_apart(self) -> bool:
-        """Whether the features keep more than half of what told the columns' domains apart."""
+        """Whether the features keep more than half of the separation of the domains."""
         return self.feature_auc - 0.5 > max(0.1, 0.5 * (self.input_auc - 0.5))
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether nearly all target rows get one class, far more than in the source."""
-        return self._major.after > 0.95 and self._major.before < 0.8
+        """Whether nearly all target rows are predicted as one class, unlike in the source."""
+        return self._major.target > 0.95 and self._major.source < 0.8
 
     @property
     def _advice(self) -> str:
-        """How to choose lambda without target labels, or how it was chosen."""
+        """How to select lambda without target labels, or how it was selected."""
         if self.reason:
-            return f"see scores_ of DANNClassifierCV, which is {self.reason}"
+            return f"see scores_ of DANNClassifierCV ({self.reason})"
         return (
             "compare with lambda_max=0, by DANNClassifierCV or a scorer of skdann.model_selection"
         )
 
     @property
-    def _major(self) -> _Move:
-        """Class predicted most in the target: its share in the source and as predicted."""
+    def _major(self) -> _Change:
+        """The most predicted class in the target, with its share in the source and as predicted."""
         label = max(self.predicted_shares, key=self.predicted_shares.__getitem__)
-        return _Move(label, self.source_shares[label], self.predicted_shares[label])
+        return _Change(label, self.source_shares[label], self.predicted_shares[label])
 
     @property
-    def _grown(self) -> _Move:
-        """Class that gains most in the target: its share in the source and as estimated."""
+    def _grown(self) -> _Change:
+        """The class whose share grows most, with its share in the source and as estimated."""
         label = max(self.source_shares, key=lambda k: self.target_shares[k] - self.source_shares[k])
-        return _Move(label, self.source_shares[label], self.target_shares[label])
+        return _Change(label, self.source_shares[label], self.target_shares[label])
 
     def _tables(self) -> list[list[tuple[str, ...]]]:
-        """Rows of each part of the report, the header first."""
+        """Rows of each table of the report, with the header first."""
         shares = self.source_shares, self.target_shares, self.predicted_shares
         losses = f"{self.first_label_loss:.2f} to {self.label_loss:.2f}"
         training = [
-            ("lambda, at the end", f"{self.lambda_:.2g}"),
-            ("label loss, first to last", losses),
+            ("final lambda", f"{self.lambda_:.2g}"),
+            ("label loss, first to last epoch", losses),
             ("domain accuracy", f"{self.domain_accuracy:.2f}"),
         ]
         return [
             [
-                ("Telling the domains apart", "AUC"),
+                ("Separating the domains", "AUC"),
                 ("columns", f"{self.input_auc:.2f}"),
                 ("columns, class shares matched", f"{self.reweighted_auc:.2f}"),
                 ("features", f"{self.feature_auc:.2f}"),
             ],
             [
-                ("Columns that shift most", "KS", "mean"),
+                ("Columns that shift most", "KS", "mean shift"),
                 *((c.name, f"{c.ks:.2f}", f"{c.mean_shift:+.2f} SD") for c in self.columns),
                 *([] if self.columns else [("none beyond chance",)]),
             ],
             [
                 ("Class shares", "source", "target, estimated", "target, predicted"),
                 *(
-                    (str(label), *(f"{of[label]:.0%}" for of in shares))
+                    (str(label), *(f"{share[label]:.0%}" for share in shares))
                     for label in self.source_shares
                 ),
             ],
             [
-                ("Weighted to the target", "rows"),
+                ("Importance weighting", "rows"),
                 ("source rows", f"{self.n_source:,}"),
-                ("worth, effectively", f"{self.effective_sample_size:,.0f}"),
+                ("effective sample size", f"{self.effective_sample_size:,.0f}"),
             ],
             [("Training", "value"), *(row for row in training if "nan" not in row[1])],
         ]
@@ -226,14 +237,14 @@ class Diagnosis:
         return "\n".join(["<div>", *parts, "</div>"])
 
 
-# Exactly one of the rules down to "adapted" holds: the verdict. The others are warnings beside it.
+# Exactly one of the rules up to "adapted" applies, as the verdict. The others are warnings.
 RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
     (
         "collapse",
         lambda d: d.is_collapsed,
-        "The predictions may have collapsed: {d._major.after:.0%} of the target rows get class "
-        "{d._major.label}, which has {d._major.before:.0%} of the source. Next: check that the "
-        "target is scaled like the source, lower lambda_max, and {d._advice}.",
+        "The predictions may have collapsed: {d._major.target:.0%} of the target rows are "
+        "predicted as class {d._major.label}, which is {d._major.source:.0%} of the source. Next: "
+        "check that the target is scaled like the source, lower lambda_max, and {d._advice}.",
     ),
     (
         "alike",
@@ -245,66 +256,68 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
         "label_shift",
         lambda d: d.is_label_shift and not d.is_collapsed,
         "Adaptation can harm: label shift is likely. The share of class {d._grown.label} is "
-        "estimated as {d._grown.after:.0%} in the target against {d._grown.before:.0%} in the "
-        "source, and with the class shares matched the AUC falls from {d.input_auc:.2f} to "
-        "{d.reweighted_auc:.2f}. Next: {d._advice}. Avoid domain_batch and standardize='domain'; "
-        "if you know the target's class shares, pass target_priors and label_shift='correct'.",
+        "estimated as {d._grown.target:.0%} in the target against {d._grown.source:.0%} in the "
+        "source, and matching the class shares lowers the AUC from {d.input_auc:.2f} to "
+        "{d.reweighted_auc:.2f}. Next: {d._advice}. Avoid domain_batch and standardize='domain'. "
+        "If you know the class shares of the target, pass target_priors and "
+        "label_shift='correct'.",
     ),
     (
         "not_adapted",
         lambda d: d.is_shifted and not d.lambda_ > 0 and not d.reason,
-        "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), not by class shares "
-        "alone, and this network was trained without it. Next: try lambda_max > 0, and "
+        "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), and not by class shares "
+        "alone, but this network was trained without adaptation. Next: try lambda_max > 0, and "
         "{d._advice}.",
     ),
     (
         "not_chosen",
         lambda d: d.is_shifted and not d.lambda_ > 0 and d.reason,
-        "The domains differ (AUC {d.input_auc:.2f}), not by class shares alone, but lambda 0 was "
-        "chosen. Next: {d._advice}.",
+        "The domains differ (AUC {d.input_auc:.2f}), and not by class shares alone, but lambda 0 "
+        "was selected. Next: {d._advice}.",
     ),
     (
         "features_apart",
         lambda d: d.is_shifted and d.lambda_ > 0 and d.is_apart,
-        "Adaptation may help, but has done little yet: the features still tell the domains apart "
-        "(AUC {d.feature_auc:.2f}, the columns {d.input_auc:.2f}). Next: raise lambda_max or "
-        "max_epochs, and {d._advice}.",
+        "Adaptation may help, but has had little effect so far: the features still separate the "
+        "domains (AUC {d.feature_auc:.2f}, the columns {d.input_auc:.2f}). Next: raise lambda_max "
+        "or max_epochs, and {d._advice}.",
     ),
     (
         "adapted",
         lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart,
-        "Adaptation may help, and took effect: the features tell the domains apart less than the "
-        "columns (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). That does not show that the "
-        "classes match. Next: {d._advice}.",
+        "Adaptation may help, and took effect: the features separate the domains less than the "
+        "columns do (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). This does not show that "
+        "the classes match. Next: {d._advice}.",
     ),
     (
         "flat_features",
         lambda d: d.feature_spread < 0.05,
-        "The features hardly differ from one target row to the next: they have collapsed. Next: "
-        "lower lambda_max or lr.",
+        "The features hardly differ between target rows: they have collapsed. Next: lower "
+        "lambda_max or lr.",
     ),
     (
         "label_loss_rose",
         lambda d: d.label_loss > d.first_label_loss,
-        "The loss on the source labels rose in training ({d.first_label_loss:.2f} to "
+        "The loss on the source labels rose during training ({d.first_label_loss:.2f} to "
         "{d.label_loss:.2f}). Next: lower lambda_max or lr.",
     ),
     (
         "no_overlap",
         lambda d: d.effective_sample_size < max(0.02 * d.n_source, 10),
-        "The domains hardly overlap: weighted to the target, the source is worth "
-        "{d.effective_sample_size:.0f} rows. Next: do not choose by importance-weighted scores.",
+        "The domains hardly overlap: the effective sample size of the source rows, weighted to the "
+        "target, is {d.effective_sample_size:.0f}. Next: do not select by importance-weighted "
+        "scores.",
     ),
     (
         "few_rows",
         lambda d: min(d.n_source, d.n_target) < 100,
-        "One domain has fewer than 100 rows: read all figures with care.",
+        "One domain has fewer than 100 rows, so all figures are imprecise.",
     ),
 )
 
 
 def html_row(cells: tuple[str, ...], tag: str) -> str:
-    """Row of a table: the first cell on the left, figures on the right."""
+    """Row of a table, with the first cell aligned left and all others aligned right."""
     sides = ["left", *["right"] * (len(cells) - 1)]
     parts = zip(cells, sides, strict=True)
     row = (f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>' for cell, side in parts)
@@ -312,6 +325,6 @@ def html_row(cells: tuple[str, ...], tag: str) -> str:
 
 
 def html_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Table of text, with a head."""
+    """Table of text with a header."""
     body = "\n".join(html_row(row, "td") for row in rows)
     return f"<table>\n<thead>{html_row(head, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"

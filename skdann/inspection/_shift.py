@@ -10,44 +10,45 @@ from skdann.inspection._drawing import COLOURS, GREY, axes_for, require_matplotl
 from skdann.inspection._fitted import find_fitted
 from skdann.metrics._pooling import pool_domains
 
-MOST_LETTERS = 30  # of a column's name
+MOST_LETTERS = 30  # maximum length of a column name in the plot
 
 
 class DomainShiftDisplay:
     r"""The columns that differ most between the domains, by name.
 
-    A bar is the Kolmogorov-Smirnov statistic of a column,
+    Each bar is the Kolmogorov-Smirnov statistic of a column,
 
     .. math:: D = \sup_x |F_S(x) - F_T(x)|,
 
-    0 where its distributions are equal and 1 where they do not overlap [1]_; beside it stands how
-    far the mean moves from source to target, in standard deviations. Columns are looked at one by
-    one: shifts of their joint distribution do not show.
+    which is 0 for equal distributions and 1 for distributions that do not overlap [1]_. The text
+    beside it is the shift of the mean from source to target, in standard deviations. Columns are
+    compared one by one, so shifts of their joint distribution are not visible.
 
     Parameters
     ----------
     names : ndarray of str of shape (n_columns,)
-        Names of the columns, the greatest shift first.
+        Names of the columns, in decreasing order of shift.
     ks : ndarray of shape (n_columns,)
         Kolmogorov-Smirnov statistic.
     mean_shift : ndarray of shape (n_columns,)
         Mean of the target minus mean of the source, in pooled standard deviations.
     by_chance : float
-        The statistic that no column would exceed by chance, at 5 % over all columns.
+        Threshold that the largest statistic exceeds by chance with a probability of 5 %, over all
+        columns.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where the bars stand.
+        Axes of the bars.
     figure_ : matplotlib Figure
-        The figure it stands in.
+        Figure of the axes.
     bars_ : matplotlib BarContainer
         The bars.
 
     See Also
     --------
-    skdann.DANNClassifier.diagnose : The whole report, of which this is a part.
-    skdann.metrics.domain_auc : Shift of all columns together.
+    skdann.DANNClassifier.diagnose : The complete report.
+    skdann.metrics.domain_auc : Shift of all columns jointly.
 
     References
     ----------
@@ -74,30 +75,30 @@ class DomainShiftDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X_source, X_target, *, n_columns=10, ax=None):
-        """Draw the shift of the columns as the last step of a fitted pipeline gets them.
+        """Plot the shift of the columns as the last step of a fitted pipeline receives them.
 
         Parameters
         ----------
         estimator : fitted classifier, or Pipeline that ends in one
-            A pipeline's transformers come first, and give the names where they can.
+            The transformers of a pipeline are applied first, and name the columns if they can.
         X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-            Rows of the source.
+            Rows of the source domain.
         X_target : array-like of shape (n_target, n_features), or tuple of these
-            Rows of the target; several are pooled.
+            Rows of the target domain; several targets are pooled.
         n_columns : int, default=10
-            Most columns shown.
+            Maximum number of columns shown.
         ax : matplotlib Axes or None, default=None
             As in :meth:`plot`.
 
         Returns
         -------
         DomainShiftDisplay
-            What was drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            If rows or columns do not fit, or hold missing values.
+            If rows or columns do not match, or values are missing.
         NotFittedError
             If the estimator is not fitted.
         ImportError
@@ -115,30 +116,30 @@ class DomainShiftDisplay:
 
     @classmethod
     def from_domains(cls, X_source, X_target, *, feature_names=None, n_columns=10, ax=None):
-        """Draw the shift between two tables, with no estimator yet.
+        """Plot the shift between two tables, without an estimator.
 
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-            Rows of the source.
+            Rows of the source domain.
         X_target : array-like of shape (n_target, n_features), or tuple of these
-            Rows of the target; several are pooled.
+            Rows of the target domain; several targets are pooled.
         feature_names : array-like of str of shape (n_features,) or None, default=None
-            Names of the columns; None takes those of a frame, or x0, x1, ...
+            Names of the columns. None uses the names of a data frame, or x0, x1, ...
         n_columns : int, default=10
-            Most columns shown.
+            Maximum number of columns shown.
         ax : matplotlib Axes or None, default=None
             As in :meth:`plot`.
 
         Returns
         -------
         DomainShiftDisplay
-            What was drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            If rows, columns or names do not fit, or values are missing.
+            If rows, columns or names do not match, or values are missing.
         ImportError
             If matplotlib is missing.
         """
@@ -148,12 +149,12 @@ class DomainShiftDisplay:
         if names is not None and len(names) != X.shape[1]:
             raise ValueError(
                 f"feature_names has {len(names)} names but X_source has {X.shape[1]} columns; pass "
-                "one name a column."
+                "one name per column."
             )
         if np.isnan((X.data if sp.issparse(X) else X).sum(dtype=np.float64)):
             raise ValueError(
-                "The rows hold missing values; impute them, or pass the fitted pipeline that does "
-                f"to {cls.__name__}.from_estimator."
+                "The rows hold missing values; impute them, or pass the fitted pipeline that "
+                f"imputes them to {cls.__name__}.from_estimator."
             )
         n_source = int((is_target == 0).sum())
         ranked = rank_columns(X, n_source, names, n_columns, 0.0)
@@ -165,12 +166,12 @@ class DomainShiftDisplay:
         ).plot(ax)
 
     def plot(self, ax=None, *, bar_kwargs=None):
-        """Draw one bar a column, the greatest shift on top.
+        """Plot one bar per column, with the largest shift on top.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            None makes a figure.
+            None creates a figure.
         bar_kwargs : dict or None, default=None
             Passed to ``Axes.barh``.
 
@@ -198,9 +199,9 @@ class DomainShiftDisplay:
         return self
 
     def _annotate(self, at):
-        """Name the line of chance above it, and write the moves of the means on the right."""
+        """Label the line of chance, and write the shifts of the means on the right."""
         self.ax_.annotate(
-            "most by chance",
+            "chance level",
             (self.by_chance, 1.01),
             xycoords=("data", "axes fraction"),
             ha="center",
@@ -209,12 +210,12 @@ class DomainShiftDisplay:
             fontsize="small",
         )
         right = {"transform": self.ax_.get_yaxis_transform(), "ha": "right"}
-        for y, move in zip(at, self.mean_shift, strict=True):
-            self.ax_.text(1.16, y, f"{move:+.1f} SD", va="center", **right)
-        self.ax_.text(1.16, -0.7, "mean moves by", va="bottom", fontsize="small", **right)
+        for y, shift in zip(at, self.mean_shift, strict=True):
+            self.ax_.text(1.16, y, f"{shift:+.1f} SD", va="center", **right)
+        self.ax_.text(1.16, -0.7, "shift of mean", va="bottom", fontsize="small", **right)
 
 
 def _shorten(name: str) -> str:
-    """Leave out the middle of a long name."""
+    """Cut the middle out of a long name."""
     half = MOST_LETTERS // 2
     return name if len(name) <= MOST_LETTERS else f"{name[: half - 1]}…{name[-half:]}"

@@ -1,4 +1,4 @@
-"""How training went: losses, domain accuracy and lambda over the epochs."""
+"""The course of training: losses, domain accuracy and lambda over the epochs."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ LOSSES = {
 class TrainingCurveDisplay:
     r"""Losses, domain accuracy and lambda over the epochs.
 
-    Adaptation works where the domain accuracy comes down to chance while the label loss falls too
-    [1]_. Domain accuracy that stays high says that the features still tell the domains apart; a
-    label loss that rises, that lambda is too large.
+    Adaptation works if the domain accuracy falls to chance while the label loss falls too [1]_. If
+    the domain accuracy stays high, the features still separate the domains. If the label loss
+    rises, lambda is too large.
 
     Parameters
     ----------
     epochs : ndarray of int of shape (n_epochs,)
-        Their numbers.
+        Numbers of the epochs.
     curves : dict of ndarray of shape (n_epochs,)
-        By name: "label_loss", and where they were recorded "valid_loss", "domain_loss",
+        Curves by name: "label_loss", and if they were recorded "valid_loss", "domain_loss",
         "domain_accuracy" and "lambda".
     chance : float or None, default=None
-        Domain accuracy of guessing, drawn as a line.
+        Domain accuracy of guessing, plotted as a line.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        One for the losses and, after training with a target, one each for domain accuracy and
-        lambda.
+        One panel for the losses and, after training with adaptation, one for lambda, and one for
+        the domain accuracy if the adversary has a domain classifier.
     figure_ : matplotlib Figure
-        The figure they stand in.
+        Figure of the axes.
     lines_ : dict of matplotlib Line2D
-        The curves, by name.
+        Lines of the curves, by name.
 
     See Also
     --------
@@ -70,26 +70,26 @@ class TrainingCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw the training of a fitted estimator.
+        """Plot the training of a fitted estimator.
 
         Parameters
         ----------
         estimator : DANNClassifier, DANNClassifierCV, or Pipeline that ends in one
-            Fitted. Of a DANNClassifierCV, the serving member that weighs most.
+            Fitted. For a DANNClassifierCV, a member of the best selected candidate is used.
         ax : array-like of matplotlib Axes or None, default=None
             As in :meth:`plot`.
 
         Returns
         -------
         TrainingCurveDisplay
-            What was drawn.
+            The plotted display.
 
         Raises
         ------
         TypeError
             If the estimator has no networks.
         ValueError
-            If it was trained for no epoch.
+            If it was not trained for any epoch.
         NotFittedError
             If it is not fitted.
         ImportError
@@ -102,21 +102,21 @@ class TrainingCurveDisplay:
 
     @classmethod
     def from_history(cls, history, *, chance=None, ax=None):
-        """Draw a history, such as ``clf.history_`` of a saved or partly trained estimator.
+        """Plot a history, such as ``clf.history_`` of a saved or partly trained estimator.
 
         Parameters
         ----------
         history : list of dict
-            One entry an epoch.
+            One entry per epoch.
         chance : float or None, default=None
-            Domain accuracy of guessing, drawn as a line.
+            Domain accuracy of guessing, plotted as a line.
         ax : array-like of matplotlib Axes or None, default=None
             As in :meth:`plot`.
 
         Returns
         -------
         TrainingCurveDisplay
-            What was drawn.
+            The plotted display.
 
         Raises
         ------
@@ -126,7 +126,9 @@ class TrainingCurveDisplay:
             If matplotlib is missing.
         """
         if not history:
-            raise ValueError("The history is empty: train for one epoch or more before drawing it.")
+            raise ValueError(
+                "The history is empty; train for at least one epoch before plotting it."
+            )
         names = [*LOSSES, "domain_accuracy", "lambda"]
         if not any("domain_loss" in row for row in history):  # trained without adaptation
             names.remove("lambda")
@@ -139,13 +141,13 @@ class TrainingCurveDisplay:
         return cls(epochs=epochs, curves=curves, chance=chance).plot(ax)
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw the curves, one panel below another.
+        """Plot the curves in panels below each other.
 
         Parameters
         ----------
         ax : array-like of matplotlib Axes or None, default=None
-            As many as there are panels: three, or one after training on the source alone. None
-            makes a figure.
+            One for each panel: three with a domain classifier, two without, one after training
+            without adaptation. None creates a figure.
         line_kwargs : dict or None, default=None
             Passed to every ``Axes.plot``.
 
@@ -183,7 +185,7 @@ class TrainingCurveDisplay:
         return self
 
     def _dress(self, axes):
-        """Add limits, the line of chance, legend and the label of the epochs."""
+        """Set limits and labels, and add the legend and the line of chance."""
         first = self.axes_[0]
         first.legend(frameon=False)
         if "domain_accuracy" in axes:

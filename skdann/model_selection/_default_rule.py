@@ -15,11 +15,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
-from sklearn.utils import check_array
 
-from skdann._input.containers import unwrap
 from skdann._input.drawing import draw_rows
-from skdann._input.messages import naming
+from skdann._input.rows import read_rows
 from skdann._input.seeding import draw_seed
 from skdann.model_selection._base import TargetScorer, class_probabilities, enter_last_step
 from skdann.model_selection._scores import label_index
@@ -144,7 +142,8 @@ class DefaultRuleScorer(TargetScorer):
     Under label shift a high score does not show that adaptation helps. This scorer is one part of
     the rule of :class:`skdann.DANNClassifierCV`, which also requires a margin over the source-only
     baseline, and that the domains still differ once class shares are matched. In a search, compare
-    with ``lambda_max=0`` yourself.
+    with ``lambda_max=0`` yourself. Passed to that class as ``scoring``, the scorer is applied to
+    each ensemble member and its held-out rows, without the check for label shift.
 
     References
     ----------
@@ -240,18 +239,8 @@ class DefaultRuleScorer(TargetScorer):
         index = label_index(y, X, estimator, type(self).__name__)
         proba = class_probabilities(estimator, X_target, type(self).__name__)
         return self.score_predictions(
-            _finite_numbers(enter_last_step(estimator, X)[1], "X"),
+            read_rows(enter_last_step(estimator, X)[1], "X").values,
             index,
-            _finite_numbers(enter_last_step(estimator, X_target)[1], "X_target"),
+            read_rows(enter_last_step(estimator, X_target)[1], "X_target").values,
             proba,
         )
-
-
-def _finite_numbers(rows: Any, name: str) -> Any:
-    """Return rows as an array or CSR of finite numbers."""
-    expectation = (
-        "must hold finite numbers for reverse validation (impute missing values and encode text in "
-        "a Pipeline with the classifier)"
-    )
-    with naming(name, expectation):
-        return check_array(unwrap(rows, name), accept_sparse="csr", dtype="numeric")
