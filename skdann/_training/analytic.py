@@ -157,9 +157,9 @@ def make_chain(network: nn.Module | None) -> Chain | None:
         return None
     layers: list[Any] = []
     for layer in network:
-        if "forward" in vars(layer) or getattr(layer, "inplace", False):
+        if getattr(layer, "inplace", False):
             return None
-        if type(layer) is MemberLinear:
+        if type(layer) is MemberLinear and _has_parameters(layer):
             layers.append(_Linear(layer))
         elif type(layer) is MemberDropout:
             layers.append(_Dropout(layer))
@@ -172,20 +172,39 @@ def make_chain(network: nn.Module | None) -> Chain | None:
     return Chain(layers)
 
 
+def _has_parameters(layer: MemberLinear) -> bool:
+    """Whether weight and bias are parameters, not tensors computed from others, and not None."""
+    return isinstance(layer.weight, nn.Parameter) and isinstance(layer.bias, nn.Parameter)
+
+
 def _needs_autograd(module: nn.Module) -> bool:
-    """Whether hooks, or weights that are frozen or shared, need the path through autograd."""
-    weights = list(module.named_parameters(remove_duplicate=False))
-    if has_global_hooks() or len({id(weight) for _, weight in weights}) < len(weights):
-        return True
-    if any(weight._backward_hooks or not weight.requires_grad for _, weight in weights):
-        return True
-    return any(
+    """Whether hooks, shared or frozen weights, or changed layers need the path through autograd."""
+    weights = [weight for _, weight in module.named_parameters(remove_duplicate=False)]
+    is_shared = len(set(map(id, weights))) < len(weights)
+    return (
+        has_global_hooks()
+        or is_shared
+        or any(map(_is_special_weight, weights))
+        or any(map(_is_special_part, module.modules()))
+    )
+
+
+def _is_special_weight(weight: Tensor) -> bool:
+    """Whether a weight is frozen or has hooks."""
+    hooks = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
+    return bool(hooks) or not weight.requires_grad
+
+
+def _is_special_part(part: nn.Module) -> bool:
+    """Whether a part has hooks, is in evaluation mode, or has a method replaced on the object."""
+    has_hooks = bool(
         part._forward_hooks
         or part._forward_pre_hooks
         or part._backward_hooks
         or part._backward_pre_hooks
-        for part in module.modules()
     )
+    is_patched = any(callable(getattr(type(part), name, None)) for name in vars(part))
+    return has_hooks or is_patched or not part.training
 
 
 class AnalyticGradients:

@@ -24,7 +24,8 @@ class Alternating(ClassifierAdversary):
         self.seen = self.module.condition(features, batch.rows)
         for _ in range(self.params.domain_steps):
             optimizer.zero_grad(set_to_none=True)
-            loss, self.kept = self.classify(self.seen.detach(), batch)
+            seen = self.seen.detach().clone()  # G_d may work in place
+            loss, self.kept = self.classify(seen, batch)
             (self.params.domain_loss_weight * loss).sum().backward()
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)

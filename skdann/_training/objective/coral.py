@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from skdann._training.batches import Batch
-from skdann._training.objective.base import Adversary, Kept
+from skdann._training.objective.base import Adversary, Kept, per_member
 
 
 class Moments(NamedTuple):
@@ -30,10 +30,12 @@ class Moments(NamedTuple):
 
 def moments(features: Tensor, weight: Tensor) -> Moments:
     """Compute the covariance of rows (..., n, d) with weights (n,) or (..., n)."""
-    share = (weight / weight.sum(-1, keepdim=True)).unsqueeze(-1)
+    limits = torch.finfo(weight.dtype)
+    total = weight.sum(-1, keepdim=True).clamp(min=limits.tiny)  # all weights may round to 0
+    share = (weight / total).unsqueeze(-1)
     centered = features - (share * features).sum(-2, keepdim=True)
     # a single row has no covariance: its centered row is 0
-    free = (1.0 - share.square().sum(-2, keepdim=True)).clamp(min=torch.finfo(share.dtype).eps)
+    free = (1.0 - share.square().sum(-2, keepdim=True)).clamp(min=limits.eps)
     weighted = centered * (share / free)
     return Moments(weighted, weighted.mT @ centered)
 
@@ -51,11 +53,11 @@ class DeepCoral(Adversary):
     def loss(self, features: Tensor, batch: Batch, lambda_: Any) -> tuple[Tensor, Kept]:
         """Return lambda times the distance."""
         distance, kept = self.loss_at_rest(self.module.condition(features, batch.rows), batch)
-        return distance * (lambda_.flatten() if isinstance(lambda_, Tensor) else lambda_), kept
+        return distance * per_member(lambda_), kept
 
-    def loss_at_rest(self, features: Tensor, batch: Batch) -> tuple[Tensor, Kept]:
+    def loss_at_rest(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Kept]:
         """Return the distance, which trains nothing without the gradient of the features."""
-        source, target = self._moments(features, batch)
+        source, target = self._moments(seen, batch)
         distance = _distance(source, target)
         return distance, (distance.unsqueeze(-1),)
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from skdann._training.batches import Batch
 from skdann._training.losses import weighted_sum
 from skdann._training.objective.alternating import Alternating
-from skdann._training.objective.base import Kept
+from skdann._training.objective.base import Kept, per_member
 
 
 def inverted_domain_loss(logits: Tensor, domain: Tensor, weight: Tensor) -> Tensor:
@@ -38,14 +38,20 @@ def inverted_domain_loss(logits: Tensor, domain: Tensor, weight: Tensor) -> Tens
     -------
     Tensor of shape () or (n_members,)
     """
-    domain = domain.expand(logits.shape[:-1])
-    if logits.shape[-1] == 1:
-        losses = F.softplus(torch.where(domain > 0, logits.squeeze(-1), -logits.squeeze(-1)))
-    else:
-        is_domain = domain.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
-        others = logits.masked_fill(is_domain, -torch.inf)
-        losses = logits.logsumexp(-1) - others.logsumexp(-1)
+    losses = F.softplus(_log_odds(logits, domain.expand(logits.shape[:-1])))
     return weighted_sum(losses.flatten(), weight)
+
+
+def _log_odds(logits: Tensor, domain: Tensor) -> Tensor:
+    """Logarithm of p / (1 - p), with p the probability of each row's domain."""
+    if logits.shape[-1] == 1:
+        logit = logits.squeeze(-1)
+        return torch.where(domain > 0, logit, -logit)
+    index = domain.unsqueeze(-1)
+    others = logits.scatter(-1, index, -torch.inf)
+    largest = others.detach().amax(-1, keepdim=True)  # subtracted, so that nothing overflows
+    own = (logits.gather(-1, index) - largest).squeeze(-1)
+    return own - (others - largest).logsumexp(-1)
 
 
 class NonSaturating(Alternating):
@@ -53,11 +59,7 @@ class NonSaturating(Alternating):
 
     def loss(self, features: Tensor, batch: Batch, lambda_: Any) -> tuple[Tensor, Kept]:
         """Return the loss that trains G_f against the updated G_d."""
-        logits = self.module.classify_domains(self.seen, batch.rows)
+        seen = self.seen.clone()  # G_d may work in place
+        logits = self.module.classify_domains(seen, batch.rows)
         loss = inverted_domain_loss(logits, batch.domain, batch.domain_weight)
-        return loss * _per_member(lambda_), self.kept
-
-
-def _per_member(lambda_: Any) -> Any:
-    """Lambda as a number, or a tensor of shape (n_members,)."""
-    return lambda_.flatten() if isinstance(lambda_, Tensor) else lambda_
+        return loss * per_member(lambda_), self.kept
