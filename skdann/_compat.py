@@ -1,7 +1,7 @@
-"""Every import that is private to another library or depends on its version.
+"""Imports of private names of other libraries, and of names that depend on a version.
 
-One place to look when scikit-learn, skorch or torch move something. The rest of the package imports
-public names, or these.
+The rest of the package imports public names, or names from here. When scikit-learn, skorch or torch
+move something, only this file changes.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
-from torch import _foreach_copy_ as copy_tensors  # (to, from): as one call, also on a GPU
+from torch import _foreach_copy_ as copy_tensors  # (to, from) in a single kernel launch
 from torch.nn.modules.module import _has_any_global_hook as has_global_hooks
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class CallbackSupportMixin:
-    """Gives nothing where scikit-learn is older than 1.9 and has no callbacks."""
+    """Empty substitute for versions of scikit-learn without callbacks (before 1.9)."""
 
 
 def with_callbacks(method: _Method) -> _Method:
-    """Leave the method as it is, likewise."""
+    """Return the method unchanged, for the same versions."""
     return method
 
 

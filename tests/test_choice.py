@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import Evidence, matched_auc
 from skdann._selection.outcome import select
-from skdann._selection.rule import LEAST_AUC, MARGIN, DefaultRule
+from skdann._selection.rule import MARGIN, MIN_AUC, DefaultRule
 from skdann.model_selection import _default_rule
 from skdann.model_selection._default_rule import information, reverse_accuracy
 
@@ -123,7 +123,7 @@ def test_mere_label_shift_leaves_the_twin():
     assert "class shares" in chosen.reason
     moved = shifted._replace(X_target=shifted.X_target + 2.0)
     assert choose(moved, 0).weights.tolist() == [0.0, 1.0]
-    assert LEAST_AUC == 0.6
+    assert MIN_AUC == 0.6
 
 
 def test_units_of_columns_do_not_matter_and_inputs_stay(monkeypatch):

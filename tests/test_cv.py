@@ -326,7 +326,7 @@ def test_check_estimator(estimator, check):
 @pytest.mark.parametrize("score", ["high", None, [1.0]])
 def test_a_scoring_that_gives_no_number_is_named(score, make_clf, domains):
     search = DANNClassifierCV(make_clf(), n_seeds=1, scoring=lambda *_: score)
-    with pytest.raises(TypeError, match=r"scoring gave .* must give a number"):
+    with pytest.raises(TypeError, match=r"scoring returned .* must return a number"):
         search.fit(*domains[:3])
 
 

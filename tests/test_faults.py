@@ -217,7 +217,7 @@ class TestDisk:
 
         clf = make_clf(max_epochs=4, checkpoint=tmp_path / "checkpoint")
         monkeypatch.setattr(os, "replace", fail)
-        with pytest.warns(RuntimeWarning, match=r"No space left on device.*training goes on"):
+        with pytest.warns(RuntimeWarning, match=r"No space left on device.*training continues"):
             clf.fit(*domains[:3])
         assert len(calls) == 4
         assert_same_fit(clf, make_clf(max_epochs=4).fit(*domains[:3]))

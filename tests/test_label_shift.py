@@ -153,7 +153,7 @@ def test_partial_fit_keeps_the_shares_of_its_first_call(make_clf, domains):
         ({0: 1.0}, (r"\{?\[0\]", r"classes are \[0, 1\]", "each class")),
         ({0: 0.5, 1: 0.3, 2: 0.2}, (r"\[0, 1, 2\]", "each class")),
         ({0: 0.5, 1: 0.6}, ("0.6", "sum to 1")),
-        ({0: 0.0, 1: 1.0}, ("positive", "out of the source")),
+        ({0: 0.0, 1: 1.0}, ("positive", "from the source")),
         ({0: -0.5, 1: 1.5}, ("positive", "-0.5")),
         ({0: np.nan, 1: 1.0}, ("positive", "nan")),
         ({0: "half", 1: 0.5}, ("positive", "half")),

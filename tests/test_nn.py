@@ -328,7 +328,7 @@ def test_any_target_is_normalised_by_the_pooled_statistics_of_the_targets():
 def test_untold_domains_are_a_clear_error_in_training(rows):
     layer = MemberBatchNorm(4, n_domains=2, n_targets=1)
     with pytest.raises(
-        ValueError, match=r"not told the rows' domains; call .*Rows\(n_source, domain\)"
+        ValueError, match=r"needs the domain of each row .*; call .*Rows\(n_source, domain\)"
     ):
         layer(torch.zeros(6, 4), rows)
 
@@ -629,9 +629,9 @@ def test_the_trial_run_changes_no_statistics_and_no_mode():
             nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (2, 3))),
             r"feature_extractor .*\(2, 2, 3\).* must be \(2, n_features\)",
         ),
-        ("feature_extractor", nn.Flatten(0), r"feature_extractor gave .*\(8,\)"),
-        ("feature_extractor", nn.LSTM(4, 6), r"feature_extractor gave an output of shape \(\)"),
-        ("feature_extractor", nn.Conv2d, r"feature_extractor could not be made by calling"),
+        ("feature_extractor", nn.Flatten(0), r"feature_extractor returned .*\(8,\)"),
+        ("feature_extractor", nn.LSTM(4, 6), r"feature_extractor returned an output of shape \(\)"),
+        ("feature_extractor", nn.Conv2d, r"feature_extractor could not be built by calling"),
     ],
 )
 def test_a_module_that_does_not_fit_is_a_value_error(network, spec, text):
@@ -644,14 +644,14 @@ def test_a_factory_that_fails_is_named_with_its_error():
         raise RuntimeError("no such backbone")
 
     with pytest.raises(
-        ValueError, match=r"feature_extractor could not be made .*no such backbone"
+        ValueError, match=r"feature_extractor could not be built .*no such backbone"
     ) as e:
         build(feature_extractor=broken)
     assert isinstance(e.value.__cause__, RuntimeError)
 
 
 def test_a_factory_must_return_a_module():
-    with pytest.raises(TypeError, match=r"feature_extractor made 'list' .*torch\.nn\.Module"):
+    with pytest.raises(TypeError, match=r"feature_extractor returned a 'list' .*torch\.nn\.Module"):
         build(feature_extractor=lambda: [1, 2])
 
 

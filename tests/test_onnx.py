@@ -95,12 +95,12 @@ def test_pipeline(steps, make_clf, domains, path):
 def test_steps_that_cannot_be_converted_are_named(make_clf, domains, path):
     pipe = make_pipeline(FunctionTransformer(np.cbrt), make_clf())
     pipe.fit(domains.X_source, domains.y_source, X_target=domains.X_target)
-    with pytest.raises(ValueError, match=r"\['functiontransformer'\] cannot be written as ONNX"):
+    with pytest.raises(ValueError, match=r"\['functiontransformer'\] cannot be exported to ONNX"):
         pipe.to_onnx(path)
     columns = make_column_transformer((StandardScaler(), ["a", "b"]))
     frames = [pd.DataFrame(rows, columns=list("abcd")) for rows in domains[:3:2]]
     pipe = make_pipeline(columns, make_clf()).fit(frames[0], domains.y_source, X_target=frames[1])
-    with pytest.raises(ValueError, match=r"\['columntransformer'\] cannot be written as ONNX"):
+    with pytest.raises(ValueError, match=r"\['columntransformer'\] cannot be exported to ONNX"):
         pipe.to_onnx(path)
     assert not path.exists()
 
@@ -116,7 +116,7 @@ class Branching(nn.Module):
 
 def test_modules_that_cannot_be_converted(domains, path):
     clf = DANNClassifier(feature_extractor=Branching, max_epochs=1).fit(*domains[:3])
-    with pytest.raises(ValueError, match="networks cannot be written as ONNX"):
+    with pytest.raises(ValueError, match="networks cannot be exported to ONNX"):
         clf.to_onnx(path)
 
 

@@ -341,7 +341,7 @@ class TestOwnParts:
 
     def test_bad_device(self, saved):
         with pytest.raises(
-            ValueError, match=r"nonsense.*give load the parameters, modules and device"
+            ValueError, match=r"nonsense.*pass the matching parameters, modules and device"
         ):
             DANNClassifier.load(saved, device="nonsense")
 
@@ -361,7 +361,7 @@ class TestOwnParts:
                 pass
 
         own = DANNClassifier(feature_extractor=Stateful(4, 3), max_epochs=1).fit(*domains[:3])
-        with pytest.raises(ValueError, match="_extra_state is no tensor"):
+        with pytest.raises(ValueError, match="_extra_state is not a tensor"):
             own.save(path)
 
     def test_tied_weights(self, domains, path):
@@ -409,10 +409,10 @@ class TestNoPickle:
                 return pytest.fail, ("unpickled",)
 
         path.write_bytes(pickle.dumps(Bomb()))
-        with pytest.raises(ValueError, match="no whole safetensors file"):
+        with pytest.raises(ValueError, match="not a complete safetensors file"):
             DANNClassifier.load(path)
         torch.save(clf.module_.state_dict(), path)
-        with pytest.raises(ValueError, match="no whole safetensors file"):
+        with pytest.raises(ValueError, match="not a complete safetensors file"):
             DANNClassifier.load(path)
 
 
@@ -559,8 +559,11 @@ def tensor(name, value):
 
 WEIGHT = "module.feature_extractor.0.weight"  # (1, 4, 8)
 HOSTILE = {
-    "newer": (changed(format=FORMAT + 1), "format 2, but this skdann reads 1; use the version"),
-    "older": (changed(format=0), "format 0, but this skdann reads 1"),
+    "newer": (
+        changed(format=FORMAT + 1),
+        "format 2, but .* reads format 1; use the version",
+    ),
+    "older": (changed(format=0), "format 0, but this version of skdann reads format 1"),
     "nan format": (changed(format=math.nan), "format nan, but"),
     "no format": (without("format"), "KeyError: 'format'"),
     "class": (changed(**{"class": "os.system"}), "holds a 'os.system'"),
@@ -572,7 +575,7 @@ HOSTILE = {
     "param value": (param("lr", -1), "'lr' parameter"),
     "param kind": (param("lambda_schedule", {"call": "os.system"}), "KeyError: 'call'"),
     "nan": (param("lambda_max", {"float": "nan"}), "'lambda_max' parameter"),
-    "callbacks": (param("callbacks", ["os.system"]), "not those of a fit"),
+    "callbacks": (param("callbacks", ["os.system"]), "its parameters are invalid"),
     "given": (changed(given=[]), "given is .*, not a dict"),
     "one class": (changed(classes=["<i8", [1]]), "classes_ must be 2 or more"),
     "equal classes": (changed(classes=["<i8", [1, 1]]), "classes_ must be 2 or more"),
@@ -584,16 +587,16 @@ HOSTILE = {
     "mixed classes": (changed(classes=["|O", ["a", 1]]), "TypeError"),
     "domains": (changed(domains=[0, 0]), "domains_ must be"),
     "targets": (changed(n_targets=2), "2 of 2 domains are targets"),
-    "features": (changed(n_features_in=10**15), "weights are asked for"),
+    "features": (changed(n_features_in=10**15), "need .* weights"),
     "huge features": (changed(n_features_in=10**4000), "cannot be loaded"),
     "no features": (changed(n_features_in=0), "0 features"),
     "names": (changed(feature_names_in=["a"]), "must be 4 strings"),
-    "huge layer": (param("feature_extractor", [10**7, 10**7]), "weights are asked for"),
-    "many layers": (param("domain_classifier", [1] * 10**5), "100000 layers are asked for"),
-    "many domains": (changed(domains=list(range(10**5)), n_targets=1), "weights are asked for"),
+    "huge layer": (param("feature_extractor", [10**7, 10**7]), "need .* weights"),
+    "many layers": (param("domain_classifier", [1] * 10**5), "100000 layers need more than"),
+    "many domains": (changed(domains=list(range(10**5)), n_targets=1), "need .* weights"),
     "layer": (param("feature_extractor", [9]), r"\(1, 4, 8\) in the file, .*\(1, 4, 9\)"),
     "seed": (changed(seed=-1), "cannot be rebuilt"),
-    "epochs": (changed(n_epochs_done=-1), "-1 epochs done"),
+    "epochs": (changed(n_epochs_done=-1), "n_epochs_done is -1"),
     "shift": (changed(label_shift=["correct", [0.5, 0.5], [1.0, 0.0]]), "label_shift is"),
     "infinite shift": (changed(label_shift=["correct", [1, 1], [1, math.inf]]), "label_shift is"),
     "shift kind": (
@@ -601,7 +604,10 @@ HOSTILE = {
         "label_shift is .*'both'",
     ),
     "shift size": (changed(label_shift=["correct", [1.0], [1.0]]), "label_shift is"),
-    "shift lists": (changed(label_shift=["correct", [0.5, 0.5]]), "does not hold together"),
+    "shift lists": (
+        changed(label_shift=["correct", [0.5, 0.5]]),
+        "is inconsistent",
+    ),
     "shape": (tensor(WEIGHT, torch.zeros(1, 8, 4)), r"\(1, 8, 4\) in the file"),
     "dtype": (tensor(WEIGHT, torch.zeros(1, 4, 8).double()), "float64"),
     "infinite": (tensor(WEIGHT, torch.full((1, 4, 8), torch.inf)), "weight are not finite"),
@@ -641,7 +647,7 @@ class TestHostileFiles:
     @pytest.mark.parametrize("text", ["", "[", "null", "[" * 10**5, '"format"'])
     def test_header_text(self, text, path):
         path.write_bytes(save({"weight": torch.zeros(2)}, {"skdann": text}))
-        with pytest.raises(ValueError, match="skdann did not write it, or its header is damaged"):
+        with pytest.raises(ValueError, match="not written by skdann, or its header is damaged"):
             DANNClassifier.load(path)
 
     def test_safetensors_of_others(self, path):
@@ -656,7 +662,7 @@ class TestHostileFiles:
     )
     def test_other_files(self, content, path):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="no whole safetensors file"):
+        with pytest.raises(ValueError, match="not a complete safetensors file"):
             DANNClassifier.load(path)
 
     def test_a_weight_changed_by_one_bit_is_found(self, saved):
@@ -791,7 +797,7 @@ class TestSearch:
         self.assert_same_search(search, loaded, domains.X_target)
         assert loaded.scoring is scorer
         assert loaded.estimator.feature_extractor is OwnExtractor
-        with pytest.raises(TypeError, match=r"feature_extractor.*begin with estimator__"):
+        with pytest.raises(TypeError, match=r"\['feature_extractor'\].*prefix 'estimator__'"):
             DANNClassifierCV.load(path, **given, feature_extractor=OwnExtractor)
 
     def test_a_member_that_diverged(self, make_clf, domains, path):
@@ -820,18 +826,24 @@ class TestSearch:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (changed(scores=[]), "0 scores of 4 candidates"),
-            (changed(candidates=[[], [], [], []]), "4 scores of 4 candidates"),
-            (changed(candidates=[1]), "not those of a fit"),
-            (changed(candidates=[[{}]]), "not those of a fit"),
+            (changed(scores=[]), "0 scores for 4 candidates"),
+            (changed(candidates=[[], [], [], []]), "4 scores for 4 candidates"),
+            (changed(candidates=[1]), "its parameters are invalid"),
+            (changed(candidates=[[{}]]), "its parameters are invalid"),
             (changed(classes=["<U3", ["no", "maybe"]]), "has other columns"),
             (changed(n_features_in=3), "has other columns"),
             (changed(reason=None), "reason is None, not a str"),
-            (changed(estimator=[1]), "not those of a fit"),
+            (changed(estimator=[1]), "its parameters are invalid"),
             (changed(estimator={"params": {"lr": -1}}), "'lr' parameter"),
             (param("lambdas", ["os.system"]), "must hold finite numbers"),
-            (lambda d, t: d["candidates"][0][0].pop("seed"), "serves, but a member is not fitted"),
-            (lambda d, t: d["candidates"][1][0].update(n_features_in=10**15), "weights are asked"),
+            (
+                lambda d, t: d["candidates"][0][0].pop("seed"),
+                "is selected, but a",
+            ),
+            (
+                lambda d, t: d["candidates"][1][0].update(n_features_in=10**15),
+                "need .* weights",
+            ),
             (lambda d, t: d["scores"][0].update(weight=0.5), "do not sum to one"),
             (lambda d, t: d["scores"][0].update(weight={"float": "nan"}), "not numbers in"),
             (tensor("evil", torch.zeros(1)), "not enough values to unpack"),
@@ -902,7 +914,7 @@ class TestOtherWays:
         expected = clf.predict_proba(domains.X_target)
         clf.device = "cuda:7"
         content = pickle.dumps(clf)
-        with pytest.warns(UserWarning, match="Taking the CPU instead.*'cuda:7' is not there"):
+        with pytest.warns(UserWarning, match="loaded on the CPU: .*'cuda:7'"):
             loaded = pickle.loads(content)
         assert loaded.device == "cuda:7"
         np.testing.assert_array_equal(loaded.predict_proba(domains.X_target), expected)

@@ -241,13 +241,13 @@ class TestAnotherFit:
         [
             ({"lr": 0.01}, "lr differ"),
             ({"max_epochs": 9}, "max_epochs differ"),
-            ({"random_state": 1}, "the weights at the start"),
+            ({"random_state": 1}, "the initial weights"),
         ],
     )
     def test_other_parameters_are_named(self, changed, named, broken, domains, path):
         before = path.read_bytes()
         broken.set_params(**changed)
-        with pytest.raises(ValueError, match=rf"checkpoint=.* another fit: .*{named}.* anew"):
+        with pytest.raises(ValueError, match=rf"checkpoint=.* another fit: .*{named}.* start over"):
             broken.fit(*domains[:3])
         assert path.read_bytes() == before
 
@@ -270,7 +270,7 @@ class TestAnotherFit:
         content = bytearray(path.read_bytes())
         content[-3] ^= 1
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"SHA-256.*remove the file to begin anew"):
+        with pytest.raises(ValueError, match=r"SHA-256.*delete the file to start over"):
             broken.fit(*domains[:3])
 
     @pytest.mark.parametrize(
@@ -280,8 +280,8 @@ class TestAnotherFit:
             (lambda d, t: t.pop("generator.0.source_order"), "missing tensors"),
             (lambda d, t: t.update(evil=torch.zeros(1)), "unknown tensors: evil"),
             (lambda d, t: d.update(n_epochs="all"), "n_epochs is 'all', not a int"),
-            (lambda d, t: d.update(groups=[]), "it does not fit the networks"),
-            (lambda d, t: d.update(history=[1]), "it does not fit the networks"),
+            (lambda d, t: d.update(groups=[]), "it does not match the networks"),
+            (lambda d, t: d.update(history=[1]), "it does not match the networks"),
         ],
     )
     def test_a_forged_file(self, change, message, broken, domains, path):

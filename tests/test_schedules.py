@@ -79,16 +79,16 @@ def test_a_callable_is_called_with_the_progress(p):
 
 @pytest.mark.parametrize("value", [1.5, -0.25, math.nan, math.inf, -math.inf])
 def test_a_factor_outside_zero_and_one_is_refused(value):
-    with pytest.raises(ValueError, match=rf"lr_schedule gave {value!r} at progress 0\.42"):
+    with pytest.raises(ValueError, match=rf"lr_schedule returned {value!r} at progress 0\.42"):
         evaluate_schedule("lr_schedule", lambda at: value, LR_SCHEDULES, 0.42)
 
 
 @pytest.mark.parametrize(
     ("schedule", "text"),
     [
-        (lambda p: 2.0 * p, r"lambda_schedule gave 1\.02 at progress 0\.51"),
-        (lambda p: 0.5 - p, r"lambda_schedule gave -0\.01.* at progress 0\.51"),
-        (lambda p: math.nan if p == 1.0 else p, r"lambda_schedule gave nan at progress 1:"),
+        (lambda p: 2.0 * p, r"lambda_schedule returned 1\.02 at progress 0\.51"),
+        (lambda p: 0.5 - p, r"lambda_schedule returned -0\.01.* at progress 0\.51"),
+        (lambda p: math.nan if p == 1.0 else p, r"lambda_schedule returned nan at progress 1:"),
     ],
 )
 def test_a_callable_is_checked_on_the_whole_range_before_training(schedule, text):

@@ -443,7 +443,7 @@ def test_schedules_that_leave_the_unit_interval_are_refused(
     with pytest.raises(ValueError, match=name) as caught:
         clf.fit(XS, YS, XT)
     says = (
-        f"{name} gave {re.escape(value)} at progress {re.escape(progress)};",
+        f"{name} returned {re.escape(value)} at progress {re.escape(progress)};",
         r"\[0, 1\]",
         "scale",
     )

@@ -1,7 +1,7 @@
-"""A fitted `DANNClassifier` as a description and tensors, and back.
+"""Conversion of a fitted `DANNClassifier` to a description and tensors, and back.
 
-Loading builds the networks anew from the parameters, and takes the tensors only if every name,
-shape and dtype is the expected one.
+Loading rebuilds the networks from the parameters, and raises unless the tensors have the expected
+names, shapes and dtypes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from skdann._saving.state import fill_state, foreign_state, net_state
+from skdann._saving.state import load_net_state, net_state, non_tensor_state
 from skdann._saving.values import decode, decode_values, encode, encode_values
 from skdann._training.fitting import new_net, set_net
 from skdann._training.label_shift import KINDS, LabelShift
@@ -32,18 +32,18 @@ ENTRIES: dict[str, type] = {
     "n_epochs_done": int,
     "seed": int,
 }
-MOST_LABEL_BYTES = 2**30
-NEVER_KEPT = {"checkpoint": None}  # where to write is not for a file to say
+MAX_LABEL_BYTES = 2**30
+NOT_SAVED = {"checkpoint": None}  # a file must not choose a path to write to
 
 
-def describe(estimator: Any) -> dict[str, Any]:
-    """Everything of a fitted classifier but its tensors, as JSON can hold it."""
+def describe_classifier(estimator: Any) -> dict[str, Any]:
+    """Return everything in a fitted classifier except its tensors, as JSON."""
     net = estimator.net_
     return {
         **describe_params(estimator),
         **describe_columns(estimator),
         "n_targets": net.n_targets,
-        "label_shift": _describe_shift(estimator._label_shift),
+        "label_shift": _describe_label_shift(estimator._label_shift),
         "history": [encode_values(row)[0] for row in estimator.history_],
         "n_epochs_done": net.n_epochs_done_,
         "seed": net.seeds[0],
@@ -51,15 +51,15 @@ def describe(estimator: Any) -> dict[str, Any]:
 
 
 def describe_params(estimator: Any) -> dict[str, Any]:
-    """Class and parameters, and what kind those are that must be given again."""
+    """Return class and parameters, and the types of those that must be passed to `load`."""
     params, given = encode_values(
-        {k: v for k, v in estimator.get_params(deep=False).items() if k not in NEVER_KEPT}
+        {k: v for k, v in estimator.get_params(deep=False).items() if k not in NOT_SAVED}
     )
     return {"class": type(estimator).__name__, "params": params, "given": given}
 
 
 def describe_columns(estimator: Any) -> dict[str, Any]:
-    """Names and numbers of classes, domains and columns."""
+    """Return the classes, the domains, and the number and names of the columns."""
     classes, names = estimator.classes_, getattr(estimator, "feature_names_in_", None)
     statistics = estimator._domain_statistics
     return {
@@ -73,28 +73,28 @@ def describe_columns(estimator: Any) -> dict[str, Any]:
     }
 
 
-def tensors_of(estimator: Any) -> dict[str, Tensor]:
-    """Every tensor of a fitted classifier; ValueError if its modules keep anything else."""
-    for name in foreign_state(estimator.net_):
+def collect_tensors(estimator: Any) -> dict[str, Tensor]:
+    """Return all tensors of a fitted classifier; raise if a module has other state."""
+    for name in non_tensor_state(estimator.net_):
         if name.startswith("module."):
             raise ValueError(
-                f"{name} is no tensor, and only tensors can be saved; use pickle, or keep it out "
-                "of the module's state_dict."
+                f"{name} is not a tensor, and only tensors can be saved; use pickle, or remove it "
+                "from the module's state_dict."
             )
     return net_state(estimator.net_)
 
 
-def make(cls: Any, params: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """Make an estimator of the parameters of a file; `given` ones go before them."""
-    estimator = cls(**{**decode_values(params), **NEVER_KEPT, **given})
+def build_classifier(cls: Any, params: Mapping[str, Any], overrides: Mapping[str, Any]) -> Any:
+    """Create an estimator from saved parameters, some of them overridden."""
+    estimator = cls(**{**decode_values(params), **NOT_SAVED, **overrides})
     check_params(estimator)
     return estimator
 
 
-def size_up(estimator: Any, description: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
-    """Fitted attributes but the networks, and the shape of the latter, checked by themselves."""
-    fitted = {**columns_of(description), **_history_of(description)}
-    fitted |= _shift_of(description, len(fitted["classes_"]))
+def read_fitted(estimator: Any, description: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+    """Return the fitted attributes except the net, and the shape of its data, after checks."""
+    fitted = {**read_columns(description), **_read_history(description)}
+    fitted |= _read_label_shift(description, len(fitted["classes_"]))
     shape = DataShape(
         fitted["n_features_in_"],
         fitted["classes_"],
@@ -105,17 +105,17 @@ def size_up(estimator: Any, description: dict[str, Any], tensors: dict[str, Tens
     return fitted, shape
 
 
-def fill(
+def restore_classifier(
     estimator: Any,
     fitted: dict[str, Any],
     shape: Any,
     description: dict[str, Any],
     tensors: dict[str, Tensor],
 ) -> None:
-    """Rebuild the networks and become fitted."""
+    """Rebuild the net and set all fitted attributes."""
     stops_early = estimator.early_stopping
     net = new_net(estimator, shape, (description["seed"],), stops_early=stops_early)
-    fill_state(net, tensors)
+    load_net_state(net, tensors)
     net.n_epochs_done_ = description["n_epochs_done"]
     net.history.extend({**row, "batches": []} for row in fitted["history_"])
     net.module_.eval()
@@ -123,21 +123,21 @@ def fill(
     set_net(estimator, net)
 
 
-def columns_of(description: dict[str, Any]) -> dict[str, Any]:
-    """Fitted attributes that name classes, domains and columns, checked by themselves."""
+def read_columns(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the fitted attributes for classes, domains and columns, after checks."""
     dtype, labels = np.dtype(description["classes"][0]), decode(description["classes"][1])
     n_features, names = description["n_features_in"], description["feature_names_in"]
-    if dtype.kind not in "biufUO" or dtype.itemsize * len(labels) > MOST_LABEL_BYTES:
+    if dtype.kind not in "biufUO" or dtype.itemsize * len(labels) > MAX_LABEL_BYTES:
         raise ValueError(f"{len(labels)} classes of dtype {dtype}")
     fitted = {
         "classes_": np.array(labels, dtype=dtype),
         "domains_": np.array(description["domains"], dtype=np.int64),
         "n_features_in_": n_features,
     }
-    for name, least in (("classes_", 2), ("domains_", 1)):
+    for name, n_min in (("classes_", 2), ("domains_", 1)):
         values = fitted[name]
-        if values.ndim != 1 or len(values) < least or not _are_different(values):
-            raise ValueError(f"{name} must be {least} or more different values, not {values}")
+        if values.ndim != 1 or len(values) < n_min or not _are_distinct(values):
+            raise ValueError(f"{name} must be {n_min} or more distinct values, not {values}")
     if names is not None:
         if len(names) != n_features or not all(isinstance(name, str) for name in names):
             raise ValueError(f"feature_names_in_ must be {n_features} strings, not {names}")
@@ -148,12 +148,12 @@ def columns_of(description: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"other_names must be {n_features} names, not {other_names}")
         fitted["_other_names"] = other_names
     fitted["_placeholders"] = decode(description.get("placeholders", []))
-    fitted["_domain_statistics"] = _statistics_of(description, n_features)
+    fitted["_domain_statistics"] = _read_statistics(description, n_features)
     return fitted
 
 
-def _statistics_of(description: dict[str, Any], n_features: int) -> Any:
-    """Statistics that tell the domains apart, checked by themselves."""
+def _read_statistics(description: dict[str, Any], n_features: int) -> Any:
+    """Return the statistics that distinguish the domains, after checks."""
     entry = description.get("domain_statistics")
     if entry is None:
         return None
@@ -163,19 +163,19 @@ def _statistics_of(description: dict[str, Any], n_features: int) -> Any:
     return mean, std
 
 
-def _history_of(description: dict[str, Any]) -> dict[str, Any]:
+def _read_history(description: dict[str, Any]) -> dict[str, Any]:
     if description["n_epochs_done"] < 0:
-        raise ValueError(f"{description['n_epochs_done']} epochs done")
+        raise ValueError(f"n_epochs_done is {description['n_epochs_done']}, which is negative")
     rows = [decode_values(row) for row in description["history"]]
     return {"history_": rows, "n_epochs_": len(rows)}
 
 
-def _describe_shift(shift: LabelShift | None) -> list[Any] | None:
+def _describe_label_shift(shift: LabelShift | None) -> list[Any] | None:
     return None if shift is None else [shift.kind, shift.priors.tolist(), shift.ratio.tolist()]
 
 
-def _shift_of(description: dict[str, Any], n_classes: int) -> dict[str, Any]:
-    """Fitted attributes of label shift, checked by themselves."""
+def _read_label_shift(description: dict[str, Any], n_classes: int) -> dict[str, Any]:
+    """Return the fitted attributes for label shift, after checks."""
     entry = description.get("label_shift")
     if entry is None:
         return {"_label_shift": None}
@@ -183,40 +183,44 @@ def _shift_of(description: dict[str, Any], n_classes: int) -> dict[str, Any]:
     priors, ratio = np.array(numbers, dtype=np.float64)
     is_ratio = 0 < ratio.min() <= ratio.max() < np.inf
     if kind not in KINDS or len(priors) != n_classes or not is_ratio:
-        raise ValueError(f"label_shift is {entry}, not a kind, shares and ratios of all classes")
+        raise ValueError(
+            f"label_shift is {entry}, not a kind, and shares and ratios of all classes"
+        )
     return {"_label_shift": LabelShift(kind, priors, ratio), "target_priors_": priors}
 
 
-def _are_different(values: np.ndarray) -> bool:
-    return np.array_equal(np.sort(values), np.unique(values))  # nan equals nothing
+def _are_distinct(values: np.ndarray) -> bool:
+    return np.array_equal(np.sort(values), np.unique(values))  # NaN is not equal to itself
 
 
 def _check_size(estimator: Any, shape: DataShape, tensors: dict[str, Tensor]) -> None:
-    """Check that the file holds the weights it asks for, before memory is taken for them."""
+    """Raise if the file holds fewer values than its networks need, before they are built."""
     n_features, n_targets = shape.n_features, shape.n_targets
     n_classes, n_domains = len(shape.classes), len(shape.domains)
     if not (n_features > 0 and 0 <= n_targets < n_domains):
-        raise ValueError(f"{n_features} features, {n_targets} of {n_domains} domains are targets")
+        raise ValueError(
+            f"it has {n_features} features, and {n_targets} of {n_domains} domains are targets"
+        )
     n_statistics = 2 * n_domains if estimator.normalization == "domain_batch" else 0
 
-    def least_weights(spec: Any, n_in: int, n_out: int) -> int:
+    def count_weights(spec: Any, n_in: int, n_out: int) -> int:
         if not is_sizes(spec):
-            return 0  # what the user's own modules take is not the file's doing
+            return 0  # custom modules are not built from the file
         if len(spec) > len(tensors):
-            raise ValueError(f"{len(spec)} layers are asked for, in {len(tensors)} tensors")
+            raise ValueError(f"{len(spec)} layers need more than {len(tensors)} tensors")
         weights = sum(left * right for left, right in pairwise([n_in, *spec, n_out]))
         return int(weights + n_statistics * sum(spec))
 
     extractor, classifier = estimator.feature_extractor, estimator.domain_classifier
     width = [n_features, *extractor][-1] if is_sizes(extractor) else 1
-    needed = least_weights(extractor, n_features, 0)
-    needed += least_weights(estimator.label_predictor, width, n_classes)
+    needed = count_weights(extractor, n_features, 0)
+    needed += count_weights(estimator.label_predictor, width, n_classes)
     if n_targets and ADVERSARIES[estimator.adversarial].has_classifier:
         n_statistics = 0
-        seen = width * n_classes if estimator.conditioning == "cdan" else width
-        needed += least_weights(classifier, seen, n_domains - 1)
+        n_conditioned = width * n_classes if estimator.conditioning == "cdan" else width
+        needed += count_weights(classifier, n_conditioned, n_domains - 1)
     if estimator.standardize is not None:
         needed += 3 * (n_domains + 1) * n_features
-    held = sum(tensor.numel() for tensor in tensors.values())
-    if needed > held:
-        raise ValueError(f"{needed} weights are asked for, {held} numbers are held")
+    n_values = sum(tensor.numel() for tensor in tensors.values())
+    if needed > n_values:
+        raise ValueError(f"its networks need {needed} weights, but it holds {n_values} values")

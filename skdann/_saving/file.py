@@ -1,7 +1,7 @@
-"""One file of JSON and tensors, checked before it is believed.
+"""File format: a JSON description and tensors, verified before use.
 
-It is a safetensors file whose header holds one JSON text, "skdann": format, versions, and what the
-writer has to say, with a SHA-256 of all that and the tensors.
+It is a safetensors file whose header holds one JSON text, "skdann": format, versions, the
+description, and a SHA-256 of these and of the tensors.
 """
 
 from __future__ import annotations
@@ -20,50 +20,50 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 FORMAT = 1
-SAVE_ANEW = "take another copy of the file, or save the fitted estimator anew"
+SAVE_AGAIN = "use another copy of the file, or save the fitted estimator again"
 
 
 def pack(description: dict[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
-    """Return the content of a file."""
+    """Return the content of a file with a description and tensors."""
     import skdann
 
     modules = (skdann, torch, sklearn, np)
     versions = {m.__name__: str(m.__version__) for m in modules}
     versions["python"] = platform.python_version()
     description = {"format": FORMAT, "versions": versions, **description}
-    whole = {
+    stored = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
     }
-    description["sha256"] = digest(description, whole)
-    return save(whole, {"skdann": json.dumps(description, allow_nan=False)})
+    description["sha256"] = digest(description, stored)
+    return save(stored, {"skdann": json.dumps(description, allow_nan=False)})
 
 
 def unpack(
-    content: bytes, path: Any, kind: str, entries: Mapping[str, type], remedy: str = SAVE_ANEW
+    content: bytes, path: Any, kind: str, entries: Mapping[str, type], remedy: str = SAVE_AGAIN
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return description and tensors of a file that is whole and of a known format.
+    """Return the description and the tensors of a file, after verifying it.
 
     Parameters
     ----------
     content : bytes
-        Of the file.
+        Content of the file.
     path : path-like
-        Where it came from; the errors name it.
+        Path of the file, for error messages.
     kind : str
-        What the file must hold, its "class".
+        Expected "class" of the file.
     entries : dict of str to type
-        What the description must hold.
+        Required entries of the description and their types.
     remedy : str
-        What the errors advise.
+        Advice in error messages.
 
     Raises
     ------
     ValueError
-        If anything is wrong with the file.
+        If the file is damaged, or of another format or class.
     """
-    with reading(path, "it is no whole safetensors file", remedy):
+    with wrap_errors(path, "it is not a complete safetensors file", remedy):
         tensors = load(content)
-    with reading(path, "skdann did not write it, or its header is damaged", remedy):
+    with wrap_errors(path, "it was not written by skdann, or its header is damaged", remedy):
         n_header = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + n_header])
         description = json.loads(header["__metadata__"]["skdann"])
@@ -76,38 +76,38 @@ def unpack(
     if not is_known:
         versions = description.get("versions")
         raise ValueError(
-            f"{path} cannot be loaded: it has format {description['format']!r}, but this skdann "
-            f"reads {FORMAT}; use the version that wrote it: {versions}."
+            f"{path} cannot be loaded: it has format {description['format']!r}, but this version "
+            f"of skdann reads format {FORMAT}; use the version that wrote it: {versions}."
         )
     if description["class"] != kind:
         raise ValueError(
             f"{path} cannot be loaded as {kind}: it holds a {description['class']!r}; call the "
-            "load method of that class, or give another path."
+            "load method of that class, or pass another path."
         )
     return description, tensors
 
 
 def check_entries(description: dict[str, Any], entries: Mapping[str, type]) -> None:
-    """Raise ValueError unless the description holds these entries, each of its type."""
+    """Raise ValueError unless the description has these entries with these types."""
     for name, kind in entries.items():
         if type(description.get(name)) is not kind:
             raise ValueError(f"{name} is {description.get(name)!r}, not a {kind.__name__}")
 
 
 @contextlib.contextmanager
-def reading(path: Any, what: str, remedy: str = SAVE_ANEW) -> Iterator[None]:
-    """Turn whatever fails on a part of the file into a ValueError with finding and remedy."""
+def wrap_errors(path: Any, what: str, remedy: str = SAVE_AGAIN) -> Iterator[None]:
+    """Raise any error in the block as a ValueError with the problem and a remedy."""
     try:
         yield
     except Exception as error:
-        found = f"{type(error).__name__}: {error}"[:2000]
-        raise ValueError(f"{path} cannot be loaded: {what} ({found}); {remedy}.") from error
+        cause = f"{type(error).__name__}: {error}"[:2000]
+        raise ValueError(f"{path} cannot be loaded: {what} ({cause}); {remedy}.") from error
 
 
 def digest(description: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the description and of every tensor's name and bytes."""
-    found = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    """Return the SHA-256 of the description and of the names and bytes of the tensors."""
+    sha256 = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        sha256.update(name.encode())
+        sha256.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return sha256.hexdigest()

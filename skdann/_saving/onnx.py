@@ -1,9 +1,9 @@
-"""Fitted classifiers as ONNX graphs, to predict where there is no Python.
+"""Export of fitted classifiers as ONNX graphs, for predictions without Python.
 
-The graph takes float32 rows ``X`` of shape (n_samples, n_features) and gives ``probabilities`` of
-shape (n_samples, n_classes), those of ``predict_proba`` for target rows. The class labels stand in
-its metadata as JSON, "classes". Steps of a pipeline before the classifier are put in front by
-skl2onnx. Needs the extra ``skdann[onnx]``.
+The graph maps float32 rows ``X`` of shape (n_samples, n_features) to ``probabilities`` of shape
+(n_samples, n_classes), the ``predict_proba`` of target rows. The class labels are in its metadata
+as JSON, "classes". In a pipeline, skl2onnx converts the steps before the classifier. Requires
+``skdann[onnx]``.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def save_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted classifier, or a pipeline that ends in one, as an ONNX graph."""
     check_is_fitted(estimator)
     try:
-        make = _pipeline_graph if hasattr(estimator, "steps") else _classifier_graph
-        content = make(estimator).SerializeToString()
+        export = _pipeline_graph if hasattr(estimator, "steps") else _classifier_graph
+        content = export(estimator).SerializeToString()
     except ImportError as error:
         raise ImportError(
-            f"to_onnx needs packages that are not there ({error}); install them with: "
+            f"to_onnx requires packages that are not installed ({error}); install them with: "
             "pip install 'skdann[onnx]'."
         ) from error
     write_whole(path, content)
@@ -48,9 +48,11 @@ class _Probabilities(nn.Module):
         super().__init__()
         members = getattr(estimator, "members_", [estimator])
         self.weights = getattr(estimator, "weights_", [1.0])
-        self.modules_ = nn.ModuleList(copy.deepcopy(own.module_).cpu() for own in members)
-        shifts = [own._label_shift for own in members]
-        self.offsets = [0.0 if own is None else torch.tensor(own.offset).float() for own in shifts]
+        self.modules_ = nn.ModuleList(copy.deepcopy(member.module_).cpu() for member in members)
+        shifts = [member._label_shift for member in members]
+        self.offsets = [
+            0.0 if shift is None else torch.tensor(shift.offset).float() for shift in shifts
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
         parts = zip(self.weights, self.modules_, self.offsets, strict=True)
@@ -63,12 +65,12 @@ class _Probabilities(nn.Module):
 def _classifier_graph(estimator: Any) -> Any:
     import onnx
 
-    trial = torch.zeros(2, estimator.n_features_in_, dtype=torch.float32)
-    with _quiet():
+    example = torch.zeros(2, estimator.n_features_in_, dtype=torch.float32)
+    with _silence_exporters():
         try:
             program: Any = torch.onnx.export(
                 _Probabilities(estimator).eval(),
-                (trial,),
+                (example,),
                 input_names=["X"],
                 output_names=["probabilities"],
                 dynamic_shapes=({0: torch.export.Dim("n_samples")},),
@@ -80,8 +82,8 @@ def _classifier_graph(estimator: Any) -> Any:
             raise
         except Exception as error:
             raise ValueError(
-                f"The networks cannot be written as ONNX ({_last(error)}); of your own modules, "
-                "torch.onnx.export takes those without branches that depend on values."
+                f"The networks cannot be exported to ONNX ({_root_cause(error)}); a custom module "
+                "must not branch on values, see torch.onnx.export."
             ) from error
     graph = program.model_proto
     onnx.helper.set_model_props(graph, {"classes": json.dumps(estimator.classes_.tolist())})
@@ -98,7 +100,7 @@ def _pipeline_graph(pipeline: Any) -> Any:
     head, names = pipeline[:-1], [name for name, _ in pipeline.steps[:-1]]
     if not any(step not in (None, "passthrough") for _, step in head.steps):
         return last
-    with _quiet():
+    with _silence_exporters():
         try:
             first = convert_sklearn(
                 head,
@@ -114,9 +116,9 @@ def _pipeline_graph(pipeline: Any) -> Any:
             )
         except Exception as error:
             raise ValueError(
-                f"The steps {names} cannot be written as ONNX ({_last(error)}); skl2onnx takes "
-                "most transformers of scikit-learn, fitted on arrays of numbers. Call to_onnx of "
-                "the last step, and transform the rows before."
+                f"The steps {names} cannot be exported to ONNX ({_root_cause(error)}); skl2onnx "
+                "supports most transformers of scikit-learn, fitted on numeric arrays. Otherwise "
+                "call to_onnx of the last step, and transform the rows before prediction."
             ) from error
     _name_output(merged.graph, "probabilities")
     onnx.helper.set_model_props(merged, {prop.key: prop.value for prop in last.metadata_props})
@@ -124,7 +126,7 @@ def _pipeline_graph(pipeline: Any) -> Any:
 
 
 def _name_output(graph: Any, name: str) -> None:
-    """Name the one output of a graph; older versions of onnx put the prefix before it too."""
+    """Rename the output of a graph; older versions of onnx add the prefix to it, too."""
     for node in graph.node:
         for index, output in enumerate(node.output):
             if output == graph.output[0].name:
@@ -132,24 +134,24 @@ def _name_output(graph: Any, name: str) -> None:
     graph.output[0].name = name
 
 
-def _last(error: BaseException) -> str:
-    """Say what was behind an error, in one line."""
+def _root_cause(error: BaseException) -> str:
+    """Return the root cause of an error in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what the exporters say of themselves: deprecations, packages they could use."""
+def _silence_exporters() -> Iterator[None]:
+    """Suppress warnings and log messages of the exporters about their internals."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
 
-    def refuse(record: logging.LogRecord) -> bool:
+    def reject(record: logging.LogRecord) -> bool:
         return False
 
-    logger.addFilter(refuse)
+    logger.addFilter(reject)
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        logger.removeFilter(refuse)
+        logger.removeFilter(reject)

@@ -1,4 +1,4 @@
-"""Plain values as JSON: numbers, strings, booleans, None, and lists, tuples and dicts of these."""
+"""JSON for plain values: numbers, strings, booleans, None; lists, tuples and dicts of these."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def encode(value: Any) -> Any:
-    """Write a plain value as JSON that `decode` gives back; TypeError for any other."""
+    """Convert a plain value to JSON, reversed by `decode`; raise TypeError for other values."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, list):
         return [encode(item) for item in value]
@@ -26,7 +26,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Read what `encode` wrote."""
+    """Convert JSON from `encode` back to the value."""
     if isinstance(value, list):
         return [decode(item) for item in value]
     if isinstance(value, dict):
@@ -36,7 +36,7 @@ def decode(value: Any) -> Any:
 
 
 def encode_values(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Encode the plain ones of named values; name the types of the others."""
+    """Return the plain values, encoded, and the type names of the others."""
     plain, others = {}, {}
     for name, value in values.items():
         try:
@@ -47,5 +47,5 @@ def encode_values(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
 
 
 def decode_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what `encode_values` wrote."""
+    """Decode the values from `encode_values`."""
     return {name: decode(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""The candidates: a path of lambdas and scalings, each trained with several seeds."""
+"""Candidates: a path of lambdas and scalings, each trained with several seeds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Setting = tuple[float, str | None]  # lambda_max and standardize
 
 @dataclasses.dataclass
 class Candidate:
-    """One way of adapting: a lambda and a scaling, trained with every seed.
+    """A lambda and a scaling, trained with every seed.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Candidate:
     standardize : {None, "source", "domain"}
         Scaling of the columns.
     members : list of DANNClassifier
-        One per seed, each fitted on its fold.
+        One member per seed, each fitted on its fold.
     error : str
-        Why the candidate is out (a member diverged); empty if it is not.
+        Error of a member that diverged, which excludes the candidate; empty without error.
     """
 
     lambda_max: float
@@ -54,14 +54,15 @@ def check_path(lambdas: Any, standardize: Any) -> tuple[list[str | None], list[f
         values = [np.nan]
     if not all(np.isfinite(value) and value >= 0 for value in values):
         raise ValueError(
-            f"lambdas={lambdas!r} must hold finite numbers of 0 or more, the candidates for "
-            "lambda_max."
+            f"lambdas={lambdas!r} must hold finite numbers >= 0; pass candidates for lambda_max, "
+            "e.g. (0.1, 0.3, 1.0)."
         )
     names = [name for name in standardize if name is not None]
     is_known = all(isinstance(name, str) and name in ("source", "domain") for name in names)
     if not len(standardize) or not is_known:
         raise ValueError(
-            f"standardize={standardize!r} must hold one or more of None, 'source' and 'domain'."
+            f"standardize={standardize!r} must hold one or more of None, 'source' and 'domain'; "
+            "pass e.g. (None, 'domain')."
         )
     return list(dict.fromkeys(standardize)), sorted({0.0, *values})
 
@@ -69,7 +70,7 @@ def check_path(lambdas: Any, standardize: Any) -> tuple[list[str | None], list[f
 def make_settings(lambdas: Any, standardize: Any, data: DomainData) -> list[Setting]:
     """Return the settings of all candidates, the source-only baseline first.
 
-    Sparse rows take the first scaling only; without target rows there is only the baseline.
+    Sparse rows use the first scaling only; without target rows, the baseline is the only setting.
     """
     scalings, values = check_path(lambdas, standardize)
     is_sparse = not isinstance(data.X, np.ndarray)
@@ -84,8 +85,8 @@ def make_settings(lambdas: Any, standardize: Any, data: DomainData) -> list[Sett
 def make_folds(data: DomainData, n_seeds: int, n_folds: int, seed: int) -> list[Fold]:
     """Split the source rows into folds, stratified if every class has enough rows.
 
-    Every seed holds out a different fold: together the members have seen every row, and no row is
-    scored by a member that has seen it. All seeds train on equally many rows.
+    Each seed holds out a different fold, and no member is evaluated on a row it was trained on. All
+    seeds train on equally many rows.
     """
     n_folds = min(n_folds, data.n_source)
     has_enough = np.bincount(data.y).min() >= n_folds
@@ -106,26 +107,26 @@ def train_candidates(
     settings: Sequence[Setting],
     seeds: Sequence[int],
     listeners: Sequence[Any] = (),
-    new_checkpoint: Callable[[Mapping[str, Any]], Any] = lambda params: None,
+    next_checkpoint: Callable[[Mapping[str, Any]], Any] = lambda params: None,
 ) -> list[Candidate]:
     """Train every setting with every seed.
 
     Parameters
     ----------
     estimator : DANNClassifier
-        Everything but lambda, scaling and seed.
+        Classifier with all parameters except lambda, scaling and seed.
     data : DomainData
         Checked rows of both domains.
     folds : sequence of Fold
-        One per seed.
+        One fold per seed.
     settings : sequence of (lambda_max, standardize)
-        One per candidate, the source-only baseline first.
+        One setting per candidate, the source-only baseline first.
     seeds : sequence of int
         Seeds of the members of each candidate.
     listeners : sequence of skorch callbacks, default=()
-        Follow the training of each network.
-    new_checkpoint : callable, default=lambda params: None
-        Called once per network, with the parameters that identify it.
+        Callbacks attached while each network trains.
+    next_checkpoint : callable, default=lambda params: None
+        Called once per network, with the parameters that identify it; returns its checkpoint.
 
     Returns
     -------
@@ -143,10 +144,9 @@ def train_candidates(
 
     Notes
     -----
-    Members whose networks are given by sizes train at once, as members of one network: those with
-    lambda 0, which see the source alone, and the others. Modules passed by the user, callbacks, and
-    early stopping, which ends the training of each member separately, train them one by one. Label
-    shift is estimated once, from all source rows, for all members.
+    If the networks are given by sizes, members train together as two networks: one for lambda 0,
+    which uses source rows only, and one for the others. With custom modules, callbacks or early
+    stopping, members train one at a time. Label shift is estimated once, from all source rows.
     """
     candidates = [
         Candidate(
@@ -164,13 +164,13 @@ def train_candidates(
     data = adjust_for_label_shift(estimator, data, int(seeds[0]))
     for group in _groups(candidates, estimator):
         members = [candidate.members[index] for candidate, index in group]
-        described = {"members": [repr(member.get_params()) for member in members]}
+        identity = {"members": [repr(member.get_params()) for member in members]}
         errors = train_members(
             members,
             data,
             [folds[index] for _, index in group],
             listeners,
-            new_checkpoint(described),
+            next_checkpoint(identity),
         )
         for (candidate, _), error in zip(group, errors, strict=True):
             candidate.error = candidate.error or ("" if error is None else str(error))
@@ -195,15 +195,15 @@ def _report_failures(candidates: Sequence[Candidate]) -> None:
 def _groups(
     candidates: Sequence[Candidate], estimator: Any
 ) -> Iterator[list[tuple[Candidate, int]]]:
-    """Yield the members that train as one network, as (candidate, index of the seed)."""
-    every = [
+    """Yield groups of members that train as one network, as (candidate, seed index)."""
+    members = [
         (candidate, index) for candidate in candidates for index in range(len(candidate.members))
     ]
     if not can_train_together(estimator):
-        yield from ([member] for member in every)
+        yield from ([member] for member in members)
         return
     for is_baseline in (True, False):
-        group = [member for member in every if (member[0].lambda_max == 0) == is_baseline]
+        group = [member for member in members if (member[0].lambda_max == 0) == is_baseline]
         if group:
             yield group
 

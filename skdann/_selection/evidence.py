@@ -1,4 +1,4 @@
-"""The evidence on which a rule decides: the rows and the predictions of every candidate."""
+"""Evidence for a selection rule: the rows, and the predictions of each candidate."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from skdann.metrics import estimate_target_priors
 
 
 class Evidence(NamedTuple):
-    """Rows, and predictions of the candidates; the first is the source-only baseline.
+    """Rows, and predictions of the candidates, the source-only baseline first.
 
     Attributes
     ----------
     X_source, X_target : ndarray or CSR of shape (n_source, n_features), (n_target, n_features)
-        Rows.
+        Rows of both domains.
     y : ndarray of shape (n_source,)
-        Class indices.
+        Class indices of the source rows.
     proba_target : list of ndarray of shape (n_target, n_classes), or None
         Predictions of each candidate; None for one that failed.
     rows_held_out : ndarray of int
-        Indices of source rows.
+        Indices of the held-out source rows of all members.
     proba_held_out : ndarray of shape (n_held_out, n_classes)
-        Predictions of the baseline for them, by members that have not seen them.
+        Predictions of the baseline for these, by the member that held them out.
     """
 
     X_source: Any
@@ -48,7 +48,8 @@ def collect_evidence(
 ) -> Evidence:
     """Predict the target rows with every candidate, and held-out source rows with the baseline.
 
-    Predictions are not corrected for label shift, which would give all candidates equal shares.
+    Predictions are not corrected for label shift, which would equalize the class shares of all
+    candidates.
     """
     X_source, X_target = data.X[: data.n_source], data.X[data.n_source :]
     source, target = data.domain[: data.n_source], data.domain[data.n_source :]
@@ -69,14 +70,14 @@ def collect_evidence(
 
 
 def _proba(member: Any, X: Any, domain: np.ndarray) -> np.ndarray:
-    """Class probabilities of the network, as it gives them."""
+    """Return the class probabilities of the network, without correction."""
     return softmax(member.net_.infer_rows(X, domain, "labels").astype(np.float64), axis=1)
 
 
 def class_ratio(evidence: Evidence) -> np.ndarray:
-    """Ratio of the share of each class in the target to that in the source.
+    """Return the ratio of each class's share in the target to its share in the source.
 
-    The target's shares are estimated by black-box shift estimation.
+    The shares in the target are estimated by black-box shift estimation.
     """
     n_classes = evidence.proba_held_out.shape[1]
     shares = np.bincount(evidence.y, minlength=n_classes) / len(evidence.y)
@@ -96,7 +97,7 @@ def class_ratio(evidence: Evidence) -> np.ndarray:
 def matched_auc(
     X_source: Any, y: np.ndarray, X_target: Any, class_weight: np.ndarray, seed: int
 ) -> float:
-    """Linear domain AUC, out of fold, with the classes of the source weighted."""
+    """Return the out-of-fold linear domain AUC with the source classes weighted."""
     is_sparse = sp.issparse(X_source)
     X = sp.vstack([X_source, X_target], "csr") if is_sparse else np.vstack([X_source, X_target])
     is_target = np.repeat([0, 1], [X_source.shape[0], X_target.shape[0]])

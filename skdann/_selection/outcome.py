@@ -1,4 +1,4 @@
-"""The outcome: which candidates are selected, and why."""
+"""Outcome of the selection: which candidates are selected, and why."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Outcome:
         One entry per candidate: "lambda_max", "standardize", "score", the evidence, "weight", and
         "error" if it failed.
     reason : str
-        Why these were selected, in one line.
+        Reason for the selection, in one line.
     shift : str
-        How the domains differ: "none", "label" or "other"; empty if the rule does not judge it.
+        How the domains differ: "none", "label" or "other"; empty if the rule does not say.
     """
 
     scores: list[dict[str, Any]]
@@ -60,11 +60,11 @@ def select(
     candidates : sequence of Candidate
         The source-only baseline first.
     ranking : Ranking
-        Their scores.
+        Scores of the candidates.
     margin : float
         Required lead over the baseline.
     aggregate : {"passing", "best"}
-        Whether all of them are selected, or the best alone.
+        Whether all these candidates are selected, or only the best.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def select(
 def _reason(
     rows: Sequence[dict[str, Any]], best: int, objection: str, gain: float, margin: float
 ) -> str:
-    """Say in one line what was selected and why."""
+    """Return the reason for the selection, in one line."""
     if rows[0]["weight"] == 1.0:
         if not objection and np.isfinite(rows[0]["score"]):
             objection = (
@@ -116,7 +116,7 @@ def _reason(
 
 
 def set_selected(search: Any, candidates: list[list[Any]], outcome: Outcome) -> Any:
-    """Set the attributes of a search that name what is selected."""
+    """Set the fitted attributes of a search that describe the selection."""
     weights, best = outcome.weights, outcome.best
     selected, n_seeds = np.flatnonzero(weights > 0), len(candidates[0])
     search.candidates_, search.scores_ = candidates, outcome.scores

@@ -1,19 +1,20 @@
-"""The rules that score candidates without a target label.
+"""Rules that score candidates without target labels.
 
 :class:`DefaultRule` adds two figures, both at most 1:
 
 - information maximization: how certain the predictions for the target are, and how evenly they use
-  the classes, as a share of the logarithm of the number of classes;
-- reverse validation: a logistic regression learns the predictions for the target rows, both domains
-  being scaled to mean 0 and deviation 1, and is scored by balanced accuracy on the source rows.
+  the classes, divided by the logarithm of the number of classes;
+- reverse validation: a logistic regression learns the predictions for the target rows and is scored
+  by balanced accuracy on the source rows, after both domains are scaled to mean 0 and standard
+  deviation 1.
 
-Each is misled alone, by candidates that are certain of everything or that predict nothing new. The
-rule also objects to any adaptation if the domains no longer differ, by `LEAST_AUC`, once the
-classes of the source are weighted to the shares they have in the target: if label shift is all
-there is, alignment does harm. Rule and constants were found on simulated shifts and on those
-tables of `benchmarks/tables.py` that are kept for choosing.
+Either figure alone can be misled: the first by predictions that are confident but wrong, the second
+by predictions that equal the baseline's. The rule also objects to any adaptation if the domain AUC
+falls below `MIN_AUC` once the source classes are weighted to the class shares of the target: if
+there is only label shift, alignment does harm. Rule and constants were chosen on simulated shifts
+and on the tables that `benchmarks/tables.py` reserves for choosing.
 
-:class:`ScorerRule` takes the mean score of a scorer on the held-out source rows of each member.
+:class:`ScorerRule` averages the scores of a scorer on the held-out source rows of the members.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from skdann._training.fitting import Fold
 from skdann.model_selection._default_rule import MOST_ROWS, DefaultRuleScorer, scale_by
 
 MARGIN = 0.05
-LEAST_AUC = 0.6
+MIN_AUC = 0.6
 FAILED = {"score": -np.inf, "information": -np.inf, "reverse": -np.inf}
 
 
@@ -43,11 +44,11 @@ class Ranking(NamedTuple):
     Attributes
     ----------
     scores : list of dict
-        For each candidate "score" (-inf if it failed) and the figures it is made of.
+        For each candidate, "score" (-inf if it failed) and the figures that it consists of.
     objection : str
-        Why no candidate may be selected, whatever its score; empty if one may.
+        Reason to select no candidate whatever its score; empty without one.
     shift : {"none", "label", "other", ""}
-        How the domains differ; empty if the rule does not judge it.
+        How the domains differ; empty if the rule does not say.
     """
 
     scores: list[dict[str, float]]
@@ -56,7 +57,7 @@ class Ranking(NamedTuple):
 
 
 class Rule(Protocol):
-    """Scores candidates; `margin` is its default lead over the baseline."""
+    """Protocol of a rule that scores candidates; `margin` is the default required lead."""
 
     margin: float
 
@@ -72,7 +73,7 @@ class DefaultRule:
     Parameters
     ----------
     seed : int
-        Draws the rows that are used if there are many.
+        Seed of the subsample of rows, and of the folds of the domain AUC.
     """
 
     margin = MARGIN
@@ -87,7 +88,7 @@ class DefaultRule:
         return self.rank_evidence(collect_evidence(candidates, folds, data))
 
     def rank_evidence(self, evidence: Evidence) -> Ranking:
-        """Score predictions."""
+        """Score the predictions in the evidence."""
         scorer = DefaultRuleScorer(random_state=self.seed)
         rows = evidence.X_source, evidence.y, evidence.X_target
         scores = [
@@ -104,10 +105,10 @@ class DefaultRule:
         rows = scale_by(X_source, X_source), evidence.y[source], scale_by(X_target, X_source)
         ratio = class_ratio(evidence)
         matched = matched_auc(*rows, ratio, self.seed)
-        if matched >= LEAST_AUC:
+        if matched >= MIN_AUC:
             return "", "other"
         auc = matched_auc(*rows, np.ones_like(ratio), self.seed)
-        if auc < LEAST_AUC:
+        if auc < MIN_AUC:
             return f"the domains hardly differ (domain AUC {auc:.2f})", "none"
         return (
             f"the domains differ in their class shares and hardly otherwise (domain AUC {auc:.2f}, "
@@ -121,8 +122,8 @@ class ScorerRule:
     Parameters
     ----------
     scoring : callable
-        ``scorer(estimator, X, y)``; if it has a parameter `X_target` and was built without target
-        rows, it gets them.
+        ``scorer(estimator, X, y)``. The target rows are passed if it has a parameter `X_target`,
+        unless it was built with target rows.
     """
 
     margin = 0.0
@@ -133,24 +134,28 @@ class ScorerRule:
     def rank(
         self, candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData
     ) -> Ranking:
-        """Average the scores of the members of each candidate."""
+        """Average the scores over the members of each candidate."""
         takes_target = "X_target" in inspect.signature(self.scoring).parameters
         takes_target &= getattr(self.scoring, "X_target", 0) is None
-        more = {"X_target": (data.X[data.n_source :],)} if takes_target else {}
+        params = {"X_target": (data.X[data.n_source :],)} if takes_target else {}
         scores = []
         for candidate in candidates:
             score = -np.inf
             if not candidate.error:
-                of_members = [
-                    self._score(member, data.X[fold.valid], data.classes[data.y[fold.valid]], more)
+                member_scores = [
+                    self._score(
+                        member, data.X[fold.valid], data.classes[data.y[fold.valid]], params
+                    )
                     for member, fold in zip(candidate.members, folds, strict=True)
                 ]
-                score = float(np.mean(of_members))
+                score = float(np.mean(member_scores))
             scores.append({"score": -np.inf if np.isnan(score) else score})
         return Ranking(scores)
 
-    def _score(self, member: Any, X: Any, y: np.ndarray, more: dict[str, Any]) -> float:
-        score = self.scoring(member, X, y, **more)
+    def _score(self, member: Any, X: Any, y: np.ndarray, params: dict[str, Any]) -> float:
+        score = self.scoring(member, X, y, **params)
         if not isinstance(score, Real):
-            raise TypeError(f"scoring gave {score!r}; it must give a number, high where good.")
+            raise TypeError(
+                f"scoring returned {score!r}; it must return a number, higher if better."
+            )
         return float(score)

@@ -1,11 +1,11 @@
-"""Balanced batches of two or more domains, taken from memory.
+"""Domain-balanced batches of rows held in memory.
 
-An epoch is one pass over the source rows in an order of its own. Target rows are drawn in shuffled
-passes of their own, which go on across epochs. Every step holds as many target rows as source rows,
-in equal shares of the targets, source rows first.
+An epoch is one pass over the shuffled source rows. The target rows are shuffled separately, and
+their passes continue across epochs. Each batch holds the source rows first, then as many target
+rows, in equal shares of the target domains.
 
-Rows are gathered a block of many steps at a time; a step is then a contiguous view. Nothing here is
-done per row, and little per step. Sparse rows become dense one step at a time.
+Rows are gathered in blocks of many steps, so that each batch is a contiguous view and no work is
+done per row. Sparse rows are converted to dense ones batch by batch.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from torch import Tensor
 from skdann.nn import Rows
 
 BLOCK_BYTES = 4_000_000
-SPARSE_SHARE = 0.05  # of values that are not zero, up to which products of sparse rows pay
+SPARSE_SHARE = 0.05  # maximum share of non-zero values for which sparse products are faster
 
 
 class Batch(NamedTuple):
-    """One step's rows; with several members each tensor has a leading member dimension.
+    """Rows of one training step; with several members, tensors have a leading member dimension.
 
     Attributes
     ----------
     x : Tensor of shape (n_rows, n_features)
-        Source rows first. Rows asked to stay sparse are a list of CSR matrices, one a member.
+        Source rows first. Rows that stay sparse are a list of CSR matrices, one per member.
     y : Tensor of shape (n_source,)
         Class indices of the source rows.
     label_weight : Tensor of shape (n_source,)
-        The label loss is the sum of the rows' losses times these.
+        Weights of the rows in the label loss, which is the weighted sum of their losses.
     rows : Rows
-        Number of source rows, and the index of each row's domain (one for all members where they
-        agree).
+        Number of source rows, and the domain index of each row (a single row of indices if they
+        are the same for all members).
     domain_weight : Tensor of shape (n_rows,)
-        The same for the domain loss.
+        Weights of the rows in the domain loss.
     """
 
     x: Any
@@ -50,50 +50,50 @@ class Batch(NamedTuple):
 
     @property
     def domain(self) -> Tensor:
-        """Index of each row's domain."""
+        """Domain index of each row."""
         return self.rows.domain  # type: ignore[return-value]
 
 
-class _Passes:
-    """Row numbers from one shuffled pass after another."""
+class _ShuffledRows:
+    """Row indices from consecutive shuffled passes over the rows."""
 
     def __init__(self, rows: Tensor, generator: torch.Generator) -> None:
         self.rows, self.generator = rows, generator
-        self.left = rows[:0]
+        self.remaining = rows[:0]
 
-    def take(self, count: int) -> Tensor:
-        """Return the next `count` row numbers."""
+    def draw(self, count: int) -> Tensor:
+        """Return the next `count` row indices."""
         parts = []
         while count > 0:
-            if not len(self.left):
-                self.left = torch.randperm(len(self.rows), generator=self.generator)
-            parts.append(self.rows.index_select(0, self.left[:count]))
-            self.left = self.left[count:]
+            if not len(self.remaining):
+                self.remaining = torch.randperm(len(self.rows), generator=self.generator)
+            parts.append(self.rows.index_select(0, self.remaining[:count]))
+            self.remaining = self.remaining[count:]
             count -= len(parts[-1])
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _streams(generator: torch.Generator) -> Iterator[torch.Generator]:
-    """Yield a generator for each target, so that targets do not wait for one another."""
+    """Yield an independent generator for each target; the first is the given one."""
     yield generator
     while True:
         seed = int(torch.randint(2**62, (), generator=generator))
         yield torch.Generator().manual_seed(seed)
 
 
-class _Size(NamedTuple):
-    """What all steps of one size share.
+class _StepLayout(NamedTuple):
+    """Weights and domains shared by all steps with the same number of source rows.
 
     Attributes
     ----------
     counts : list of int
-        Rows of each target in a step.
+        Number of rows of each target in a step.
     label_weight : Tensor of shape (size,)
         Weights that make the label loss a mean.
     domain_weight : Tensor of shape (n_rows,)
-        Weights that make the domain loss a sum of means over each domain's rows.
+        Weights that make the domain loss a sum of means over the rows of each domain.
     domain : Tensor of shape (n_rows,)
-        Domains of the rows where there is one source.
+        Domain indices of the rows if there is one source.
     """
 
     counts: list[int]
@@ -103,7 +103,7 @@ class _Size(NamedTuple):
 
 
 class DomainBatches:
-    """Batches of one fit.
+    """Iterable over the batches of one fit.
 
     Parameters
     ----------
@@ -114,19 +114,19 @@ class DomainBatches:
     domain : ndarray of shape (n_rows,)
         Domain indices.
     n_domains, n_targets : int
-        Domains in all, and targets among them: the last ones.
+        Number of domains, and number of targets among them (the last ones).
     source_rows : ndarray of int of shape (n_train,) or (n_members, n_train)
-        Numbers of the source rows to train on.
+        Indices of the source rows to train on.
     sample_weight : ndarray of shape (n_source,) or None
-        Weights of source rows in both losses.
+        Weights of the source rows in both losses.
     class_weight : ndarray of shape (n_classes,) or None
-        Weights of classes in the label loss.
+        Weights of the classes in the label loss.
     batch_size : int
-        Most source rows in a step; the steps of an epoch differ by one row at most.
+        Maximum number of source rows per step; the steps of an epoch differ by at most one row.
     generators : sequence of dict
-        For each member the generators "source_order" and "target_order".
+        Random generators "source_order" and "target_order" of each member.
     device : str or torch.device, default="cpu"
-        Where the rows live and the batches come from.
+        Device of the batches, and of dense rows.
     """
 
     def __init__(
@@ -170,61 +170,61 @@ class DomainBatches:
             self.domain_weight = self._float(weight)
             factors = self._domain_factors(weight, domain[: len(y)], source_rows)
             self.domain_factor = self._float(factors).expand(self.n_members, -1)
-        self.sizes: dict[int, _Size] = {}
+        self.layouts: dict[int, _StepLayout] = {}
         self.source_generators = [member["source_order"] for member in generators]
         targets = [
             torch.from_numpy(np.flatnonzero(domain == index))
             for index in range(self.n_sources, n_domains)
         ]
         self.targets = [
-            [_Passes(*own) for own in zip(targets, _streams(member["target_order"]), strict=False)]
+            list(map(_ShuffledRows, targets, _streams(member["target_order"])))
             for member in generators
         ]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what goes on across epochs: the rows left of each pass, and their generators."""
+        """Return the state kept between epochs: remaining rows of each pass, and generators."""
         state = {}
-        for member, passes in enumerate(self.targets):
-            for target, own in enumerate(passes):
-                if len(own.left):  # older safetensors cannot read a tensor of nothing
-                    state[f"{member}.{target}.left"] = own.left
-                state[f"{member}.{target}.generator"] = own.generator.get_state()
+        for member, targets in enumerate(self.targets):
+            for target, shuffled in enumerate(targets):
+                if len(shuffled.remaining):  # older safetensors cannot read an empty tensor
+                    state[f"{member}.{target}.left"] = shuffled.remaining
+                state[f"{member}.{target}.generator"] = shuffled.generator.get_state()
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`state_dict` gave."""
-        for member, passes in enumerate(self.targets):
-            for target, own in enumerate(passes):
-                own.left = state.get(f"{member}.{target}.left", own.rows[:0]).clone()
-                own.generator.set_state(state[f"{member}.{target}.generator"].clone())
+        """Restore the state returned by :meth:`state_dict`."""
+        for member, targets in enumerate(self.targets):
+            for target, shuffled in enumerate(targets):
+                shuffled.remaining = state.get(f"{member}.{target}.left", shuffled.rows[:0]).clone()
+                shuffled.generator.set_state(state[f"{member}.{target}.generator"].clone())
 
     def _float(self, values: np.ndarray) -> Tensor:
-        with np.errstate(over="ignore"):  # an infinite weight ends in the error of a diverged fit
+        with np.errstate(over="ignore"):  # an infinite weight raises DivergenceError later
             return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
     def _domain_factors(
         self, weight: np.ndarray, domain: np.ndarray, source_rows: np.ndarray
     ) -> np.ndarray:
-        """Factors (n_members, n_sources) that give every domain the same part of the loss.
+        """Return factors (n_members, n_sources) that give each domain an equal part of the loss.
 
         The domain loss is 2 / n_domains times the sum of the domains' means; for two domains that
         is the sum of the two means in equation 9 of Ganin et al. (JMLR 2016).
         """
         mass = np.stack(
             [
-                np.bincount(domain[own], weights=weight[own], minlength=self.n_sources)
-                for own in source_rows
+                np.bincount(domain[rows], weights=weight[rows], minlength=self.n_sources)
+                for rows in source_rows
             ]
         )
         return self.n_source / np.where(mass > 0, mass, 1.0)
 
     @property
     def is_thin(self) -> bool:
-        """Whether so few values differ from zero that products of sparse rows pay."""
+        """Whether the rows have so few non-zero values that sparse products are faster."""
         return sp.issparse(self.X) and self.X.nnz <= SPARSE_SHARE * np.prod(self.X.shape)
 
     def epoch(self, *, stays_sparse: bool = False) -> Iterator[Batch]:
-        """Yield the steps of one epoch; sparse rows become dense unless they are to stay sparse."""
+        """Yield the batches of one epoch; sparse rows become dense unless `stays_sparse`."""
         self.stays_sparse = stays_sparse
         order = torch.stack(
             [
@@ -238,16 +238,16 @@ class DomainBatches:
         yield from self._uniform_steps(order[:, n_first:], size)
 
     def _uniform_steps(self, order: Tensor, size: int) -> Iterator[Batch]:
-        """Yield the steps of `size` source rows each, gathered a block of steps at a time."""
+        """Yield batches of `size` source rows each, gathered in blocks of many steps."""
         n_steps = order.shape[1] // size
-        counts = self._size(size).counts
+        counts = self._layout(size).counts
         n_bytes = 4 * self.n_features * self.n_members * (size + sum(counts))
         n_block = max(1, BLOCK_BYTES // max(1, n_bytes))
         for first in range(0, n_steps, n_block):
             n = min(n_block, n_steps - first)
-            own = order[:, first * size : (first + n) * size]
-            index = [self.source_rows.gather(1, own).view(self.n_members, n, size)] + [
-                torch.stack([member[t].take(n * count) for member in self.targets]).view(
+            steps = order[:, first * size : (first + n) * size]
+            index = [self.source_rows.gather(1, steps).view(self.n_members, n, size)] + [
+                torch.stack([member[t].draw(n * count) for member in self.targets]).view(
                     self.n_members, n, count
                 )
                 for t, count in enumerate(counts)
@@ -255,21 +255,21 @@ class DomainBatches:
             block = torch.cat(index, 2).transpose(0, 1).to(self.device)
             yield from self._gather(block.squeeze(1) if self.n_members == 1 else block, size)
 
-    def _size(self, size: int) -> _Size:
-        """Return what the steps of `size` source rows share; an epoch has two sizes at most."""
-        if size not in self.sizes:
+    def _layout(self, size: int) -> _StepLayout:
+        """Return the layout of steps with `size` source rows; an epoch has at most two sizes."""
+        if size not in self.layouts:
             n_targets = self.n_domains - self.n_sources
             counts = [max(1, size // n_targets + (t < size % n_targets)) for t in range(n_targets)]
-            numbers = torch.tensor([size, *counts])
-            weight = (1.0 / numbers.to(torch.float32)).repeat_interleave(numbers).to(self.device)
+            n_rows = torch.tensor([size, *counts])
+            weight = (1.0 / n_rows.to(torch.float32)).repeat_interleave(n_rows).to(self.device)
             index = torch.tensor([0, *range(self.n_sources, self.n_domains)])
-            domain = index.repeat_interleave(numbers).to(self.device)
-            own = _Size(counts, weight[:size], weight * (2.0 / self.n_domains), domain)
-            self.sizes[size] = own
-        return self.sizes[size]
+            domain = index.repeat_interleave(n_rows).to(self.device)
+            domain_weight = weight * (2.0 / self.n_domains)
+            self.layouts[size] = _StepLayout(counts, weight[:size], domain_weight, domain)
+        return self.layouts[size]
 
     def _gather(self, block: Tensor, size: int) -> Iterator[Batch]:
-        """Yield the steps of one block; `block` holds row numbers (n_steps, ..., n_rows)."""
+        """Yield the batches of one block of row indices, of shape (n_steps, ..., n_rows)."""
         source = block[..., :size]
         fields = zip(
             self._rows(block),
@@ -283,7 +283,7 @@ class DomainBatches:
             yield Batch(x, y, label_weight, Rows(size, domain), domain_weight)
 
     def _label_weights(self, source: Tensor) -> Iterable[Tensor]:
-        per_row = self.sizes[source.shape[-1]].label_weight
+        per_row = self.layouts[source.shape[-1]].label_weight
         if self.label_weight is None or self.label_factor is None:
             return [per_row.expand(source.shape[1:])] * len(source)
         factor = self.label_factor.view(*source.shape[1:-1], 1)
@@ -291,7 +291,7 @@ class DomainBatches:
 
     def _domains(self, source: Tensor) -> Iterable[Tensor]:
         size = source.shape[-1]
-        domain = self.sizes[size].domain
+        domain = self.layouts[size].domain
         if self.n_sources == 1:
             return [domain] * len(source)
         target = domain[size:].expand(*source.shape[:-1], -1)
@@ -299,14 +299,14 @@ class DomainBatches:
 
     def _domain_weights(self, source: Tensor) -> Iterable[Tensor]:
         size = source.shape[-1]
-        per_row = self.sizes[size].domain_weight
+        per_row = self.layouts[size].domain_weight
         if self.domain_weight is None or self.domain_factor is None:
             return [per_row.expand(*source.shape[1:-1], -1)] * len(source)
         domain = self.source_domain[source]
         member = torch.arange(self.n_members, device=self.device).view(*source.shape[1:-1], 1)
-        own = self.domain_weight[source] * self.domain_factor[member, domain]
+        weight = self.domain_weight[source] * self.domain_factor[member, domain]
         target = per_row[size:].expand(*source.shape[:-1], -1)
-        return torch.cat([own * per_row[:size], target], -1)
+        return torch.cat([weight * per_row[:size], target], -1)
 
     def _rows(self, block: Tensor) -> Iterable[Any]:
         if not sp.issparse(self.X):
@@ -320,8 +320,8 @@ class DomainBatches:
         for start in range(0, gathered.shape[0], n_rows):
             step = gathered[start : start + n_rows]
             if self.stays_sparse:
-                n_own = block.shape[-1]
-                yield [step[first : first + n_own] for first in range(0, n_rows, n_own)]
+                size = block.shape[-1]  # rows per member
+                yield [step[first : first + size] for first in range(0, n_rows, size)]
             else:
                 dense = torch.from_numpy(step.toarray())
                 yield dense.view(*block.shape[1:], self.n_features).to(self.device)

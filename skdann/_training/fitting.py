@@ -1,7 +1,7 @@
-"""From an estimator's parameters to a trained net, and from the net to fitted attributes.
+"""Training of an estimator: from its parameters to a net, and from the net to attributes.
 
 :class:`skdann.DANNClassifier` trains one net; :func:`train_members` trains several estimators that
-differ in lambda, scaling, seed and rows, as members of one net where their networks allow it.
+differ in lambda, scaling, seed and rows, as members of one net if their networks allow it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from skdann._training.randomness import copy_generators, spawn_generators
 from skdann.nn._members import extract_member
 from skdann.nn._module import is_sizes
 
-# entries of the net's history that only skorch's callbacks need
+# entries of the net's history that only skorch's callbacks use
 NOT_IN_HISTORY = {"batches", "train_batch_count", "train_loss_best", "valid_loss_best"}
 
 
@@ -63,7 +63,7 @@ def new_net(
 
 
 def net_callbacks(estimator: Any, stops_early: bool) -> list[Any]:
-    """Return the user's callbacks, and early stopping."""
+    """Return the callbacks of the estimator, and early stopping if requested."""
     callbacks = list(estimator.callbacks or ())
     if stops_early:
         sink = print if estimator.verbose > 1 else _discard
@@ -73,7 +73,7 @@ def net_callbacks(estimator: Any, stops_early: bool) -> list[Any]:
 
 
 def prepare(estimator: Any, data: DomainData, split_seed: int | None = None) -> FitData:
-    """Add class weights, and rows held out for early stopping, drawn by `split_seed`."""
+    """Add class weights and, given `split_seed`, rows held out for early stopping."""
     train, valid = np.arange(data.n_source), np.arange(0)
     if split_seed is not None:
         train, valid = _hold_out(estimator.validation_fraction, data, split_seed)
@@ -82,19 +82,19 @@ def prepare(estimator: Any, data: DomainData, split_seed: int | None = None) -> 
 
 
 def adjust_for_label_shift(estimator: Any, data: DomainData, seed: int) -> DomainData:
-    """Estimate the label shift, and weight the source rows if the estimator asks for it."""
+    """Estimate the label shift, and reweight the source rows, if the estimator requests it."""
     weights = class_weights(estimator.class_weight, data.y, data.classes, data.weight)
     shift = find_label_shift(estimator.label_shift, estimator.target_priors, data, weights, seed)
     return with_label_shift(data, shift)
 
 
 def _hold_out(fraction: float, data: DomainData, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out source rows, stratified by class if every class has enough of them."""
+    """Split the source rows, stratified by class if every class has enough of them."""
     n_valid = max(1, round(fraction * data.n_source))
     if n_valid >= data.n_source:
         raise ValueError(
-            f"early_stopping holds out {n_valid} of {data.n_source} source rows and leaves "
-            "none to train on; lower validation_fraction or set early_stopping=False."
+            f"early_stopping holds out {n_valid} of {data.n_source} source rows, which "
+            "leaves none to train on; lower validation_fraction or set early_stopping=False."
         )
     can_stratify = np.bincount(data.y).min() > 1 and n_valid >= len(data.classes)
     can_stratify &= data.n_source - n_valid >= len(data.classes)
@@ -117,13 +117,13 @@ def train(
     listeners: Sequence[Any] = (),
     checkpoint: Any = None,
 ) -> None:
-    """Train a net; listeners follow it and are not kept."""
+    """Train a net, with listeners attached only during training."""
     with listening(net, listeners):
         net.partial_fit(fit_data, None, epochs=n_epochs, checkpoint=checkpoint)
 
 
 def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
-    """Set the fitted attributes of a classifier, if the outcome of training is sound."""
+    """Set the fitted attributes of a classifier; raise if training diverged."""
     net.module_.eval()
     check_outcome(net, data)
     for name in ("feature_names_in_", "target_priors_"):
@@ -145,7 +145,7 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
 
 
 def set_net(estimator: Any, net: DANNNet) -> None:
-    """Set the net of a classifier whose other fitted attributes are set."""
+    """Set the net of a classifier whose other fitted attributes are already set."""
     estimator.net_, estimator.module_ = net, net.module_
     estimator.n_epochs_ = len(estimator.history_)
     row = np.zeros((1, estimator.n_features_in_), dtype=np.float32)
@@ -156,7 +156,7 @@ def set_net(estimator: Any, net: DANNNet) -> None:
 
 
 class Fold(NamedTuple):
-    """Indices of the source rows that a member trains on, and of those it is judged on."""
+    """Indices of the source rows that a member is trained on, and those it is evaluated on."""
 
     train: np.ndarray
     valid: np.ndarray
@@ -175,20 +175,21 @@ def train_members(
     listeners: Sequence[Any],
     checkpoint: Any,
 ) -> list[DivergenceError | None]:
-    """Train estimators that differ in lambda, scaling, seed and fold alone; fit each in place.
+    """Train estimators that differ only in lambda, scaling, seed and fold; fit each in place.
 
     Parameters
     ----------
     members : sequence of DANNClassifier
-        Several only if :func:`can_train_together` says so. Each has an integer `random_state`.
+        Estimators with an integer `random_state`; more than one requires
+        :func:`can_train_together`.
     data : DomainData
         Checked rows, adjusted for label shift.
     folds : sequence of Fold
-        The rows of each member.
+        Rows of each member.
     listeners : sequence of skorch callbacks
-        Follow the training.
+        Callbacks attached during training.
     checkpoint : Checkpoint or None
-        Keeps the state of the training.
+        Checkpoint file of the training.
 
     Returns
     -------
@@ -214,7 +215,7 @@ def train_members(
     except DivergenceError as error:
         return [error] * len(members)
     if net.is_interrupted_:
-        raise KeyboardInterrupt  # a member cut short cannot be compared with the others
+        raise KeyboardInterrupt  # a member with fewer epochs cannot be compared with the others
     nets = [net] if is_alone else _split(net, members)
     return list(map(_try_set_fitted, members, nets, [data] * len(members)))
 
@@ -249,15 +250,15 @@ def _split(ensemble: DANNNet, members: Sequence[Any]) -> Iterator[DANNNet]:
 
 
 def _copy_optimizer(optimizer: Any, index: int, member_optimizer: Any) -> None:
-    """Give an optimizer of one member that member's part of the state."""
+    """Copy the state of one member from the optimizer of all members."""
 
     def part(value: Any) -> Any:
         is_stacked = isinstance(value, Tensor) and value.dim() > 0
         return value[index : index + 1].clone() if is_stacked else copy.copy(value)
 
     slots = {
-        number: {name: part(value) for name, value in slot.items()}
-        for number, slot in optimizer.state_dict()["state"].items()
+        key: {name: part(value) for name, value in slot.items()}
+        for key, slot in optimizer.state_dict()["state"].items()
     }
     groups = member_optimizer.state_dict()["param_groups"]
     member_optimizer.load_state_dict({"state": slots, "param_groups": groups})

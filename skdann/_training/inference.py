@@ -1,8 +1,9 @@
-"""What a trained module says of rows, block by block.
+"""Blockwise inference with a trained module.
 
-Every block has the same number of rows, the last one filled up: matrix products round differently
-for other shapes, and a row's prediction should not depend on the rows beside it. (Where a layer's
-width is no multiple of the processor's vectors, its place in the block still moves the last bits.)
+All blocks have the same number of rows; the last one is padded. Matrix products of other shapes
+round differently, and the prediction of a row should not depend on the other rows. (If the width of
+a layer is not a multiple of the SIMD width, the row's position in the block can still change the
+last bits.)
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ def infer_blocks(
     module : DANNModule
         Trained networks, in evaluation mode.
     X : ndarray or CSR of shape (n_samples, n_features)
-        Checked rows; sparse ones become dense one block at a time.
+        Checked rows; sparse rows are converted to dense ones block by block.
     domain : ndarray of shape (n_samples,) or None
         Domain indices; None for "any target".
     what : {"features", "labels", "domains"}
-        Which output.
+        Output to compute.
     n_domains : int
-        Domains in all, which is also the index of "any target".
+        Number of domains, which is also the index of "any target".
 
     Yields
     ------

@@ -1,6 +1,7 @@
 """Progress reporting: the progress bar and scikit-learn's callbacks.
 
-Both follow one fit, which may train several networks, and no network keeps them.
+Both follow one fit, which may train several networks, and are attached to a network only during
+training.
 """
 
 from __future__ import annotations
@@ -17,27 +18,27 @@ from skorch.callbacks import Callback
 
 
 def check_callbacks(callbacks: Any) -> None:
-    """Raise unless every item is a skorch callback, a class of one, or a pair of name and one."""
+    """Raise unless each item is a skorch callback or its class, alone or in a (name, ...) pair."""
     for item in callbacks or ():
         is_pair = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
         callback = item[1] if is_pair else item
         is_class = isinstance(callback, type) and issubclass(callback, Callback)
         if not (isinstance(callback, Callback) or is_class):
             raise TypeError(
-                f"callbacks holds {item!r}, which is no skorch callback; give instances or classes "
-                "of skorch.callbacks.Callback, or pairs of a name and one."
+                f"callbacks contains {item!r}, which is not a skorch callback; pass instances or "
+                "subclasses of skorch.callbacks.Callback, or (name, callback) pairs."
             )
 
 
 class ProgressBar(Callback):
-    """One bar over the epochs of all networks of a fit, in a terminal or a notebook."""
+    """Progress bar over the epochs of all networks of a fit, in a terminal or a notebook."""
 
     FORMAT = "epoch {n_fmt}/{total_fmt} |{bar}| {desc}"
     TIMES = " [{elapsed}<{remaining}]"
     LOSSES: ClassVar = {"label_loss": "label", "valid_loss": "held out", "domain_loss": "domain"}
 
     def __init__(self, n_epochs: int, n_networks: int) -> None:
-        with warnings.catch_warnings():  # a notebook without ipywidgets gets the bar of a terminal
+        with warnings.catch_warnings():  # without ipywidgets, a notebook shows the terminal's bar
             warnings.filterwarnings("ignore", message="IProgress not found")
             from tqdm.auto import tqdm
         self.n_epochs = n_epochs
@@ -46,22 +47,22 @@ class ProgressBar(Callback):
         self.bar = tqdm(total=n_epochs * n_networks, bar_format=self.FORMAT + times)
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Count the epochs of this network alone."""
+        """Reset the number of remaining epochs for the next network."""
         self.n_left = self.n_epochs
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how far the bar is, and how many epochs of the network are left."""
+        """Return the position of the bar and the remaining epochs of the network."""
         return {"n": self.bar.n, "n_left": self.n_left}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin where the bar was."""
+        """Restore the position of the bar."""
         self.bar.update(state["n"] - self.bar.n)
         self.n_left = state["n_left"]
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Advance the bar and show the epoch's figures."""
+        """Advance the bar and show the losses of the epoch."""
         last = net.history[-1]
-        shown = [f"{own} {last[name]:.2f}" for name, own in self.LOSSES.items() if name in last]
+        shown = [f"{text} {last[name]:.2f}" for name, text in self.LOSSES.items() if name in last]
         text = f"loss: {', '.join(shown)}"  # short: a terminal may have 80 columns
         if "domain_accuracy" in last:
             text += f" (accuracy {last['domain_accuracy']:.2f}); lambda {last['lambda']:.2f}"
@@ -70,24 +71,24 @@ class ProgressBar(Callback):
         self.n_left -= 1
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Expect no more epochs of a network that stopped early."""
+        """Shorten the bar if the network stopped early."""
         self.bar.total -= self.n_left
         self.bar.refresh()
 
 
 class FitTasks(Callback):
-    """Tells scikit-learn's callbacks (from version 1.9) when a fit and its epochs begin and end.
+    """Notifies scikit-learn's callbacks (version 1.9 or newer) of a fit and its epochs.
 
     Parameters
     ----------
     estimator : estimator
-        With callbacks, as ``set_callbacks`` or a meta-estimator sets them.
+        Estimator with callbacks, set by ``set_callbacks`` or by a meta-estimator.
     n_epochs, n_networks : int
-        Epochs planned for each network, and networks.
+        Number of planned epochs per network, and number of networks.
     rows : dict
-        "X", "y" and "metadata" of the fit.
+        "X", "y" and "metadata" passed to `fit`.
     snapshot : callable or None
-        Gives, for a net, the attributes of the estimator fitted so far.
+        Called with a net, returns the attributes of the estimator fitted so far.
     """
 
     def __init__(
@@ -113,34 +114,34 @@ class FitTasks(Callback):
         )
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Begin a network, where there are several."""
+        """Begin the task of a network, if there are several."""
         self.network = self.fit
         if self.n_networks > 1:
             network = self.fit.subcontext(task_name="network", max_subtasks=self.n_epochs)
             self.network = self._begin(network)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Begin an epoch."""
+        """Begin the task of an epoch."""
         self.epoch = self._begin(self.network.subcontext(task_name="epoch"))
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """End an epoch, and stop training where a callback asks for it."""
+        """End the task of an epoch, and stop training if a callback requests it."""
         attributes = self.snapshot and functools.partial(self.snapshot, net)
         if self._end(self.epoch, attributes):
-            raise KeyboardInterrupt  # how skorch's own callbacks stop training
+            raise KeyboardInterrupt  # as skorch's callbacks do to stop training
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """End the network, where there are several."""
+        """End the task of a network, if there are several."""
         if self.n_networks > 1:
             self._end(self.network)
 
     def end(self) -> None:
-        """End the fit; the estimator is fitted."""
+        """End the task of the fit, once the estimator is fitted."""
         self._end(self.fit, {})
 
 
 def as_fit_rows(X: Any, y: Any, sample_weight: Any, sample_domain: Any) -> dict[str, Any]:
-    """Rows of a fit as scikit-learn's callbacks get them: none if some have no label."""
+    """Return what scikit-learn's callbacks get of `fit`: no rows if some are unlabelled."""
     if sample_domain is not None:
         X = y = sample_weight = None
     return {
@@ -160,7 +161,7 @@ def watch_fit(
     rows: dict[str, Any] | None = None,
     snapshot: Callable[[Any], dict[str, Any]] | None = None,
 ) -> Iterator[list[Callback]]:
-    """Follow a fit; what it yields listens to each of its networks in turn, by `listening`."""
+    """Report the progress of a fit; yields the listeners to pass to `listening` for each net."""
     bar = ProgressBar(n_epochs, n_networks) if verbose == 1 else None
     tasks = None
     try:
@@ -176,20 +177,21 @@ def watch_fit(
 
 @contextlib.contextmanager
 def listening(net: Any, listeners: Sequence[Callback]) -> Iterator[None]:
-    """Let callbacks listen to a training of the net, which keeps none of them."""
-    own = net.callbacks_
-    net.callbacks_ = [*((type(listener).__name__, listener) for listener in listeners), *own]
+    """Attach callbacks to a net while it trains."""
+    callbacks = net.callbacks_
+    named = [(type(listener).__name__, listener) for listener in listeners]
+    net.callbacks_ = [*named, *callbacks]
     try:
         yield
     finally:
-        net.callbacks_ = own
+        net.callbacks_ = callbacks
 
 
 @contextlib.contextmanager
 def watch_steps(
     pipeline: Any, X: Any, y: Any, n_steps: int
 ) -> Iterator[Callable[..., AbstractContextManager[None]]]:
-    """Follow the fit of head and last step of a pipeline; each by calling what it yields."""
+    """Notify callbacks of a pipeline's fit; yields a context manager to enter for each step."""
     if not hasattr(pipeline, "_init_callback_context"):  # scikit-learn before 1.9
         yield lambda *step: contextlib.nullcontext()
         return
@@ -203,7 +205,7 @@ def watch_steps(
 def _watch_step(
     pipeline: Any, fit: Any, name: str, estimator: Any, X: Any, y: Any
 ) -> Iterator[None]:
-    """Hand the pipeline's callbacks to one of its estimators for the time of its fit."""
+    """Propagate the pipeline's callbacks to one of its estimators while that is fitted."""
     step = fit.subcontext(task_name=name)
     with step.propagate_callback_context(estimator):
         step.call_on_fit_task_begin(estimator=pipeline, X=X, y=y)

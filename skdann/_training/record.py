@@ -1,4 +1,4 @@
-"""The losses of an epoch, recorded without waiting for the device at each step."""
+"""Losses of an epoch, recorded without synchronizing with the device at each step."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Outputs(NamedTuple):
     y, label_weight : Tensor of shape (..., n_source)
         Class indices and weights.
     domain : tuple of Tensor
-        What the adversary keeps of a step; empty without target rows.
+        Tensors that the adversary keeps for its losses; empty without target rows.
     n_numbers : int
-        Size of the step, by which steps are grouped.
+        Number of values in the step, by which steps are grouped.
     """
 
     logits: Tensor
@@ -39,7 +39,7 @@ class Outputs(NamedTuple):
 
     @classmethod
     def of(cls, batch: Batch, logits: Tensor, domain: tuple[Tensor, ...]) -> Outputs:
-        """Take the outputs for a batch out of the graph."""
+        """Return the outputs for a batch, detached from the graph."""
         logits = logits.detach()
         n_numbers = logits.numel() + batch.domain_weight.numel()
         kept = tuple(tensor.detach() for tensor in domain)
@@ -47,12 +47,12 @@ class Outputs(NamedTuple):
 
 
 class EpochSums:
-    """Means over the steps of an epoch, moved to the host many steps at a time.
+    """Means over the steps of an epoch, copied to the host in groups of steps.
 
     Parameters
     ----------
     adversary : Adversary
-        Computes the figures of the domain loss.
+        Computes the domain loss and accuracy.
     label_smoothing, domain_loss_weight : float
         As in :class:`skdann.DANNClassifier`.
     """
@@ -82,7 +82,7 @@ class EpochSums:
         self.n_pending = 0
 
     def _totals(self, steps: Sequence[Outputs]) -> dict[str, tuple[Tensor, int]]:
-        """Sum of each figure over some steps, and the number of terms in it."""
+        """Return the sum of each figure over some steps, and the number of terms in it."""
         logits = _join([step.logits for step in steps], -2)
         y = _join([step.y for step in steps], -1)
         weight = _join([step.label_weight for step in steps], -1)
@@ -95,7 +95,7 @@ class EpochSums:
         return totals
 
     def loss_of(self, outputs: Outputs) -> Tensor:
-        """Loss of one step, averaged over the members."""
+        """Return the loss of one step, averaged over the members."""
         totals = self._totals([outputs])
         loss, _ = totals["label_loss"]
         if "domain_loss" in totals:

@@ -1,10 +1,10 @@
-r"""Pure functions of training progress: the coefficient lambda and the learning rate.
+r"""Schedules of lambda and of the learning rate, as pure functions of training progress.
 
 Progress :math:`p` runs from 0 at the first step to 1 at the end of training. A schedule maps it to
-a factor in [0, 1] by which ``lambda_max`` or ``lr`` is multiplied:
+a factor in [0, 1], which multiplies ``lambda_max`` or ``lr``:
 
 ========== ==================================== ==========================================
-name       factor                               from
+name       factor                               used for
 ========== ==================================== ==========================================
 "dann"     :math:`2 / (1 + e^{-10p}) - 1`       lambda, Ganin et al. (JMLR 2016), sec. 5.2
 "dann"     :math:`(1 + 10p)^{-0.75}`            learning rate, the same section
@@ -44,20 +44,20 @@ def evaluate_schedule(
         factor = float(schedule(progress))
     except Exception as error:
         raise ValueError(
-            f"{name} failed at progress {progress:.3g} ({type(error).__name__}: {error}); give a "
-            "name, or a callable of one number in [0, 1] that returns a factor in [0, 1]."
+            f"{name} failed at progress {progress:.3g} with {type(error).__name__}: {error}. Pass "
+            "a name, or a callable that maps a number in [0, 1] to a factor in [0, 1]."
         ) from error
     if not 0.0 <= factor <= 1.0:
         raise ValueError(
-            f"{name} gave {factor!r} at progress {progress:.3g}; a schedule maps progress in [0, "
-            "1] to a factor in [0, 1], so scale the callable's values and put their size into "
+            f"{name} returned {factor!r} at progress {progress:.3g}; a schedule must map progress "
+            "in [0, 1] to a factor in [0, 1]. Rescale the callable, and set the magnitude in "
             "lambda_max or lr."
         )
     return factor
 
 
 def check_schedule(name: str, schedule: str | Schedule, table: dict[str, Schedule]) -> None:
-    """Raise, before any training, if a callable schedule leaves [0, 1] anywhere on a fine grid."""
+    """Raise before training if a callable schedule leaves [0, 1] at any point of a fine grid."""
     if not isinstance(schedule, str):
         for step in range(101):
             evaluate_schedule(name, schedule, table, step / 100)

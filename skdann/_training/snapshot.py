@@ -13,7 +13,7 @@ from skdann._compat import copy_tensors
 
 
 class Snapshot:
-    """Everything that an epoch changes in a net; taking it again reuses its buffers."""
+    """Copy of everything that an epoch changes in a net; reuses its buffers."""
 
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
@@ -21,7 +21,7 @@ class Snapshot:
 
     @torch.no_grad()
     def take(self, net: Any) -> None:
-        """Copy the state, on the device of the net."""
+        """Copy the state of the net, on the same device."""
         self.counts = net.n_epochs_done_, len(net.history), len(net.member_history_)
         self.slots = {
             key: {name: _copy_slot(value) for name, value in slot.items()}
@@ -44,7 +44,7 @@ class Snapshot:
 
     @torch.no_grad()
     def restore(self, net: Any) -> None:
-        """Drop everything that came after."""
+        """Restore the state of the net, and drop what was recorded since."""
         net.n_epochs_done_, n_rows, n_member_rows = self.counts
         del net.history[n_rows:]
         del net.member_history_[n_member_rows:]
@@ -62,5 +62,5 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _copy_slot(value: Any) -> Any:
-    """Copy a value of the optimizer's state that a step may change; tensors are copied later."""
+    """Copy a value of the optimizer's state, except tensors, which are copied all at once."""
     return value if isinstance(value, Tensor | int | float) else copy.deepcopy(value)

@@ -1,8 +1,8 @@
-"""One training step: losses, gradients, and the update of the optimizer.
+"""One training step: losses, gradients and the optimizer update.
 
-The label loss is the weighted cross-entropy of the source rows; the adversary adds the domain part
-(:mod:`skdann._training.objective`). Where the adversary is switched off (lambda 0), the label loss
-sees the source rows alone, so that a fit with ``lambda_max=0`` is the source-only fit bit for bit.
+The label loss is the weighted cross-entropy of the source rows; the adversary adds the domain loss
+(:mod:`skdann._training.objective`). Without an active adversary (lambda 0), G_f and G_y process
+source rows only, so a fit with ``lambda_max=0`` is bit-identical to a fit without target rows.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from skdann.nn import DANNModule
 
 
 class Step:
-    """Takes the steps of one epoch; nothing in it waits for the device.
+    """Training step of one epoch; it never synchronizes with the device.
 
     Parameters
     ----------
     module : DANNModule
         The three networks, in training mode.
     optimizer : torch.optim.Optimizer
-        Updates all of their weights.
+        Optimizer of all their weights.
     adversary : Adversary
-        The domain part of the objective.
+        Domain part of the objective.
     has_targets : bool
         Whether the batches hold target rows.
     is_adversarial : bool
-        Whether G_f is trained by the adversary.
+        Whether the adversary trains G_f.
     keeps_domains_apart : bool
-        Whether normalization statistics of each domain need all rows even without adversary.
+        Whether a normalization layer needs the rows of all domains, even at lambda 0.
     on_gradients : callable or None
-        Called with the batch once the gradients are written.
+        Called with the batch after the gradients are computed.
     """
 
     def __init__(
@@ -66,21 +66,21 @@ class Step:
         return self.analytic is not None and self.analytic.takes_sparse
 
     def take(self, batch: Batch, lambda_: Any) -> Outputs:
-        """Take one step of the optimizer on one batch."""
-        taken: list[Outputs] = []
+        """Take one optimizer step on a batch and return its outputs."""
+        evaluated: list[Outputs] = []
 
         def closure() -> Tensor | None:
             loss, outputs = self._write_gradients(batch, lambda_)
             if self.on_gradients is not None:
                 self.on_gradients(batch)
-            taken.append(outputs)
+            evaluated.append(outputs)
             return loss
 
         self.optimizer.step(closure)
-        return taken[-1]
+        return evaluated[-1]
 
     def _write_gradients(self, batch: Batch, lambda_: Any) -> tuple[Tensor | None, Outputs]:
-        """Write the gradients of a batch; return the loss where autograd computed one."""
+        """Compute the gradients of a batch; return the loss if autograd computed one."""
         if self.analytic is None:
             return self._differentiate(batch, lambda_)
         if self.is_adversarial:
@@ -90,7 +90,7 @@ class Step:
         return None, Outputs.of(batch, logits, kept)
 
     def _differentiate(self, batch: Batch, lambda_: Any) -> tuple[Tensor, Outputs]:
-        """Have autograd write the gradients."""
+        """Compute the gradients by autograd."""
         self.optimizer.zero_grad(set_to_none=True)
         features = self._extract(batch)
         if self.is_adversarial:
@@ -101,8 +101,8 @@ class Step:
             if self.is_adversarial:
                 domain_loss, kept = self.adversary.loss(features, batch, lambda_)
             else:
-                seen = self._at_rest(features, batch)
-                domain_loss, kept = self.adversary.loss_at_rest(seen, batch)
+                inputs = self._detached_inputs(features, batch)
+                domain_loss, kept = self.adversary.loss_at_rest(inputs, batch)
             loss = loss + self.adversary.params.domain_loss_weight * domain_loss
         total = loss.sum()
         total.backward()
@@ -111,27 +111,27 @@ class Step:
         return total.detach(), Outputs.of(batch, logits, kept)
 
     def _extract(self, batch: Batch) -> Tensor:
-        """Features of all rows, or of the source rows where no loss needs the others."""
+        """Return features of all rows, or of the source rows if no loss needs the others."""
         if self.is_adversarial or (self.has_targets and self.keeps_domains_apart):
             return self.module.extract_features(batch.x, batch.rows)
         source = batch.rows.of_source()
         return self.module.extract_features(batch.x[..., : source.n_source, :], source)
 
-    def _at_rest(self, features: Tensor, batch: Batch) -> Tensor:
-        """Input of G_d for all rows, without training or touching G_f and G_y."""
+    def _detached_inputs(self, features: Tensor, batch: Batch) -> Tensor:
+        """Return the input of G_d for all rows, detached; G_f and G_y are left unchanged."""
         if self.keeps_domains_apart:
             return self.module.condition(features, batch.rows).detach()
         self.module.eval()
         with torch.no_grad():
             features = self.module.extract_features(batch.x, batch.rows)
-            seen = self.module.condition(features, batch.rows)
+            inputs = self.module.condition(features, batch.rows)
         self.module.train()
-        return seen
+        return inputs
 
     def _label_loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss and class logits of the source rows."""
+        """Return the loss and the class logits of the source rows."""
         rows = batch.rows
-        if self.keeps_domains_apart:  # G_y then gathers statistics of the target rows too
+        if self.keeps_domains_apart:  # G_y also updates the statistics of the target domains
             logits = self.module.predict_labels(features, rows)[..., : rows.n_source, :]
         else:
             source = features[..., : rows.n_source, :]

@@ -1,4 +1,4 @@
-"""How many threads a piece of work deserves."""
+"""Number of threads, chosen by the amount of work."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PRODUCTS_PER_THREAD = 2e8
 
 @contextlib.contextmanager
 def suited_threads(n_products: float) -> Iterator[None]:
-    """Compute on one thread where a step is small, and give the caller's threads back.
+    """Use a single thread for small steps, and restore the caller's setting afterwards.
 
-    Waiting for one another costs threads more than they gain below about `PRODUCTS_PER_THREAD`
-    multiplications a step, ten times more where cores are busy. One thread also gives equal bits
-    wherever the fit runs. The limit holds for the calling thread alone, and never raises a limit
-    that the caller has set.
+    Below about `PRODUCTS_PER_THREAD` multiplications per step (ten times more on busy cores),
+    synchronizing threads costs more than they gain. A single thread also makes results
+    bit-identical on every machine. The limit applies to the calling thread only, and never raises a
+    limit set by the caller.
     """
     if n_products >= PRODUCTS_PER_THREAD or torch.get_num_threads() == 1:
         yield
@@ -30,5 +30,5 @@ def suited_threads(n_products: float) -> Iterator[None]:
 
 @functools.cache
 def _threadpools() -> ThreadpoolController:
-    """The thread pools of the loaded libraries; looking for them takes milliseconds."""
+    """Return the thread pools of the loaded libraries; cached, as a search takes milliseconds."""
     return ThreadpoolController()

@@ -1,12 +1,12 @@
-r"""Networks of domain-adversarial training: gradient reversal and layers that hold members.
+r"""Gradient reversal and the networks of domain-adversarial training.
 
 Placed between the feature extractor :math:`G_f` and the domain classifier :math:`G_d`, the gradient
-reversal layer lets one ordinary backward pass train :math:`G_d` to tell the domains apart and
-:math:`G_f` to make them alike (Ganin et al., JMLR 2016). :func:`gradient_reversal` and
-:class:`GradientReversal` are usable alone, in networks of your own.
+reversal layer trains both in one ordinary backward pass: :math:`G_d` learns to distinguish the
+domains, and :math:`G_f` to make them indistinguishable (Ganin et al., JMLR 2016).
+:func:`gradient_reversal` and :class:`GradientReversal` can be used in any torch network.
 
-Layers that :class:`skdann.DANNClassifier` builds hold several independent copies of themselves, the
-ensemble members, with weights of shape ``(n_members, ...)``; they are private.
+The layers that :class:`skdann.DANNClassifier` builds hold several ensemble members each, with
+weights of shape ``(n_members, ...)``; they are private.
 """
 
 from skdann.nn._members import Rows

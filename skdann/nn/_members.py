@@ -1,7 +1,7 @@
-"""Layers that hold members: independent copies of themselves, with weights of shape (K, ...).
+"""Layers with several ensemble members, with weights of shape ``(n_members, ...)``.
 
-A layer takes ``(n_members, n_rows, n_features)``, or plain ``(n_rows, n_features)`` where there is
-one member. Layers that treat source and target rows differently are told which is which by `Rows`.
+The input of a layer has shape ``(n_members, n_rows, n_features)``, or ``(n_rows, n_features)`` for
+one member. Layers that treat the rows of each domain differently also take a `Rows`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch.nn import functional as F
 
 
 class Rows(NamedTuple):
-    """What a layer may need to know of the rows of a batch: source rows stand first.
+    """Number of source rows and domains of the rows of a batch, source rows first.
 
     Parameters
     ----------
     n_source : int
-        Number of source rows; those after them are target rows.
+        Number of source rows; the rows after them are target rows.
     domain : Tensor of shape (n_rows,) or (n_members, n_rows), or None
-        Index of each row's domain; ``n_domains`` stands for "any target".
+        Domain index of each row; ``n_domains`` means "any target".
 
     Examples
     --------
@@ -37,43 +37,43 @@ class Rows(NamedTuple):
     domain: Tensor | None = None
 
     def of_source(self) -> Rows:
-        """Describe the source rows alone.
+        """Return the description of the source rows alone.
 
         Returns
         -------
         Rows
-            Their number and their domains.
+            Number and domains of the source rows.
         """
         domain = None if self.domain is None else self.domain[..., : self.n_source]
         return Rows(self.n_source, domain)
 
 
 def _unbatched(parameter: Tensor, x: Tensor) -> Tensor:
-    """Drop the member dimension of a parameter for a plain (n_rows, n_features) input."""
+    """Remove the member dimension of a parameter for an input (n_rows, n_features)."""
     return parameter.squeeze(0) if x.dim() == 2 else parameter
 
 
 def _scale(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Scale and shift; a fused operation would round by the place of a row in its block."""
+    """Scale and shift; a fused operation would round depending on the row's position."""
     return x * _unbatched(weight, x) + _unbatched(bias, x)
 
 
 class MemberLinear(nn.Module):
-    """Linear layer of `n_members` independent copies, initialised as :class:`torch.nn.Linear`.
+    """Linear layer of `n_members` independent copies, initialized as :class:`torch.nn.Linear`.
 
     Parameters
     ----------
     in_features, out_features : int
-        Widths of one member.
+        Number of input and output features of each member.
     n_members : int, default=1
-        Number of copies.
+        Number of members.
     generators : sequence of torch.Generator or None, default=None
-        One source of initial weights a member; None draws from torch's global generator.
+        One generator per member for the initial weights; None uses torch's global generator.
 
     Notes
     -----
-    Input ``(n_members, n_rows, in_features)``, or ``(n_rows, in_features)`` for one member; output
-    the same with ``out_features``.
+    Shape: input ``(n_members, n_rows, in_features)``, or ``(n_rows, in_features)`` for one member;
+    output the same with ``out_features``.
 
     Examples
     --------
@@ -105,20 +105,20 @@ class MemberLinear(nn.Module):
                 self.bias[member].uniform_(-bound, bound, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply each member's rows by its own weights."""
+        """Apply the weights of each member to its rows."""
         if x.dim() == 2:
             return torch.addmm(self.bias.squeeze(0), x, self.weight.squeeze(0))
         return torch.baddbmm(self.bias, x, self.weight)
 
     def _keep_member(self, index: int) -> None:
-        """Note that the weights are those of one member."""
+        """Set the number of members to one."""
         self.n_members = 1
 
     def _get_name(self) -> str:
         return "Linear" if self.n_members == 1 else "MemberLinear"
 
     def extra_repr(self) -> str:
-        """Read like :class:`torch.nn.Linear`."""
+        """Show the same as :class:`torch.nn.Linear`, and the number of members."""
         members = f", n_members={self.n_members}" if self.n_members > 1 else ""
         return f"in_features={self.in_features}, out_features={self.out_features}{members}"
 
@@ -127,21 +127,20 @@ LEVELS = 2**16
 
 
 class MemberDropout(nn.Module):
-    """Dropout with a random generator of its own for each member and for each side of a batch.
+    """Dropout with separate random generators per member, and for source and target rows.
 
-    Source and target rows draw from different generators, so that a member's source rows are
-    dropped alike with and without target rows beside them.
+    The separate generators make the dropout of source rows independent of the target rows.
 
     Parameters
     ----------
     p : float
-        Share of units set to zero in training, in [0, 1), taken to the next of 65,536 levels.
+        Dropout probability, in [0, 1), rounded to a multiple of 1 / 65,536.
     source_generators, target_generators : sequence of torch.Generator
-        One a member.
+        One generator per member.
 
     Notes
     -----
-    Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+    Shape: input and output ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
 
     Examples
     --------
@@ -168,26 +167,26 @@ class MemberDropout(nn.Module):
         self.target_generators = list(target_generators)
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """Drop units in training, pass `x` through otherwise."""
+        """Zero units in training; return `x` unchanged in evaluation."""
         return x * self.draw_mask(x, rows) if self.training else x
 
     def draw_mask(self, x: Tensor, rows: Rows | None) -> Tensor:
-        """Draw which units are dropped.
+        """Draw the dropout mask.
 
         Parameters
         ----------
         x : Tensor of shape (..., n_rows, n_features)
-            What is to be dropped from.
+            Input.
         rows : Rows or None
-            How many rows come from the source; None means all.
+            Number of source rows; None means that all rows are source rows.
 
         Returns
         -------
         Tensor, like `x`
-            1 / (1 - p) for units to keep and 0 for those to drop.
+            0 for dropped units and 1 / (1 - p) for the others.
         """
         n_source = x.shape[-2] if rows is None else rows.n_source
-        # 64 random bits decide for four units: several times faster than a draw for each
+        # one 64-bit draw for four units is several times faster than one draw per unit
         bits = torch.empty(*x.shape[:-1], -(-x.shape[-1] // 4), dtype=torch.int64)
         members = bits.unsqueeze(0) if bits.dim() == 2 else bits
         for member, source, target in zip(
@@ -201,7 +200,7 @@ class MemberDropout(nn.Module):
         return mask.to(x.device, non_blocking=True)
 
     def _keep_member(self, index: int) -> None:
-        """Drop the generators of all other members."""
+        """Keep the generators of one member."""
         self.source_generators = self.source_generators[index : index + 1]
         self.target_generators = self.target_generators[index : index + 1]
 
@@ -214,18 +213,18 @@ class MemberDropout(nn.Module):
 
 
 class MemberLayerNorm(nn.Module):
-    """Layer normalisation with weights of each member.
+    """Layer normalization with separate weights for each member.
 
     Parameters
     ----------
     n_features : int
-        Width of one member.
+        Number of features of each member.
     n_members : int, default=1
-        Number of copies.
+        Number of members.
 
     Notes
     -----
-    Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+    Shape: input and output ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
 
     Examples
     --------
@@ -242,42 +241,42 @@ class MemberLayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_members, 1, n_features, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise each row."""
-        normalised = F.layer_norm(x, (self.n_features,))
-        return _scale(normalised, self.weight, self.bias)
+        """Normalize the features of each row."""
+        normalized = F.layer_norm(x, (self.n_features,))
+        return _scale(normalized, self.weight, self.bias)
 
     def _get_name(self) -> str:
         return "LayerNorm"
 
     def extra_repr(self) -> str:
-        """Show the width."""
+        """Show the number of features."""
         return f"{self.n_features}"
 
 
 class MemberBatchNorm(nn.Module):
-    """Batch normalisation of each member, over all rows or over the rows of each domain apart.
+    """Batch normalization for each member, over all rows or separately over each domain.
 
-    Statistics of each domain apart with shared weights are AdaBN (Li et al., 2017).
+    Separate statistics with shared weights are AdaBN (Li et al., 2017).
 
     Parameters
     ----------
     n_features : int
-        Width of one member.
+        Number of features of each member.
     n_members : int, default=1
-        Number of copies.
+        Number of members.
     n_domains : int, default=1
-        1 takes all rows together; more keep statistics of each domain apart.
+        Number of domains with separate statistics; 1 normalizes all rows together.
     n_targets : int, default=0
-        How many of the domains, the last ones, are targets; rows of "any target" (index
-        ``n_domains``, or no `rows` at all) are normalised by the pooled statistics of these.
+        Number of target domains (the last ones). Rows of "any target" (index ``n_domains``, or no
+        `rows` argument) are normalized by the pooled statistics of all targets.
     momentum : float, default=0.1
-        Share of the new batch in the running statistics.
+        Weight of the current batch in the running statistics.
     eps : float, default=1e-5
-        Added to the variance.
+        Constant added to the variance.
 
     Notes
     -----
-    Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+    Shape: input and output ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
 
     References
     ----------
@@ -317,40 +316,40 @@ class MemberBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(shape, dtype=torch.float32))
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """Normalise by the batch in training, by the running statistics otherwise."""
+        """Normalize by batch statistics in training, by running statistics in evaluation."""
         if self.training:
-            normalised = self._normalise_by_batch(x, self._assignment(x, rows))
+            normalized = self._normalize_by_batch(x, self._assignment(x, rows))
         else:
-            normalised = self._normalise_by_running(x, rows)
-        return _scale(normalised, self.weight, self.bias)
+            normalized = self._normalize_by_running(x, rows)
+        return _scale(normalized, self.weight, self.bias)
 
     def _assignment(self, x: Tensor, rows: Rows | None) -> Tensor:
-        """One-hot (..., n_rows, n_domains) matrix: the domain whose statistics a row shares."""
+        """Return the one-hot matrix (..., n_rows, n_domains) of the rows' domains."""
         if self.n_domains == 1:
             return x.new_ones(*x.shape[:-1], 1)
         if rows is None or rows.domain is None:
             raise ValueError(
-                "MemberBatchNorm keeps statistics of each domain apart but was not told the rows' "
-                "domains; call the module with rows=Rows(n_source, domain)."
+                "MemberBatchNorm needs the domain of each row for its statistics; call the "
+                "module with rows=Rows(n_source, domain)."
             )
-        # F.one_hot would look at the values and so wait for the device
-        every = torch.arange(self.n_domains, device=x.device)
-        return (rows.domain.unsqueeze(-1) == every).to(x.dtype)
+        # F.one_hot would read the values and synchronize with the device
+        indices = torch.arange(self.n_domains, device=x.device)
+        return (rows.domain.unsqueeze(-1) == indices).to(x.dtype)
 
-    def _normalise_by_batch(self, x: Tensor, assignment: Tensor) -> Tensor:
+    def _normalize_by_batch(self, x: Tensor, assignment: Tensor) -> Tensor:
         count = assignment.sum(-2).unsqueeze(-1)
         share = assignment.mT / count.clamp(min=1.0)
         mean = share @ x
-        centred = x - assignment @ mean
-        var = share @ centred.square()
+        centered = x - assignment @ mean
+        var = share @ centered.square()
         with torch.no_grad():
             step = self.momentum * (count > 1).to(x.dtype)
             unbiased = var * count / (count - 1.0).clamp(min=1.0)
             _unbatched(self.running_mean, x).lerp_(mean, step.expand_as(mean))
             _unbatched(self.running_var, x).lerp_(unbiased, step.expand_as(var))
-        return centred * torch.rsqrt(assignment @ var + self.eps)
+        return centered * torch.rsqrt(assignment @ var + self.eps)
 
-    def _normalise_by_running(self, x: Tensor, rows: Rows | None) -> Tensor:
+    def _normalize_by_running(self, x: Tensor, rows: Rows | None) -> Tensor:
         means, variances = (_unbatched(table, x) for table in self._tables())
         if rows is None or rows.domain is None or self.n_domains == 1:
             mean, var = means[..., -1:, :], variances[..., -1:, :]
@@ -362,28 +361,28 @@ class MemberBatchNorm(nn.Module):
         return (x - mean) * torch.rsqrt(var + self.eps)
 
     def _tables(self) -> tuple[Tensor, Tensor]:
-        """Running statistics with one more row: all targets pooled."""
+        """Return the running statistics, followed by those of all targets pooled."""
         means, variances = self.running_mean, self.running_var
         targets = slice(-self.n_targets, None) if self.n_targets else slice(None)
-        spread, centre = torch.var_mean(means[:, targets], dim=1, correction=0, keepdim=True)
+        spread, center = torch.var_mean(means[:, targets], dim=1, correction=0, keepdim=True)
         pooled = variances[:, targets].mean(1, keepdim=True) + spread
-        return torch.cat([means, centre], 1), torch.cat([variances, pooled], 1)
+        return torch.cat([means, center], 1), torch.cat([variances, pooled], 1)
 
     def _get_name(self) -> str:
         return "BatchNorm" if self.n_domains == 1 else "DomainBatchNorm"
 
     def extra_repr(self) -> str:
-        """Show the width, and the number of domains kept apart."""
+        """Show the number of features, and of domains with separate statistics."""
         return f"{self.n_features}" + (f", n_domains={self.n_domains}" * (self.n_domains > 1))
 
 
 class RowsSequential(nn.Sequential):
-    """Layers in a row, of which those that ask for them are told the rows' domains.
+    """Sequential container that passes `rows` to the layers that need it.
 
     Parameters
     ----------
     *args : torch.nn.Module
-        The layers, as of :class:`torch.nn.Sequential`.
+        Layers, as in :class:`torch.nn.Sequential`.
 
     Examples
     --------
@@ -395,7 +394,7 @@ class RowsSequential(nn.Sequential):
     """
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """Apply the layers one after the other."""
+        """Apply the layers in order."""
         for layer in self:
             x = layer(x, rows) if getattr(layer, "needs_rows", False) else layer(x)
         return x
@@ -412,23 +411,23 @@ def extract_member(
     generators: Sequence[Mapping[str, torch.Generator]],
     copies: Mapping[str, torch.Generator],
 ) -> Any:
-    """Copy one member out of networks that hold several.
+    """Copy one member from networks with several members.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Networks made of the layers of this module and of layers without weights.
+        Networks built from layers of this file and layers without weights.
     index : int
         Index of the member.
     generators : sequence of dict
-        For each member the generators that the layers draw from.
+        Generators that the layers use, for each member.
     copies : dict
-        The generators that the copy draws from, by the same names.
+        Generators that the copy uses, under the same names.
 
     Returns
     -------
     torch.nn.Module
-        The same networks with one member.
+        Copy of the networks with one member.
     """
     memo: dict[int, Any] = {id(g): g for streams in generators for g in streams.values()}
     memo |= {id(generators[index][name]): generator for name, generator in copies.items()}

@@ -1,4 +1,4 @@
-"""The three networks of domain-adversarial training, from sizes or from the user's modules."""
+"""The three networks of domain-adversarial training, built from sizes or custom modules."""
 
 from __future__ import annotations
 
@@ -34,23 +34,24 @@ NetworkSpec = Sequence[int] | nn.Module | Callable[..., nn.Module]
 
 
 class DANNModule(nn.Module):
-    """The three networks of domain-adversarial training, side by side.
+    """The three networks of domain-adversarial training.
 
     Parameters
     ----------
     feature_extractor, label_predictor : torch.nn.Module
         G_f and G_y.
     domain_classifier : torch.nn.Module or None
-        G_d; None where there is one domain only.
+        G_d; None without target rows, or if the adversary has none.
     conditioning : None or "cdan", default=None
-        What G_d sees: the features, or their outer product with the class probabilities (Long et
+        Input of G_d: the features, or their outer product with the class probabilities (Long et
         al., 2018).
     standardizer : DomainStandardizer or None, default=None
-        Scales the columns before G_f.
+        Scaling of the columns before G_f.
 
     Notes
     -----
-    Input ``(n_rows, n_features)``; :meth:`forward` gives class logits ``(n_rows, n_classes)``.
+    Shape: input ``(n_rows, n_features)``; :meth:`forward` returns class logits
+    ``(n_rows, n_classes)``.
 
     References
     ----------
@@ -84,18 +85,18 @@ class DANNModule(nn.Module):
         self.conditioning = conditioning
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """Class logits of `x`."""
+        """Return the class logits of `x`."""
         return self.predict_labels(self.extract_features(x, rows), rows)
 
     def extract_features(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """Give the features of rows, the output of G_f.
+        """Return the features of rows, the output of G_f.
 
         Parameters
         ----------
         x : Tensor of shape (n_rows, n_features) or (n_members, n_rows, n_features)
-            Rows.
+            Input rows.
         rows : Rows or None, default=None
-            What is known of the rows: how many come from the source, and their domains.
+            Number of source rows, and domains of all rows.
 
         Returns
         -------
@@ -107,58 +108,58 @@ class DANNModule(nn.Module):
         return _call(self.feature_extractor, x, rows)
 
     def predict_labels(self, features: Tensor, rows: Rows | None = None) -> Tensor:
-        """Give the class logits of features.
+        """Return the class logits of features, the output of G_y.
 
         Parameters
         ----------
         features : Tensor of shape (..., n_rows, n_features_out)
             Features.
         rows : Rows or None, default=None
-            What is known of the rows: how many come from the source, and their domains.
+            Number of source rows, and domains of all rows.
 
         Returns
         -------
         Tensor of shape (..., n_rows, n_classes)
-            Logits.
+            Class logits.
         """
         return _call(self.label_predictor, features, rows)
 
     def condition(self, features: Tensor, rows: Rows | None = None) -> Tensor:
-        """Give what G_d sees of features; class probabilities get no gradient from it.
+        """Return the input of G_d; the class probabilities in it are detached.
 
         Parameters
         ----------
         features : Tensor of shape (..., n_rows, n_features_out)
             Features.
         rows : Rows or None, default=None
-            What is known of the rows: how many come from the source, and their domains.
+            Number of source rows, and domains of all rows.
 
         Returns
         -------
         Tensor of shape (..., n_rows, n_conditioned)
-            The features, or with "cdan" their outer product with the class probabilities.
+            Features, or with "cdan" their outer product with the class probabilities.
         """
         if self.conditioning is None:
             return features
-        # DEVIATION: Long et al. let the gradient into the probabilities too; their published code
-        # stops it, and so do we, which keeps G_y's update the gradient of the label loss alone.
+        # DEVIATION: in Long et al., the gradient also flows into the probabilities. Their published
+        # code detaches them, and so do we: G_y is then updated by the label loss alone.
         probabilities = self.predict_labels(features, rows).detach().softmax(-1)
         return (features.unsqueeze(-1) * probabilities.unsqueeze(-2)).flatten(-2)
 
     def classify_domains(self, conditioned: Tensor, rows: Rows | None = None) -> Tensor:
-        """Give domain logits: one column for two domains (positive: target), else one a domain.
+        """Return domain logits: one for two domains (positive: target), else one per domain.
 
         Parameters
         ----------
         conditioned : Tensor of shape (..., n_rows, n_conditioned)
-            What :meth:`condition` gave.
+            Output of :meth:`condition`.
         rows : Rows or None, default=None
-            What is known of the rows: how many come from the source, and their domains.
+            Number of source rows, and domains of all rows.
 
         Returns
         -------
         Tensor of shape (..., n_rows, 1) or (..., n_rows, n_domains)
-            Logits.
+            Domain logits.
 
         Raises
         ------
@@ -167,18 +168,18 @@ class DANNModule(nn.Module):
         """
         if self.domain_classifier is None:
             raise ValueError(
-                "These networks have no domain classifier: they were built for one domain, or for "
-                "an adversary without one."
+                "These networks have no domain classifier, because they were built for one domain "
+                "or for an adversary without one; fit with target rows and adversarial='grl'."
             )
         return _call(self.domain_classifier, conditioned, rows)
 
     def _keep_member(self, index: int) -> None:
-        """Drop the standardizer if this member has none."""
+        """Remove the standardizer if this member has no scaling."""
         if hasattr(self, "standardizer") and self.standardizer.standardize[index] is None:
             del self.standardizer
 
     def extra_repr(self) -> str:
-        """Show the conditioning where there is one."""
+        """Show the conditioning, if any."""
         return f"conditioning={self.conditioning!r}" if self.conditioning else ""
 
 
@@ -187,7 +188,7 @@ def _call(network: nn.Module, x: Tensor, rows: Rows | None) -> Tensor:
 
 
 class _LayerFactory(NamedTuple):
-    """How the layers of networks given by sizes are made."""
+    """Builds the layers of networks given by sizes."""
 
     generators: Sequence[dict[str, torch.Generator]]
     activation: str
@@ -203,7 +204,7 @@ class _LayerFactory(NamedTuple):
         n_out: int | None,
         normalization: str | None,
     ) -> nn.Module:
-        """Hidden layers of `sizes`, and a linear one to `n_out` where that is given."""
+        """Build hidden layers of these sizes and, given `n_out`, a linear output layer."""
         layers: list[nn.Module] = []
         for size in sizes:
             layers.append(self._linear(name, n_in, size))
@@ -233,7 +234,7 @@ class _LayerFactory(NamedTuple):
         return [MemberBatchNorm(size, n_members, **domains)]
 
     def _dropout(self, name: str) -> list[nn.Module]:
-        """Dropout; that of G_d draws apart, as a fit without target rows has no G_d."""
+        """Build dropout; G_d has a separate generator, so other masks do not depend on it."""
         if not self.dropout:
             return []
         sides = ("source_dropout", "target_dropout")
@@ -242,31 +243,32 @@ class _LayerFactory(NamedTuple):
         return [MemberDropout(self.dropout, *map(self._stream, sides))]
 
 
-def _from_user(spec: Any, name: str, *widths: int) -> nn.Module:
-    """Copy the user's module, or make one: called with the widths, or with nothing."""
+def _build_custom(spec: Any, name: str, *widths: int) -> nn.Module:
+    """Copy a custom module, or call its class or factory, with the widths if required."""
     if isinstance(spec, nn.Module):
         return copy.deepcopy(spec)
-    widths = widths if _wants_widths(spec) else ()
+    widths = widths if _takes_widths(spec) else ()
     try:
         network = spec(*widths)
     except Exception as error:
         raise ValueError(
-            f"{name} could not be made by calling {spec!r} with {widths}: {error}; give a tuple of "
-            "hidden layer sizes, a torch module, or a callable that takes the widths "
-            "(n_in) or (n_in, n_out), or nothing."
+            f"{name} could not be built by calling {spec!r} with {widths}: {error}; pass a tuple "
+            "of hidden layer sizes, a torch module, or a callable that takes the widths "
+            "(n_in) or (n_in, n_out), or no arguments."
         ) from error
     if not isinstance(network, nn.Module):
         raise TypeError(
-            f"{name} made {type(network).__name__!r} when called; it must return a torch.nn.Module."
+            f"{name} returned a {type(network).__name__!r} when called; it must return a "
+            "torch.nn.Module."
         )
     return network
 
 
-def _wants_widths(spec: Any) -> bool:
-    """Whether a class or factory has parameters that must be given."""
+def _takes_widths(spec: Any) -> bool:
+    """Whether a class or factory has required parameters."""
     try:
         parameters = inspect.signature(spec).parameters.values()
-    except ValueError:  # a builtin tells nothing
+    except ValueError:  # a builtin without a signature
         return True
     return any(
         parameter.kind is parameter.VAR_POSITIONAL
@@ -276,7 +278,7 @@ def _wants_widths(spec: Any) -> bool:
 
 
 def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, ...] | None) -> int:
-    """Width of a network's output, found by a trial on two rows of zeros."""
+    """Return the width of a network's output, from a forward pass of two rows of zeros."""
     parameter = next(network.parameters(), None)
     device = None if parameter is None else parameter.device
     trial = torch.zeros(2, n_in, dtype=torch.float32, device=device)
@@ -287,7 +289,7 @@ def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, 
     except Exception as error:
         raise ValueError(
             f"{name} failed on two rows of {n_in} columns: {error}; its first layer must take "
-            f"{n_in} columns of float32."
+            f"{n_in} float32 columns."
         ) from error
     finally:
         network.train(was_training)
@@ -295,13 +297,13 @@ def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, 
     if len(shape) != 2 or shape[0] != 2 or (allowed is not None and shape[1] not in allowed):
         widths = "n_features" if allowed is None else " or ".join(map(str, allowed))
         raise ValueError(
-            f"{name} gave an output of shape {shape} for two rows; it must be (2, {widths}), so "
-            "change the width of its last layer or let skdann build it from a tuple of sizes."
+            f"{name} returned an output of shape {shape} for two rows; it must be (2, {widths}), "
+            "so change the width of its last layer or pass a tuple of sizes."
         )
     if output.dtype != torch.float32:
         raise ValueError(
-            f"{name} gave {output.dtype} for rows of float32; it must return float32, so make "
-            "tensors of the dtype of its input, not of torch's default dtype."
+            f"{name} returned {output.dtype} for float32 rows; it must return float32, so create "
+            "tensors with the dtype of its input, not with torch's default dtype."
         )
     return int(shape[1])
 
@@ -328,22 +330,22 @@ def build_dann_module(
     conditioning: str | None = None,
     standardize: Sequence[str | None] = (None,),
 ) -> DANNModule:
-    """Build the three networks from sizes or from the user's modules.
+    """Build the three networks from sizes or custom modules.
 
     Parameters
     ----------
     feature_extractor, label_predictor, domain_classifier : sizes, module, class or factory
         As in :class:`skdann.DANNClassifier`.
     n_features, n_classes, n_domains, n_targets : int
-        Columns of the input, classes, domains in all, targets among them.
+        Numbers of columns, classes, domains, and targets among the domains.
     generators : sequence of dict
-        For each member its generators, by the names in `skdann._training.randomness.STREAMS`.
+        Generators of each member, by the names in `skdann._training.randomness.STREAMS`.
     has_domain_classifier : bool, default=True
         Whether the adversary trains a domain classifier.
     activation, dropout, normalization, conditioning
         As in :class:`skdann.DANNClassifier`.
     standardize : sequence of {None, "source", "domain"}, default=(None,)
-        The same, one a member.
+        Scaling of each member, as in :class:`skdann.DANNClassifier`.
 
     Returns
     -------
@@ -353,18 +355,18 @@ def build_dann_module(
     Raises
     ------
     ValueError
-        If a module of the user's cannot be made, cannot take its input, or has a wrong width.
+        If a custom module cannot be built, fails on its input, or has an output of wrong width.
     """
-    make = _LayerFactory(generators, activation, dropout, n_domains, n_targets)
+    factory = _LayerFactory(generators, activation, dropout, n_domains, n_targets)
 
     def network(
         name: str, spec: NetworkSpec, n_in: int, allowed: tuple[int, ...] | None, norm: str | None
     ) -> tuple[nn.Module, int]:
         n_out = None if allowed is None else allowed[0]
         if is_sizes(spec):
-            return make.mlp(name, n_in, spec, n_out, norm), n_out or [n_in, *spec][-1]
+            return factory.mlp(name, n_in, spec, n_out, norm), n_out or [n_in, *spec][-1]
         widths = (n_in,) if n_out is None else (n_in, n_out)
-        built = _from_user(spec, name, *widths)
+        built = _build_custom(spec, name, *widths)
         if torch.get_default_dtype() != torch.float32:  # the dtype of the user's other work
             built = built.float()
         return built, _output_width(built, name, n_in, allowed)
@@ -375,11 +377,13 @@ def build_dann_module(
     predictor, _ = network("label_predictor", label_predictor, width, (n_classes,), normalization)
     classifier = None
     if n_targets and has_domain_classifier:
-        n_seen = width * n_classes if conditioning == "cdan" else width
+        n_conditioned = width * n_classes if conditioning == "cdan" else width
         allowed = (1, 2) if n_domains == 2 else (n_domains,)
-        # statistics of each domain apart would hide from G_d what it has to find
+        # separate statistics would hide from G_d the difference that it has to find
         norm = None if normalization == "domain_batch" else normalization
-        classifier, _ = network("domain_classifier", domain_classifier, n_seen, allowed, norm)
+        classifier, _ = network(
+            "domain_classifier", domain_classifier, n_conditioned, allowed, norm
+        )
     standardizer = None
     if any(standardize):
         standardizer = DomainStandardizer(standardize, n_features, n_domains, n_targets)

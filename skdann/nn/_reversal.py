@@ -1,7 +1,7 @@
 r"""The gradient reversal layer.
 
-:math:`R_\lambda` is the identity forward and turns the gradient around backward (Ganin et al., JMLR
-2016, equations 14-15):
+:math:`R_\lambda` is the identity in the forward pass, and multiplies the gradient by
+:math:`-\lambda` in the backward pass (Ganin et al., JMLR 2016, equations 14-15):
 
 .. math:: R_\lambda(x) = x, \qquad \frac{dR_\lambda}{dx} = -\lambda I .
 """
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 
 class _GradientReversal(torch.autograd.Function):
-    """The reversal as autograd sees it; lambda itself gets no gradient."""
+    """Autograd function of the reversal; lambda gets no gradient."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, lambda_: float | Tensor) -> Tensor:
-        return x.clone()  # a view would forbid layers that work in place behind it
+        return x.clone()  # a view would break in-place layers after it
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float | Tensor], output: Tensor) -> None:
@@ -37,7 +37,7 @@ class _GradientReversal(torch.autograd.Function):
 
 
 def gradient_reversal(x: Tensor, lambda_: float | Tensor = 1.0) -> Tensor:
-    r"""Pass `x` through unchanged and multiply its gradient by :math:`-\lambda`.
+    r"""Return `x` unchanged and multiply its gradient by :math:`-\lambda`.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def gradient_reversal(x: Tensor, lambda_: float | Tensor = 1.0) -> Tensor:
     Returns
     -------
     Tensor
-        `x`, of the same shape and values.
+        Same shape and values as `x`.
 
     References
     ----------
@@ -71,16 +71,16 @@ def gradient_reversal(x: Tensor, lambda_: float | Tensor = 1.0) -> Tensor:
 
 
 class GradientReversal(nn.Module):
-    r"""Gradient reversal as a layer, for networks of your own.
+    r"""Gradient reversal as a layer for any torch network.
 
     Parameters
     ----------
     lambda_ : float or Tensor, default=1.0
-        The coefficient :math:`\lambda`; assign to the attribute to change it during training.
+        The coefficient :math:`\lambda`; set the attribute to change it during training.
 
     Notes
     -----
-    Input and output: any shape, the same.
+    Shape: input and output have the same shape, which is arbitrary.
 
     References
     ----------

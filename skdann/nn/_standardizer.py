@@ -1,4 +1,4 @@
-"""Scaling of the input columns by fixed statistics, of the source or of each domain."""
+"""Scaling of the input columns by fixed statistics of the source, or of each domain."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from torch import Tensor, nn
 
 from skdann.nn._members import Rows
 
-LEAST = float(np.finfo(np.float32).tiny)  # a column of less deviation counts as constant
+MIN_STD = float(np.finfo(np.float32).tiny)  # columns below this are treated as constant
 
 
 class DomainStandardizer(nn.Module):
-    """Scale the columns, of all rows alike or of each domain apart.
+    """Scaling of the columns, equal for all rows or separate for each domain.
 
-    By "source", the source rows get mean 0 and deviation 1. By "domain", the rows of each domain
-    get the mean and the deviation that the source rows have together: a single source stays as it
-    is, and the target is brought to it. Nothing here is trained: :meth:`measure` takes the
-    statistics from the rows of a fit.
+    With "source", the source rows get mean 0 and standard deviation 1, and all other rows are
+    scaled in the same way. With "domain", the rows of each domain get the mean and the standard
+    deviation of all source rows: a single source domain is unchanged, and the target is brought to
+    it. The statistics are not trained; :meth:`measure` computes them.
 
     Parameters
     ----------
     standardize : sequence of {None, "source", "domain"}
-        One a member: None leaves the columns as they are.
+        Scaling of each member; None leaves the columns unchanged.
     n_features : int
-        Columns of the input.
+        Number of columns.
     n_domains, n_targets : int
-        Domains in all, and targets among them: the last ones. A row of "any target" (index
-        ``n_domains``, or no `rows` at all) is scaled by the statistics of all target rows.
+        Number of domains, and number of targets among them (the last ones). Rows of "any target"
+        (index ``n_domains``, or no `rows` argument) use the statistics of all target rows.
 
     Notes
     -----
-    Input and output: ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
+    Shape: input and output ``(n_members, n_rows, n_features)`` or ``(n_rows, n_features)``.
 
     Examples
     --------
@@ -66,36 +66,36 @@ class DomainStandardizer(nn.Module):
         self.register_buffer("shift", torch.zeros(shape, dtype=torch.float32))
 
     def measure(self, member: int, X: Any, domain: np.ndarray) -> None:
-        """Take the statistics of one member from the rows it trains on.
+        """Compute the statistics of one member from its training rows.
 
         Parameters
         ----------
         member : int
-            Which.
+            Index of the member.
         X : ndarray or CSR of shape (n_rows, n_features)
-            Rows.
+            Training rows.
         domain : ndarray of shape (n_rows,)
-            Their domains.
+            Domain indices of the rows.
         """
         kind, n_sources = self.standardize[member], self.n_domains - self.n_targets
         if kind is None:
             return
         is_target = domain >= n_sources
-        mean, std = _mean_and_deviation(X[~is_target])
+        mean, std = _mean_and_std(X[~is_target])
         if kind == "source":
-            self._set(member, slice(None), mean, 1.0 / np.where(std > LEAST, std, 1.0), 0.0)
+            self._set(member, slice(None), mean, 1.0 / np.where(std > MIN_STD, std, 1.0), 0.0)
             return
         groups = [domain == index for index in range(self.n_domains)]
         groups.append(is_target if self.n_targets else ~is_target)
         for index, group in enumerate(groups):
-            # a domain whose rows are all held out counts as one like the others
-            own_mean, own_std = _mean_and_deviation(X[group]) if group.any() else (mean, std)
-            is_wide = own_std > LEAST
-            scale = np.where(is_wide, std / np.where(is_wide, own_std, 1.0), 1.0)
-            self._set(member, index, own_mean, scale, mean)
+            # a domain whose rows are all held out is scaled like the source
+            group_mean, group_std = _mean_and_std(X[group]) if group.any() else (mean, std)
+            is_varying = group_std > MIN_STD
+            scale = np.where(is_varying, std / np.where(is_varying, group_std, 1.0), 1.0)
+            self._set(member, index, group_mean, scale, mean)
 
     def _keep_member(self, index: int) -> None:
-        """Note that the statistics are those of one member."""
+        """Keep the scaling of one member."""
         self.standardize = self.standardize[index : index + 1]
 
     def _set(self, member: int, index: Any, mean: Any, scale: Any, shift: Any) -> None:
@@ -106,23 +106,23 @@ class DomainStandardizer(nn.Module):
         """Scale each row by the statistics of its domain."""
         tables = (self.mean, self.scale, self.shift)
         if rows is None or rows.domain is None:
-            own = [table[:, -1:] for table in tables]
+            selected = [table[:, -1:] for table in tables]
         elif rows.domain.dim() == 1:
-            own = [table[:, rows.domain] for table in tables]
+            selected = [table[:, rows.domain] for table in tables]
         else:
             member = torch.arange(len(self.standardize), device=x.device).unsqueeze(1)
-            own = [table[member, rows.domain] for table in tables]
-        mean, scale, shift = (table.squeeze(0) if x.dim() == 2 else table for table in own)
+            selected = [table[member, rows.domain] for table in tables]
+        mean, scale, shift = (table.squeeze(0) if x.dim() == 2 else table for table in selected)
         return (x - mean) * scale + shift
 
     def extra_repr(self) -> str:
-        """Show by what the columns are scaled."""
+        """Show the kind of scaling."""
         kinds = self.standardize
         return f"by={kinds[0]!r}" if len(kinds) == 1 else f"by={kinds}"
 
 
-def _mean_and_deviation(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, summed in float64."""
+def _mean_and_std(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column, computed in float64."""
     if sp.issparse(X):
         mean, variance = mean_variance_axis(sp.csr_matrix(X, dtype=np.float64), axis=0)
     else:
