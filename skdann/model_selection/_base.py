@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -136,27 +137,31 @@ def enter_last_step(estimator: Any, rows: Any) -> tuple[Any, Any]:
     return enter_last_step(estimator[-1], rows)
 
 
-def name_source(classifier: Any) -> dict[str, Any]:
-    """Return the keyword that marks rows as rows of the one source a classifier was fitted on.
+def name_domain(classifier: Any, is_source: bool, methods: Sequence[str]) -> dict[str, Any]:
+    """Return the keyword by which a classifier of skdann treats rows as source or target rows.
 
-    Without it a classifier of skdann treats rows as target rows. The result is empty for other
-    classifiers, and after a fit on several sources, where the source of a row is unknown.
+    Parameters
+    ----------
+    classifier : fitted classifier
+        Last step of a pipeline.
+    is_source : bool
+        Whether to name the source or the target.
+    methods : sequence of str
+        Methods that get the keyword.
+
+    Returns
+    -------
+    dict
+        ``{"sample_domain": domain}``, or nothing for other classifiers, and if the fit had several
+        such domains, none of which can be preferred.
     """
-    sources = [domain for domain in getattr(classifier, "domains_", ()) if domain >= 0]
-    if len(sources) != 1:
-        return {}
-    methods = [getattr(classifier, name, None) for name in ("predict_proba", "transform")]
+    domains = [each for each in getattr(classifier, "domains_", ()) if (each >= 0) == is_source]
     is_accepted = all(
-        method is not None and "sample_domain" in inspect.signature(method).parameters
-        for method in methods
+        "sample_domain" in inspect.signature(getattr(classifier, name)).parameters
+        for name in methods
+        if hasattr(classifier, name)
     )
-    return {"sample_domain": sources[0]} if is_accepted else {}
-
-
-def represent(classifier: Any, rows: Any, space: str, **more: Any) -> Any:
-    """Return rows unchanged, or the features that the classifier extracts from them."""
-    has_features = space == "features" and hasattr(classifier, "transform")
-    return classifier.transform(rows, **more) if has_features else rows
+    return {"sample_domain": domains[0]} if len(domains) == 1 and is_accepted else {}
 
 
 def as_numbers(rows: Any, name: str) -> Any:

@@ -23,8 +23,7 @@ from skdann.model_selection._base import (
     as_numbers,
     class_probabilities,
     enter_last_step,
-    name_source,
-    represent,
+    name_domain,
 )
 from skdann.model_selection._density import source_weights
 from skdann.model_selection._scores import METRICS, label_index, weighted_score
@@ -93,12 +92,14 @@ class WeightedScorer(TargetScorer):
     def _evaluate(self, estimator: Any, X: Any, y: Any, X_target: Any) -> WeightedScore:
         index = label_index(y, X, estimator, type(self).__name__)
         last, X = enter_last_step(estimator, X)
-        more = name_source(last) if self.space == "features" else {}
+        has_features = self.space == "features" and hasattr(last, "transform")
+        methods = ("predict_proba", "transform") if has_features else ("predict_proba",)
+        more = name_domain(last, has_features, methods)
         proba = class_probabilities(last, X, type(self).__name__, **more)
         X_target = enter_last_step(estimator, X_target)[1]
         weights = source_weights(
-            as_numbers(represent(last, X, self.space, **more), "X"),
-            as_numbers(represent(last, X_target, self.space), "X_target"),
+            as_numbers(last.transform(X, **more) if has_features else X, "X"),
+            as_numbers(last.transform(X_target) if has_features else X_target, "X_target"),
             estimator=self.weight_estimator,
             cv=self.cv,
             max_weight=self.max_weight,
