@@ -32,13 +32,6 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     _domain_statistics: tuple[np.ndarray, np.ndarray] | None = None  # to tell domains apart
     _placeholders: Sequence[Any] = ()  # labels that only mark unlabelled rows
 
-    _is_clone = False
-
-    def __sklearn_clone__(self):
-        clone = super().__sklearn_clone__()
-        clone._is_clone = True  # as in a cross-validation, which may cut X_target
-        return clone
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

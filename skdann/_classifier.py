@@ -396,7 +396,6 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             X_target,
             sample_weight=sample_weight,
             sample_domain=sample_domain,
-            is_clone=self._is_clone,
             scales_columns=self._scales_columns(),
             estimator=type(self).__name__,
         )
@@ -411,10 +410,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net = new_net(self, DataShape.of(data), (seed,), stops_early=self.early_stopping)
             net.measure_columns(fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
+        statistics = self._domain_statistics if is_continued else measure_domains(data, [self])
         self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
         self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
-        if not is_continued:
-            self._domain_statistics = measure_domains(data, [self])
+        self._domain_statistics = statistics
         return self
 
     def fit_transform(
@@ -424,7 +423,13 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
 
         Parameters
         ----------
-        X_source, y_source, X_target, sample_weight, sample_domain
+        X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the source domain.
+        y_source : array-like of shape (n_samples,)
+            Labels of the source rows.
+        X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
+            Unlabelled rows of the target domain.
+        sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
             As in :meth:`fit`.
 
         Returns
@@ -522,10 +527,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net.measure_columns(fit_data)
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
+        statistics = measure_domains(data, [self]) if is_first else self._domain_statistics
         self._train_watched(net, fit_data, 1)
         self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
-        if is_first:
-            self._domain_statistics = measure_domains(data, [self])
+        self._domain_statistics = statistics
         return self
 
     def _continued_net(self, data: DomainData, what: str, stops_early: bool) -> DANNNet:

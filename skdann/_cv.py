@@ -243,7 +243,6 @@ class DANNClassifierCV(BaseDomainClassifier):
             X_target,
             sample_weight=sample_weight,
             sample_domain=sample_domain,
-            is_clone=self._is_clone,
             estimator=type(self).__name__,
         )
         if data.n_source < 2:

@@ -185,8 +185,12 @@ class DomainPipeline(Pipeline):
             Source rows.
         y : array-like of shape (n_samples,), default=None
             Labels of the source rows.
-        X_target, sample_weight, sample_domain, **params
+        X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
+            Unlabelled target rows.
+        sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
             As in :meth:`fit`.
+        **params : dict
+            ``step__param`` for any step, passed unchanged.
 
         Returns
         -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 import random
@@ -302,7 +303,8 @@ def test_only_bagging_resamples_a_bare_target_of_equal_length(
 ) -> None:
     """Show the pitfall: bagging passes a bootstrap sample of the target."""
     estimator, n_fits = meta_estimators(spy)[name]
-    with pytest.warns(UserWarning, match="as many rows as X_source"):
+    warns = pytest.warns(UserWarning, match="as many rows as X_source")
+    with warns if name == "bagging" else contextlib.nullcontext():
         estimator.fit(domains.X_source, np.arange(40) % 3, X_target=domains.X_target)
     assert len(Spy.seen) == n_fits
     is_whole = [np.array_equal(call["rows"], domains.X_target) for call in Spy.seen]
@@ -487,7 +489,7 @@ def test_a_clone_is_unfitted_and_fits_alike(
 ) -> None:
     clf = make_clf().fit(domains.X_source, domains.y_source, domains.X_target)
     other = clone(clf)
-    assert vars(other).keys() == {*clf.get_params(), "_is_clone"}
+    assert vars(other).keys() == clf.get_params().keys()
     target = (domains.X_target,)  # a bare target as long as the source would warn in a clone
     assert_same_fit(other.fit(domains.X_source, domains.y_source, target), clf)
 

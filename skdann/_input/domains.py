@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skdann._input.callers import are_rows_cut
 from skdann._input.containers import load, shape_of, unwrap
 from skdann._input.labels import check_labels, check_weight
 from skdann._input.matching import match_target, name_targets
@@ -104,7 +105,6 @@ def check_domains(
     classes: Any = None,
     domains: Any = None,
     least_target: int = 2,
-    is_clone: bool = False,
     scales_columns: bool = True,
     estimator: str = "DANNClassifier",
 ) -> DomainData:
@@ -127,9 +127,6 @@ def check_domains(
         domains but no target. None takes the domains of this input.
     least_target : int, default=2
         Least number of rows of each target.
-    is_clone : bool, default=False
-        Whether the estimator is a clone, as in a cross-validation; then a bare `X_target` that is
-        as long as `X_source` raises a warning.
     scales_columns : bool, default=True
         Whether the estimator scales the columns itself; if not, columns on very different scales
         raise a warning.
@@ -174,8 +171,7 @@ def check_domains(
     kept = source.values if is_kept.all() else source.values[is_kept]
     X, row_domain = _stack(kept, row_domain[is_kept], targets)
     known = _check_known(row_domain, domains, estimator)
-    if is_clone:
-        _warn_if_cut(X_target, n_rows, estimator)
+    _warn_if_cut(X_target, n_rows)
     if not targets:
         _warn_source_only(classes, estimator)
     else:
@@ -342,17 +338,18 @@ def _warn_source_only(classes: np.ndarray, estimator: str) -> None:
     )
 
 
-def _warn_if_cut(X_target: Any, n_source: int, estimator: str) -> None:
-    """Warn that a cross-validation may have cut X_target along with X_source.
+def _warn_if_cut(X_target: Any, n_source: int) -> None:
+    """Warn that a cross-validation has probably cut X_target along with X_source.
 
     scikit-learn cuts every array-like fit parameter that has as many rows as X, so that what
-    arrives is as long as the rows of the fold. A cross-validation fits clones; where the user fits
-    an estimator that is no clone, domains of one size are nothing unusual.
+    arrives is as long as the rows of the fold.
     """
     if isinstance(X_target, tuple) or X_target is None or shape_of(X_target)[0] != n_source:
         return
-    warn_user(
-        f"X_target has as many rows as X_source ({n_source}) in the fit of a clone of {estimator}. "
-        "In a cross-validation that means that X_target was cut like X_source, and rows are lost: "
-        "pass a tuple, X_target=(X_target,), which is never cut."
-    )
+    if are_rows_cut():
+        warn_user(
+            f"X_target has as many rows as X_source ({n_source}) within a cross-validation, "
+            "a calibration or bagging, which cut such arrays like X_source, so that rows are lost: "
+            "pass a tuple, "
+            "X_target=(X_target,), which is never cut."
+        )

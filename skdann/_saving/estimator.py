@@ -102,6 +102,7 @@ def read_fitted(estimator: Any, description: dict[str, Any], tensors: dict[str, 
         description["n_targets"],
     )
     _check_size(estimator, shape, tensors)
+    check_statistics(fitted)
     return fitted, shape
 
 
@@ -143,24 +144,24 @@ def read_columns(description: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"feature_names_in_ must be {n_features} strings, not {names}")
         fitted["feature_names_in_"] = np.array(names, dtype=object)
     other_names = decode(description.get("other_names"))
-    if other_names is not None:
-        if not isinstance(other_names, list) or len(other_names) != n_features:
-            raise ValueError(f"other_names must be {n_features} names, not {other_names}")
-        fitted["_other_names"] = other_names
+    is_named = isinstance(other_names, list) and len(other_names) == n_features
+    if other_names is not None and not is_named:
+        raise ValueError(f"other_names must be {n_features} names, not {other_names}")
+    fitted["_other_names"] = other_names
     fitted["_placeholders"] = decode(description.get("placeholders", []))
-    fitted["_domain_statistics"] = _read_statistics(description, n_features)
+    moments = description.get("domain_statistics")
+    fitted["_domain_statistics"] = moments and tuple(np.array(m, dtype=float) for m in moments)
     return fitted
 
 
-def _read_statistics(description: dict[str, Any], n_features: int) -> Any:
-    """Return the statistics that distinguish the domains, after checks."""
-    entry = description.get("domain_statistics")
-    if entry is None:
-        return None
-    mean, std = (np.array(values, dtype=np.float64) for values in entry)
-    if mean.shape != (2, n_features) or std.shape != mean.shape or not (std > 0).all():
-        raise ValueError(f"domain_statistics must be two moments of {n_features} columns")
-    return mean, std
+def check_statistics(fitted: dict[str, Any]) -> None:
+    """Raise unless the statistics that distinguish the domains fit the columns."""
+    if fitted["_domain_statistics"] is None:
+        return
+    shape = (2, fitted["n_features_in_"])
+    mean, std = fitted["_domain_statistics"]
+    if mean.shape != shape or std.shape != shape or not (std > 0).all():
+        raise ValueError(f"domain_statistics must be two moments of {shape[1]} columns")
 
 
 def _read_history(description: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from skdann._saving.estimator import ENTRIES as MEMBER_ENTRIES
 from skdann._saving.estimator import (
     build_classifier,
+    check_statistics,
     collect_tensors,
     describe_classifier,
     describe_columns,
@@ -121,6 +122,7 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
             fitted.append((estimator, attributes, shape, entry, part))
     if parts:
         raise ValueError(f"unknown tensors: {', '.join(sorted(parts)[:9])}")
+    check_statistics(search_columns)
     vars(search).update(search_columns)
     outcome = Outcome(scores, description["reason"], description.get("shift", ""))
     set_selected(search, search.candidates_, outcome)

@@ -8,17 +8,10 @@ a part of something larger, which the interrupt must end.
 from __future__ import annotations
 
 import dis
-import sys
-import warnings
-from types import FrameType
 from typing import Any
 
-from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
-
-# libraries that call `fit` in a loop, and parts of scikit-learn that call it once
-LOOPS = {"dask", "distributed", "imblearn", "joblib", "optuna", "ray", "sklearn"}
-PASSES_ON = ("sklearn.base", "sklearn.callback", "sklearn.pipeline", "sklearn.utils")
+from skdann._input.callers import is_within_another_fit
+from skdann._input.messages import warn_user
 
 
 def is_stop(error: KeyboardInterrupt) -> bool:
@@ -52,27 +45,7 @@ def end_interrupted(estimator: Any, n_epochs: int) -> None:
     """
     if not n_epochs or is_within_another_fit(estimator):
         raise KeyboardInterrupt
-    warnings.warn(
+    warn_user(
         f"Training was interrupted: the {type(estimator).__name__} keeps its last whole epoch, "
-        f"number {n_epochs} of {estimator.max_epochs}. Fit again for the rest.",
-        UserWarning,
-        stacklevel=4,
+        f"number {n_epochs} of {estimator.max_epochs}. Fit again for the rest."
     )
-
-
-def is_within_another_fit(estimator: Any) -> bool:
-    """Whether the running `fit` was called by a search, an ensemble, or another estimator."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        caller = frame.f_locals.get("self")
-        if isinstance(caller, BaseEstimator) and frame.f_code.co_name in ("fit", "partial_fit"):
-            if caller is not estimator and not isinstance(caller, Pipeline):
-                return True
-        elif _calls_in_a_loop(frame.f_globals.get("__name__", "")):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _calls_in_a_loop(module: str) -> bool:
-    return module.split(".")[0] in LOOPS and not module.startswith(PASSES_ON)

@@ -11,7 +11,6 @@ column in each domain,
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skdann._input.domains import DomainData
+from skdann._input.messages import warn_user
 
 LEAST_ROWS = 20  # no warning for fewer
 MOST_ROWS = 500
@@ -68,12 +68,10 @@ class DomainStatistics(NamedTuple):
             return
         ratio = self.log_ratio(X)
         if ratio.mean() > LEAST_DEVIATIONS * ratio.std() / len(ratio) ** 0.5:
-            warnings.warn(
+            warn_user(
                 "X looks like rows of the source domain but is treated as rows of the target, "
                 "whose statistics scale it; pass sample_domain=0 with source rows, or "
-                "sample_domain=-1 if they are target rows.",
-                UserWarning,
-                stacklevel=5,
+                "sample_domain=-1 if they are target rows."
             )
 
 
