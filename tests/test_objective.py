@@ -594,6 +594,25 @@ def test_the_record_of_joined_steps_is_the_mean_over_the_steps(
         assert_allclose(value, expected, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
+@every_adversary
+@pytest.mark.parametrize("conditioning", [None, "cdan"])
+def test_the_domain_loss_is_recorded_as_it_is_before_the_step(adversarial, conditioning, make_net):
+    """Of what :meth:`DANNModule.condition` leaves of the features, and without lambda."""
+    net, (batch, *_) = make_net(adversarial, conditioning=conditioning, optimizer="sgd")
+    adversary, module = new_adversary(net), net.module_
+    features = module.extract_features(batch.x, batch.rows)
+    seen = module.condition(features, batch.rows)
+    assert seen.shape[-1] == (16 if conditioning else 8)
+    _, at_rest = adversary.loss_at_rest(seen.detach(), batch)
+    adversary.begin(features, batch, net.optimizer_)
+    _, kept = adversary.loss(features, batch, 0.7)
+    own, other = (adversary.totals(*tensors, n_steps=1) for tensors in (kept, at_rest))
+    assert own.keys() == other.keys()
+    for name, (value, _) in own.items():
+        assert value.item() == pytest.approx(other[name][0].item(), rel=1e-5)
+    assert own["domain_loss"][0] > 1e-6
+
+
 # -- gradient reversal ----------------------------------------------------------------------------
 
 
