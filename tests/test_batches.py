@@ -110,7 +110,7 @@ def test_an_epoch_is_one_pass_over_the_source_in_even_steps(n_source, n_target, 
 
 @quickly
 @given(sizes, st.lists(sizes, min_size=1, max_size=4), any_batch_size)
-def test_a_step_has_as_many_target_rows_in_equal_shares(n_source, target_sizes, batch_size):
+def test_each_step_has_as_many_target_rows_in_equal_shares(n_source, target_sizes, batch_size):
     rows = rows_of([n_source], target_sizes)
     for batch in batches_of(rows, batch_size).epoch():
         n_source_rows = batch.rows.n_source
@@ -141,7 +141,7 @@ def test_target_rows_come_in_whole_passes_across_epochs(
 
 @quickly
 @given(st.lists(sizes, min_size=1, max_size=3), st.lists(sizes, max_size=2), any_batch_size)
-def test_fields_belong_to_their_rows(source_sizes, target_sizes, batch_size):
+def test_fields_match_their_rows(source_sizes, target_sizes, batch_size):
     rows = rows_of(source_sizes, target_sizes)
     for batch in batches_of(rows, batch_size).epoch():
         source, target = numbers(batch)
@@ -158,7 +158,7 @@ def test_fields_belong_to_their_rows(source_sizes, target_sizes, batch_size):
         )
 
 
-def test_orders_are_shuffled_anew_each_epoch():
+def test_each_epoch_is_shuffled_again():
     batches = batches_of(rows_of([200], [100]), 50)
     epochs = [list(batches.epoch()) for _ in range(2)]
     orders = [np.concatenate([numbers(batch)[0] for batch in epoch]) for epoch in epochs]
@@ -182,7 +182,7 @@ def test_the_source_order_is_the_same_with_and_without_a_target():
 
 @quickly
 @given(st.sets(st.integers(0, 29), min_size=1), any_batch_size)
-def test_held_out_source_rows_are_never_seen(kept, batch_size):
+def test_held_out_source_rows_are_never_used(kept, batch_size):
     rows = rows_of([30], [7])
     kept = np.array(sorted(kept))
     steps = list(batches_of(rows, batch_size, source_rows=kept).epoch())
@@ -227,7 +227,7 @@ def test_each_domain_has_an_equal_share_of_every_step(n_source, target_sizes, ba
     st.booleans(),
     st.integers(0, 99),
 )
-def test_domains_count_alike_over_an_epoch(
+def test_domains_have_equal_weight_over_an_epoch(
     source_sizes, target_sizes, batch_size, is_weighted, seed
 ):
     rows = rows_of(source_sizes, target_sizes)
@@ -246,7 +246,7 @@ def test_domains_count_alike_over_an_epoch(
         assert_allclose(by_target, 2 / rows.n_domains * n_source, rtol=1e-4)
 
 
-def test_class_weights_count_in_the_label_loss_alone():
+def test_class_weights_apply_to_the_label_loss_only():
     rows = rows_of([12], [5])
     weight = np.linspace(1, 2, 12)
     label, domain = totals(
@@ -258,7 +258,7 @@ def test_class_weights_count_in_the_label_loss_alone():
     assert_array_equal(domain, totals(batches_of(rows, 5, sample_weight=weight), rows)[1])
 
 
-def test_rows_of_weight_zero_count_nothing_and_ones_change_nothing():
+def test_zero_weights_drop_rows_and_unit_weights_change_nothing():
     rows = rows_of([12], [5])
     weight = np.tile([0.0, 1.0], 6)
     label, domain = totals(batches_of(rows, 4, sample_weight=weight), rows)
@@ -275,7 +275,7 @@ def test_weights_are_relative_to_the_rows_trained_on():
     assert_allclose(label[kept], weight[kept] / weight[kept].mean(), rtol=1e-5)
 
 
-def test_a_source_domain_may_be_held_out_whole():
+def test_all_rows_of_a_source_domain_may_be_held_out():
     rows = rows_of([10, 2], [5])
     kept = np.flatnonzero(rows.domain == 0)
     batches = batches_of(rows, 4, source_rows=kept)
@@ -289,7 +289,7 @@ def test_a_source_domain_may_be_held_out_whole():
 
 @quickly
 @given(st.lists(sizes, min_size=1, max_size=2), st.lists(sizes, max_size=2), any_batch_size)
-def test_sparse_rows_give_the_batches_of_dense_rows(source_sizes, target_sizes, batch_size):
+def test_sparse_and_dense_rows_give_equal_batches(source_sizes, target_sizes, batch_size):
     rows = rows_of(source_sizes, target_sizes)
     for sparse in (sp.csr_array(rows.X), sp.csr_matrix(rows.X)):
         assert_same_batches(
@@ -300,7 +300,7 @@ def test_sparse_rows_give_the_batches_of_dense_rows(source_sizes, target_sizes, 
 @pytest.mark.parametrize("is_sparse", [False, True])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 @pytest.mark.parametrize("block_bytes", [1, 700])
-def test_the_size_of_blocks_changes_nothing(monkeypatch, is_sparse, seeds, block_bytes):
+def test_block_size_changes_nothing(monkeypatch, is_sparse, seeds, block_bytes):
     rows = rows_of([29, 12], [17, 5])
     X = sp.csr_array(rows.X) if is_sparse else rows.X
     whole = batches_of(rows, 6, X=X, seeds=seeds)
@@ -319,7 +319,7 @@ def test_equal_generators_give_equal_batches_and_others_do_not():
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_members_are_single_runs_side_by_side(is_sparse):
+def test_members_equal_single_runs(is_sparse):
     rows = rows_of([29, 8], [17, 5])
     weight = np.linspace(0.5, 2, 37)
     X = sp.csr_array(rows.X) if is_sparse else rows.X
@@ -334,7 +334,7 @@ def test_members_are_single_runs_side_by_side(is_sparse):
                     assert_array_equal(a[k].numpy(), b.numpy())
 
 
-def test_the_global_generators_are_left_alone():
+def test_global_generators_are_unchanged():
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     list(batches_of(rows_of([40], [30]), 16).epoch())
     assert_array_equal(torch.get_rng_state(), before)

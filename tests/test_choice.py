@@ -49,7 +49,7 @@ def test_information_by_hand():
     assert information(onehot([1, 1, 1], 1.0)) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_reverse_accuracy_is_that_of_a_classifier_trained_back():
+def test_reverse_accuracy_equals_training_on_target_and_scoring_on_source():
     evidence, y_target = make_evidence(shift=0.0)
     X, y, X_target = evidence.X_source, evidence.y, evidence.X_target
     model = LogisticRegression(max_iter=1000).fit(X_target, y_target)
@@ -59,7 +59,7 @@ def test_reverse_accuracy_is_that_of_a_classifier_trained_back():
     assert reverse_accuracy(X, y, X_target, np.zeros_like(y_target)) == 0.5
 
 
-def test_matched_auc_sees_through_label_shift():
+def test_matched_auc_ignores_label_shift():
     evidence, _ = make_evidence(shift=0.0, target_share=0.9, n=2000)
     weights = np.array([0.1, 0.9]) / 0.5
     unmatched = matched_auc(evidence.X_source, evidence.y, evidence.X_target, np.ones(2), 0)
@@ -68,7 +68,7 @@ def test_matched_auc_sees_through_label_shift():
     assert matched == pytest.approx(0.5, abs=0.05)
 
 
-def test_the_better_candidate_serves_where_it_is_clearly_better():
+def test_a_clearly_better_candidate_is_selected():
     evidence, y_target = make_evidence()
     poor, good = onehot(np.arange(400) % 2, 0.6), onehot(y_target)
     chosen = choose(evidence._replace(proba_target=[poor, None, good]), 0)
@@ -81,7 +81,7 @@ def test_the_better_candidate_serves_where_it_is_clearly_better():
         assert row["score"] == pytest.approx(row["information"] + row["reverse"])
 
 
-def test_all_that_are_clearly_better_serve_or_the_best_alone():
+def test_all_clearly_better_candidates_are_selected_or_only_the_best():
     evidence, y_target = make_evidence()
     twin, slight = onehot(np.arange(400) % 2, 0.6), onehot(np.arange(400) % 2, 0.61)
     evidence = evidence._replace(
@@ -94,7 +94,7 @@ def test_all_that_are_clearly_better_serve_or_the_best_alone():
     assert choose(evidence, 0, "best").weights.tolist() == [0.0, 0.0, 0.0, 1.0, 0.0]
 
 
-def test_a_gain_below_the_margin_leaves_the_twin():
+def test_a_gain_below_the_margin_keeps_the_baseline():
     evidence, y_target = make_evidence()
     chosen = choose(evidence._replace(proba_target=[onehot(y_target), onehot(y_target, 0.905)]), 0)
     assert 0 < chosen.scores[1]["score"] - chosen.scores[0]["score"] <= MARGIN
@@ -102,7 +102,7 @@ def test_a_gain_below_the_margin_leaves_the_twin():
     assert "baseline" in chosen.reason
 
 
-def test_the_margin_can_be_another():
+def test_the_margin_can_be_changed():
     evidence, y_target = make_evidence()
     evidence = evidence._replace(proba_target=[onehot(np.arange(400) % 2, 0.6), onehot(y_target)])
     gain = np.diff([row["score"] for row in choose(evidence, 0).scores])[0]
@@ -112,7 +112,7 @@ def test_the_margin_can_be_another():
     assert f"not more than {gain + 0.01:g}" in kept.reason
 
 
-def test_mere_label_shift_leaves_the_twin():
+def test_pure_label_shift_keeps_the_baseline():
     evidence, y_target = make_evidence(shift=0.0, target_share=0.9)
     candidates = [onehot(y_target, 0.8), onehot(y_target, 0.99)]
     shifted = evidence._replace(
@@ -126,7 +126,7 @@ def test_mere_label_shift_leaves_the_twin():
     assert MIN_AUC == 0.6
 
 
-def test_units_of_columns_do_not_matter_and_inputs_stay(monkeypatch):
+def test_column_scales_do_not_matter_and_inputs_are_unchanged(monkeypatch):
     evidence, y_target = make_evidence()
     candidates = [onehot(np.arange(400) % 2, 0.6), onehot(y_target)]
     evidence = evidence._replace(proba_target=candidates)
@@ -147,7 +147,7 @@ def test_units_of_columns_do_not_matter_and_inputs_stay(monkeypatch):
     assert fewer.scores[1]["reverse"] != plain.scores[1]["reverse"]
 
 
-def test_sparse_rows_and_constant_columns_are_taken():
+def test_sparse_rows_and_constant_columns_are_accepted():
     evidence, y_target = make_evidence()
     X, X_target = evidence.X_source.copy(), evidence.X_target.copy()
     X[:, 3] = X_target[:, 3] = 7.0

@@ -47,7 +47,7 @@ class TestEstimatorChecks:
     @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")  # no check passes a target
     # scikit-learn skips its array-API checks with a warning unless SCIPY_ARRAY_API is set
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-    def test_all_checks_but_the_declared_ones_pass(self):
+    def test_checks_pass_except_declared_failures(self):
         results = check_estimator(
             DANNClassifier(), expected_failed_checks=EXPECTED_FAILURES, on_fail=None
         )
@@ -155,7 +155,7 @@ class TestConstructor:
         first, second = (quick(dropout=0.2).fit(X, y, X_target) for _ in range(2))
         np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
 
-    def test_random_state_instance_is_used_up(self):
+    def test_random_state_instance_is_advanced(self):
         X, y, X_target, _ = shifted()
         rng = np.random.RandomState(0)
         clf = quick(random_state=rng)
@@ -213,7 +213,7 @@ class Body(torch.nn.Module):
         return self.drop(torch.tanh(self.layer(x)))
 
 
-class TestOwnModules:
+class TestCustomModules:
     @pytest.mark.parametrize(
         ("networks", "width"),
         [
@@ -241,7 +241,7 @@ class TestOwnModules:
         again = quick(max_epochs=60, lr=0.01, **networks).fit(X, y, X_target)
         np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
 
-    def test_given_instance_is_left_alone(self):
+    def test_passed_instance_is_unchanged(self):
         X, y, X_target, _ = shifted()
         body = Body(4)
         before = {name: value.clone() for name, value in body.state_dict().items()}
@@ -299,7 +299,7 @@ class TestContainers:
         clf = quick().fit(sparse(X), y, sparse(X_target))
         np.testing.assert_array_equal(clf.predict_proba(sparse(X_target)), expected)
 
-    def test_sparse_is_never_dense_beyond_a_batch(self, monkeypatch):
+    def test_sparse_rows_become_dense_only_batch_by_batch(self, monkeypatch):
         most = []
         original = sp.csr_array.toarray
 
@@ -378,7 +378,7 @@ class TestDomains:
         with pytest.raises(ValueError, match=r"no domain classifier.*X_target"):
             clf.predict_domain_proba(X_target)
 
-    def test_domain_batch_uses_the_statistics_named(self):
+    def test_domain_batch_uses_the_statistics_of_sample_domain(self):
         X, y, X_target, y_target = shifted(n=400, n_target=400)
         X_target = X_target * 3 + 10  # undone by statistics of each domain apart
         clf = quick(normalization="domain_batch", max_epochs=30).fit(X, y, X_target)
@@ -392,7 +392,7 @@ class TestDomains:
 
 
 class TestContinuing:
-    def test_warm_start_goes_on(self):
+    def test_warm_start_continues(self):
         X, y, X_target, _ = shifted()
         clf = quick(warm_start=True).fit(X, y, X_target)
         first = clf.predict_proba(X)
@@ -429,7 +429,7 @@ class TestContinuing:
         clf.partial_fit(X, y, X_target)
         assert clf.n_epochs_ == 5
 
-    def test_pickled_estimator_goes_on_with_equal_bits(self):
+    def test_pickled_estimator_continues_bit_identically(self):
         X, y, X_target, _ = shifted()
         clf = quick(dropout=0.1, warm_start=True).fit(X, y, X_target)
         other = pickle.loads(pickle.dumps(clf))

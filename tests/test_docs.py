@@ -49,7 +49,7 @@ def test_internal_links_resolve(page):
             assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_links_of_a_built_site_are_walked(tmp_path):
+def test_check_links_reports_broken_links(tmp_path):
     """The links of the site itself are walked by `make docs`; this is about the walker."""
     (tmp_path / "index.html").write_text('<a href="other.html#here">x</a><img src="a.png">')
     (tmp_path / "other.html").write_text('<p id="there">x</p><a href="https://a.b/c">y</a>')
@@ -69,7 +69,7 @@ def test_make_targets_of_the_readme_exist():
     assert {"make demo", "make docs", "make test"} <= set(run.splitlines())
 
 
-def test_every_promise_names_tests_that_exist():
+def test_every_promise_names_existing_tests():
     file = ""
     page = (ROOT / "docs" / "reliability.md").read_text()
     named = re.findall(r"`(test_\w+\.py)?((?:::\w+)*)(?:\[\w+\])?`", page)
@@ -115,7 +115,7 @@ def public_docstrings():
 
 
 @pytest.mark.parametrize("name", sorted(set(public_docstrings())))
-def test_docstring_is_whole(name):
+def test_docstring_is_valid_numpydoc(name):
     is_method = name.rpartition(".")[0] in set(public_docstrings())
     ignored = {**IGNORED, **(OF_METHODS if is_method else {})}
     errors = [error for error in validate(name)["errors"] if error[0] not in ignored]

@@ -184,7 +184,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize(("changed", "n_targets", "by_hand"), STEPS.values(), ids=STEPS.keys())
-def test_the_first_step_is_that_of_the_equations(changed, n_targets, by_hand):
+def test_the_first_step_follows_the_equations(changed, n_targets, by_hand):
     X, y, targets = domains(n_targets=n_targets, n_classes=3)
     spy = Weights()
     clf = fit({**ONE_STEP, **changed, "callbacks": [spy]}, X, y, targets)
@@ -202,7 +202,7 @@ def test_the_first_step_is_that_of_the_equations(changed, n_targets, by_hand):
     assert row["train_loss"] == pytest.approx(label_loss + weight * domain_loss, rel=1e-5)
 
 
-def test_the_first_step_without_target_is_that_of_the_label_loss():
+def test_the_first_step_without_target_follows_the_label_loss():
     X, y, _ = domains()
     spy = Weights()
     clf = fit({**ONE_STEP, "callbacks": [spy]}, X, y, [])
@@ -222,7 +222,7 @@ class TwoLogits(nn.Module):
         return self.two(self.one(x).tanh())
 
 
-def test_two_logits_for_two_domains_are_the_softmax_of_both():
+def test_two_logits_for_two_domains_use_softmax():
     X, y, targets = domains()
     spy = Weights()
     clf = fit(
@@ -262,7 +262,7 @@ def test_two_logits_for_two_domains_are_the_softmax_of_both():
 
 
 @pytest.mark.parametrize("domain_steps", [1, 3])
-def test_alternating_takes_its_steps_of_the_domain_classifier_first(domain_steps):
+def test_alternating_updates_the_domain_classifier_first(domain_steps):
     X, y, targets = domains()
     spy = Weights()
     changed = {
@@ -289,7 +289,7 @@ def test_alternating_takes_its_steps_of_the_domain_classifier_first(domain_steps
     assert_weights(clf.module_, w)
 
 
-def test_sample_and_class_weights_weigh_the_losses_of_the_step():
+def test_sample_and_class_weights_apply_to_the_losses_of_a_step():
     X, y, targets = domains()
     spy = Weights()
     weight = np.random.default_rng(1).uniform(0.2, 3.0, len(X))
@@ -405,7 +405,7 @@ every_twin = pytest.mark.parametrize("changed", TWINS.values(), ids=TWINS.keys()
 
 
 @every_twin
-def test_lambda_zero_is_the_source_only_fit_bit_for_bit(changed):
+def test_lambda_zero_is_bit_identical_to_a_source_only_fit(changed):
     X, y, targets = domains(n_source=70, n_targets=(33, 20))
     parameters = {**SMALL, "batch_size": 16, **changed}
     alone = fit({**parameters, "lambda_max": 1.0}, X, y, [])
@@ -418,7 +418,7 @@ def test_lambda_zero_is_the_source_only_fit_bit_for_bit(changed):
     ]
 
 
-def test_lambda_zero_is_the_source_only_fit_with_several_sources():
+def test_lambda_zero_equals_a_source_only_fit_with_several_sources():
     X, y, targets = domains(n_source=70, n_targets=(33,))
     parameters, sample_domain = {**SMALL, "dropout": 0.3}, np.arange(70) % 2
     alone = fit(parameters, X, y, [], sample_domain=sample_domain)
@@ -427,7 +427,7 @@ def test_lambda_zero_is_the_source_only_fit_with_several_sources():
 
 
 @every_twin
-def test_lambda_one_is_another_fit(changed):
+def test_lambda_one_differs_from_a_source_only_fit(changed):
     X, y, targets = domains(n_source=70, n_targets=(33,))
     zero, one = (
         fit({**SMALL, **changed, "lambda_max": lambda_}, X, y, targets) for lambda_ in (0.0, 1.0)
@@ -437,7 +437,7 @@ def test_lambda_one_is_another_fit(changed):
 
 @pytest.mark.parametrize("adversarial", ["grl", "alternating"])
 @pytest.mark.parametrize("conditioning", [None, "cdan"])
-def test_the_adversary_makes_the_domains_alike(adversarial, conditioning):
+def test_the_adversary_makes_the_domains_indistinguishable(adversarial, conditioning):
     # two columns tell the domains apart, a third tells the classes apart
     X, y, (X_target,) = domains(n_source=300, n_targets=(300,), shift=1.5)
     fresh, _, (fresh_target,) = domains(n_source=300, n_targets=(300,), shift=1.5, seed=1)
@@ -466,7 +466,7 @@ def test_the_adversary_makes_the_domains_alike(adversarial, conditioning):
     assert one.score(fresh, domains(n_source=300, seed=1)[1]) > 0.85
 
 
-def test_with_lambda_zero_the_domain_classifier_still_learns():
+def test_the_domain_classifier_learns_at_lambda_zero():
     X, y, (X_target,) = domains(n_source=300, n_targets=(300,), shift=5.0)
     fresh, _, (fresh_target,) = domains(n_source=300, n_targets=(300,), shift=5.0, seed=1)
     parameters = {**SMALL, "feature_extractor": (32,), "max_epochs": 30, "lr": 0.01}
@@ -479,7 +479,7 @@ def test_with_lambda_zero_the_domain_classifier_still_learns():
 # Statistics of each domain apart
 
 
-def test_equal_domains_are_predicted_alike_with_statistics_of_each_apart():
+def test_equal_domains_have_equal_predictions_with_separate_statistics():
     # the target is the source again, so naming rows the one or the other should change nothing much
     X, y, _ = domains(n_source=200)
     clf = DANNClassifier(
@@ -497,7 +497,7 @@ def test_equal_domains_are_predicted_alike_with_statistics_of_each_apart():
         assert (network[1].running_var != 1).any(-1).all()
 
 
-def test_held_out_source_rows_are_judged_as_source_rows():
+def test_held_out_source_rows_are_evaluated_as_source_rows():
     class Judge(Callback):
         def on_epoch_end(self, net, dataset_valid, **kwargs):
             rows, labels = dataset_valid.X, dataset_valid.y
@@ -534,7 +534,7 @@ class Listener(Callback):
         self.rows.append((batch[0].shape, batch[1].shape, y_pred.shape))
 
 
-def test_a_listener_hears_every_step_with_its_loss():
+def test_a_listener_is_notified_of_every_step_with_its_loss():
     X, y, targets = domains(n_source=40)
     listener = Listener()
     clf = fit({**SMALL, "batch_size": 10, "callbacks": [listener]}, X, y, targets)
@@ -548,7 +548,7 @@ def test_a_listener_hears_every_step_with_its_loss():
 
 
 @pytest.mark.parametrize("hears", ["on_batch_begin", "on_batch_end", "on_grad_computed"])
-def test_listening_to_one_notification_is_enough(hears):
+def test_a_callback_may_implement_a_single_hook(hears):
     class One(Callback):
         count = 0
 
@@ -571,7 +571,7 @@ def test_listening_changes_no_bit():
     assert_array_equal(silent.predict_proba(X), heard.predict_proba(X))
 
 
-def test_gradients_are_shown_before_the_step():
+def test_gradients_are_passed_to_callbacks_before_the_step():
     class Gradients(Callback):
         def on_grad_computed(self, net, named_parameters, batch, training, **kwargs):
             self.seen_ = {name: value.grad.clone() for name, value in named_parameters}
@@ -600,7 +600,7 @@ def test_gradient_clipping_of_skorch_works(adversarial):
     assert norm == pytest.approx(LR * 1e-2, rel=1e-3)
 
 
-def test_nobody_is_notified_of_batches_when_nobody_listens(monkeypatch):
+def test_no_batch_notifications_without_listeners(monkeypatch):
     names = []
     notify = DANNNet.notify
     monkeypatch.setattr(
@@ -634,7 +634,7 @@ class HostReads(TorchDispatchMode):
         {"conditioning": "cdan", "dropout": 0.2, "normalization": "batch"},
     ],
 )
-def test_steps_do_not_make_the_host_wait(changed):
+def test_steps_do_not_synchronize_with_the_device(changed):
     X, y, targets = domains(n_source=96, n_targets=(50, 40))
     counts = []
     for batch_size in (96, 3):
@@ -665,7 +665,7 @@ def test_checkpoints_keep_the_best_epoch(tmp_path):
     assert_weights_file(tmp_path / "params.pt", spy.epochs_[best])
 
 
-def test_training_goes_on_after_skorch_loaded_a_history(tmp_path):
+def test_training_continues_after_skorch_loads_a_history(tmp_path):
     X, y, targets = domains()
     kept = Checkpoint(dirname=tmp_path, monitor="train_loss_best", load_best=True)
     clf = fit(SMALL | {"callbacks": [kept]}, X, y, targets)
@@ -676,7 +676,7 @@ def test_training_goes_on_after_skorch_loaded_a_history(tmp_path):
     assert len(again.net_.history) > SMALL["max_epochs"]
 
 
-def test_a_loaded_history_counts_for_the_best_epoch(tmp_path):
+def test_a_loaded_history_is_used_for_the_best_epoch(tmp_path):
     X, y, targets = domains()
     fit(SMALL, X, y, targets).save(tmp_path / "model")
     clf = DANNClassifier.load(tmp_path / "model", lr=0.5, batch_size=8)
@@ -726,7 +726,7 @@ def test_early_stopping_of_skorch_works():
 
 
 @pytest.mark.parametrize("use_caching", [False, True])
-def test_scoring_of_skorch_sees_the_held_out_rows(use_caching):
+def test_skorch_scoring_gets_the_held_out_rows(use_caching):
     def accuracy(net, X, y):
         return (net.predict_proba(X).argmax(1) == y).mean()
 
@@ -740,7 +740,7 @@ def test_scoring_of_skorch_sees_the_held_out_rows(use_caching):
 # History
 
 
-def test_the_history_tells_of_every_epoch():
+def test_the_history_has_a_row_per_epoch():
     X, y, targets = domains(n_source=64)
     parameters = {
         **SMALL,
@@ -774,7 +774,7 @@ def test_the_history_tells_of_every_epoch():
     assert clf.history_[0]["label_loss"] == pytest.approx(math.log(2), rel=0.3)
 
 
-def test_recorded_domain_accuracy_is_the_share_of_rows_told_rightly():
+def test_recorded_domain_accuracy_is_the_share_of_correct_rows():
     X, y, targets = domains()
     spy = Weights()
     clf = fit({**ONE_STEP, "callbacks": [spy]}, X, y, targets)
@@ -785,7 +785,7 @@ def test_recorded_domain_accuracy_is_the_share_of_rows_told_rightly():
     assert clf.history_[0]["domain_accuracy"] == pytest.approx(np.mean(right))
 
 
-def test_without_target_there_is_no_domain_in_the_history():
+def test_without_target_the_history_has_no_domain_figures():
     X, y, _ = domains()
     row = fit(SMALL, X, y, []).history_[-1]
     assert {"domain_loss", "domain_accuracy"}.isdisjoint(row)
@@ -793,7 +793,7 @@ def test_without_target_there_is_no_domain_in_the_history():
     assert row["lambda"] == 0.0
 
 
-def test_a_domain_loss_weight_of_zero_leaves_the_source_alone():
+def test_a_domain_loss_weight_of_zero_equals_a_source_only_fit():
     X, y, targets = domains()
     spy = Weights()
     clf = fit({**ONE_STEP, "domain_loss_weight": 0.0, "callbacks": [spy]}, X, y, targets)
@@ -809,7 +809,7 @@ def test_a_domain_loss_weight_of_zero_leaves_the_source_alone():
 # Early stopping
 
 
-def test_early_stopping_compares_only_epochs_near_the_end_of_lambda():
+def test_early_stopping_compares_only_epochs_near_the_final_lambda():
     # the target is moved along the labels: the adversary drives the source loss up when it sets in
     X, y, _ = domains(n_source=80)
     targets, spy = [X + np.array([3.0, 1.0, 0.0, 0.0], dtype=np.float32)], Weights()
@@ -845,7 +845,7 @@ def test_early_stopping_stops_after_its_patience_and_keeps_the_best_epoch():
     assert_weights(clf.module_, spy.epochs_[best], atol=0)
 
 
-def test_patience_counts_from_the_first_epoch_that_is_comparable():
+def test_patience_counts_from_the_first_comparable_epoch():
     X, y, targets = domains(n_source=80)
     y = np.random.default_rng(0).integers(0, 2, 80)
     parameters = {**SMALL, "lr": 0.02, "max_epochs": 40, "early_stopping": True, "patience": 2}
@@ -871,7 +871,7 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
-def test_an_interrupt_keeps_the_whole_epochs():
+def test_an_interrupt_keeps_the_complete_epochs():
     X, y, targets = domains(n_source=40)
     parameters = {**SMALL, "batch_size": 10, "max_epochs": 6}
     whole = fit(parameters, X, y, targets)
@@ -896,7 +896,7 @@ def test_an_interrupt_of_the_first_epoch_leaves_a_fit_of_no_epoch(changed):
 
 
 @pytest.mark.parametrize("changed", [{}, {"optimizer": "adam"}, {"adversarial": "alternating"}])
-def test_a_diverging_fit_says_so_and_leaves_no_trace(changed):
+def test_a_diverging_fit_raises_and_leaves_the_estimator_unfitted(changed):
     X, y, targets = domains()
     broken = {**SMALL, "optimizer": "sgd", "lr": 1e20, "batch_size": 8, **changed}
     clf = DANNClassifier(**broken)
@@ -906,7 +906,7 @@ def test_a_diverging_fit_says_so_and_leaves_no_trace(changed):
 
 
 @pytest.mark.parametrize("warm_start", [False, True])
-def test_a_fit_that_diverges_late_names_the_epoch_and_keeps_the_earlier_fit(warm_start):
+def test_a_fit_that_diverges_late_names_the_epoch_and_keeps_the_previous_fit(warm_start):
     class Explosion(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == net.history_before_ + 3:
@@ -932,7 +932,7 @@ def test_a_fit_that_diverges_late_names_the_epoch_and_keeps_the_earlier_fit(warm
     assert len(clf.net_.history) == len(clf.history_) == 3
 
 
-def test_weights_that_explode_in_the_last_step_are_noticed():
+def test_weights_that_overflow_in_the_last_step_raise():
     # one step: the loss was finite when it was recorded
     X, y, targets = domains()
     with pytest.raises(ValueError, match=r"epoch 1\b.*diverged"):
@@ -965,7 +965,7 @@ def seed_globals(seed):
     torch.manual_seed(seed)
 
 
-class OwnExtractor(nn.Module):
+class CustomExtractor(nn.Module):
     """Draws its weights and its dropout from torch's global generator, as user modules do."""
 
     def __init__(self, n_in):
@@ -976,7 +976,7 @@ class OwnExtractor(nn.Module):
         return self.layers(x)
 
 
-class OwnClassifier(nn.Sequential):
+class CustomClassifier(nn.Sequential):
     """A linear layer behind dropout."""
 
     def __init__(self, n_in, n_out):
@@ -986,11 +986,11 @@ class OwnClassifier(nn.Sequential):
 FITS = {
     "default": {},
     "dropout": {"dropout": 0.3, "normalization": "batch"},
-    "own class": {"feature_extractor": OwnExtractor},
+    "own class": {"feature_extractor": CustomExtractor},
     "own classes": {
-        "feature_extractor": OwnExtractor,
+        "feature_extractor": CustomExtractor,
         "label_predictor": nn.Linear,
-        "domain_classifier": OwnClassifier,
+        "domain_classifier": CustomClassifier,
     },
     "early stopping": {"early_stopping": True},
     "alternating": {"adversarial": "alternating"},
@@ -1020,9 +1020,9 @@ def test_fits_neither_read_nor_change_global_random_states(changed):
     assert_array_equal(fits[0].predict_proba(X), fits[1].predict_proba(X))
 
 
-@pytest.mark.parametrize("changed", [{}, {"feature_extractor": OwnExtractor}])
+@pytest.mark.parametrize("changed", [{}, {"feature_extractor": CustomExtractor}])
 @pytest.mark.usefixtures("_global_states_put_back")
-def test_no_random_state_is_fresh_entropy_and_leaves_no_trace(changed):
+def test_random_state_none_draws_fresh_entropy_and_changes_no_global_state(changed):
     X, y, targets = domains()
     fits = []
     for _ in range(2):
@@ -1033,9 +1033,9 @@ def test_no_random_state_is_fresh_entropy_and_leaves_no_trace(changed):
 
 
 @pytest.mark.usefixtures("_global_states_put_back")
-def test_random_states_are_put_back_after_an_error_and_an_interrupt():
+def test_random_states_are_restored_after_an_error_and_an_interrupt():
     X, y, targets = domains()
-    own = {**SMALL, "feature_extractor": OwnExtractor}
+    own = {**SMALL, "feature_extractor": CustomExtractor}
     with no_trace(), pytest.raises(ValueError, match="diverged"):
         fit({**own, "optimizer": "sgd", "lr": 1e25}, X, y, targets)
     with no_trace():
@@ -1048,11 +1048,11 @@ def test_a_fit_on_the_cpu_seeds_no_other_device(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded)
     X, y, targets = domains()
-    fit({**SMALL, "feature_extractor": OwnExtractor}, X, y, targets)
+    fit({**SMALL, "feature_extractor": CustomExtractor}, X, y, targets)
 
 
 @every_fit
-def test_equal_seeds_give_equal_bits_and_others_do_not(changed):
+def test_equal_seeds_are_bit_identical_and_different_seeds_differ(changed):
     X, y, targets = domains()
     one, same = (fit({**SMALL, **changed}, X, y, targets) for _ in range(2))
     other = fit({**SMALL, **changed, "random_state": 1}, X, y, targets)
@@ -1080,7 +1080,7 @@ def test_streams_of_one_seed_differ_from_each_other():
         {"conditioning": "cdan"},
     ],
 )
-def test_a_prediction_does_not_depend_on_the_rows_beside_it(changed):
+def test_a_prediction_does_not_depend_on_the_other_rows(changed):
     X, y, targets = domains(n_source=60, n_classes=3)
     clf = fit({**SMALL, "max_epochs": 1, **changed}, X, y, targets)
     rng = np.random.default_rng(5)
@@ -1099,7 +1099,7 @@ def test_a_prediction_does_not_depend_on_the_rows_beside_it(changed):
             same(predict(rows[i : i + 1])[0], whole[i])
 
 
-def test_rows_come_in_blocks_of_one_size():
+def test_inference_uses_blocks_of_one_size():
     X, y, targets = domains(n_source=600)
     net = fit(SMALL, X, y, targets).net_
     for what, width in (("features", 8), ("labels", 2), ("domains", 1)):
@@ -1107,7 +1107,7 @@ def test_rows_come_in_blocks_of_one_size():
         assert [block.shape for block in blocks] == [(256, width), (256, width), (88, width)]
 
 
-def test_predictions_are_those_of_the_module_by_itself():
+def test_predictions_equal_those_of_the_module():
     X, y, targets = domains(n_source=150, n_classes=3)
     clf = fit({**SMALL, "dropout": 0.4, "normalization": "batch"}, X, y, targets)
     module, x = clf.module_, torch.from_numpy(X)
@@ -1125,7 +1125,7 @@ def test_predictions_are_those_of_the_module_by_itself():
 
 @every_fit
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda clf: pickle.loads(pickle.dumps(clf))])
-def test_copies_predict_and_go_on_alike(changed, again):
+def test_copies_predict_and_continue_identically(changed, again):
     X, y, targets = domains()
     clf = fit({**SMALL, **changed, "warm_start": True}, X, y, targets)
     copied = again(clf)
@@ -1148,7 +1148,7 @@ def test_a_copy_is_independent():
     assert not np.array_equal(copied.predict_proba(X), before)
 
 
-def test_going_on_epoch_by_epoch_follows_the_schedules_of_one_fit():
+def test_continuing_epoch_by_epoch_follows_the_schedules_of_one_fit():
     X, y, targets = domains()
     parameters = {**SMALL, "max_epochs": 4, "lr_schedule": "cosine", "batch_size": 10}
     whole = fit(parameters, X, y, targets)
@@ -1162,7 +1162,7 @@ def test_going_on_epoch_by_epoch_follows_the_schedules_of_one_fit():
     assert clf.history_[-1]["lr"] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_one_epoch_is_the_first_call_of_partial_fit():
+def test_a_fit_of_one_epoch_equals_the_first_partial_fit():
     X, y, targets = domains()
     parameters = {**SMALL, "max_epochs": 1, "dropout": 0.2}
     whole = fit(parameters, X, y, targets)
@@ -1171,7 +1171,7 @@ def test_one_epoch_is_the_first_call_of_partial_fit():
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_going_on_heeds_changed_hyperparameters(method):
+def test_continuing_uses_changed_hyperparameters(method):
     X, y, targets = domains()
     clf = fit({**SMALL, "warm_start": True, "lr_schedule": "cosine"}, X, y, targets)
     before = clf.transform(X)

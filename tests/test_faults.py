@@ -126,7 +126,7 @@ class TestMemory:
     )
 
     @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-    def test_out_of_it_in_a_step(self, error, subject, monkeypatch, domains, assert_same_fit):
+    def test_out_of_memory_in_a_step(self, error, subject, monkeypatch, domains, assert_same_fit):
         def fail(step, result):
             raise error
 
@@ -140,7 +140,7 @@ class TestMemory:
         clf.set_params(warm_start=False).fit(*domains[:3])
         assert_same_fit(clf, DANNClassifier(**clf.get_params()).fit(*domains[:3]))
 
-    def test_out_of_it_while_predicting(self, make_clf, domains, monkeypatch):
+    def test_out_of_memory_while_predicting(self, make_clf, domains, monkeypatch):
         clf = make_clf().fit(*domains[:3])
         expected = clf.predict_proba(domains.X_target)
 
@@ -153,7 +153,7 @@ class TestMemory:
                 clf.predict_proba(domains.X_target)
         np.testing.assert_array_equal(clf.predict_proba(domains.X_target), expected)
 
-    def test_out_of_it_in_a_search(self, make_clf, domains, monkeypatch):
+    def test_out_of_memory_in_a_search(self, make_clf, domains, monkeypatch):
         def fail(step, result):
             raise MemoryError
 
@@ -257,19 +257,19 @@ def test_a_killed_worker_of_a_search(make_clf, domains):
     )
 
 
-class OwnError(Exception):
+class CustomError(Exception):
     pass
 
 
 class TestCallback:
     @pytest.mark.parametrize("hook", HOOKS)
     @pytest.mark.parametrize("verbose", [0, 1])
-    def test_that_raises(self, hook, verbose, make_clf, domains, capfd):
+    def test_raises(self, hook, verbose, make_clf, domains, capfd):
         clf = make_clf(max_epochs=4).fit(*domains[:3])
         before = snapshot(clf)
         threads, generators = torch.get_num_threads(), torch.get_rng_state()
-        clf.set_params(callbacks=[raising(hook, OwnError("mine"))], verbose=verbose)
-        with pytest.raises(OwnError, match="mine"):
+        clf.set_params(callbacks=[raising(hook, CustomError("mine"))], verbose=verbose)
+        with pytest.raises(CustomError, match="mine"):
             clf.fit(*domains[:3])
         assert_unchanged(before, clf)
         assert torch.get_num_threads() == threads
@@ -278,9 +278,9 @@ class TestCallback:
 
     def test_of_a_search(self, make_clf, domains):
         search = DANNClassifierCV(
-            make_clf(callbacks=[raising("on_epoch_end", OwnError("mine"))]), n_seeds=1
+            make_clf(callbacks=[raising("on_epoch_end", CustomError("mine"))]), n_seeds=1
         )
-        with pytest.raises(OwnError, match="mine"):
+        with pytest.raises(CustomError, match="mine"):
             search.fit(*domains[:3])
         assert vars(search).keys() == search.get_params(deep=False).keys()
 
@@ -289,7 +289,7 @@ class TestInput:
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     @pytest.mark.parametrize("how", ["read-only", "memory-mapped", "memory-mapped copy-on-write"])
     @pytest.mark.parametrize("kind", ["classifier", "search"])
-    def test_that_cannot_be_written(self, dtype, how, kind, make_clf, domains, tmp_path):
+    def test_read_only(self, dtype, how, kind, make_clf, domains, tmp_path):
         arrays = []
         for index, values in enumerate(domains[:3]):
             own = values.astype(dtype) if values.ndim == 2 else values
@@ -320,7 +320,7 @@ class TestInput:
     @pytest.mark.parametrize("kind", ["dense", "sparse"])
     @pytest.mark.parametrize("has_target", [True, False])
     @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")
-    def test_that_changes_during_training(
+    def test_changed_by_a_callback_during_training(
         self, dtype, kind, has_target, make_clf, domains, assert_same_fit
     ):
         X, y, X_target, _ = domains
@@ -341,7 +341,7 @@ class TestInput:
         found = make_clf(callbacks=[Change()]).fit(X, y, target, **more)
         assert_same_fit(expected, found)
 
-    def test_that_another_thread_changes_at_any_moment(self, make_clf, domains):
+    def test_changed_by_another_thread(self, make_clf, domains):
         X, y, X_target, _ = (values.copy() for values in domains)
         is_over, rng = threading.Event(), np.random.default_rng(0)
 
@@ -361,7 +361,7 @@ class TestInput:
             other.join()
 
 
-class OwnExtractor(nn.Module):
+class CustomExtractor(nn.Module):
     """A module of the user's that is safe to call from threads, as torch's layers are."""
 
     def __init__(self, n_in):
@@ -378,12 +378,12 @@ class TestThreads:
         [
             {},
             {"normalization": "domain_batch", "standardize": "domain", "conditioning": "cdan"},
-            {"feature_extractor": OwnExtractor},
+            {"feature_extractor": CustomExtractor},
         ],
         ids=str,
     )
     @pytest.mark.parametrize("n_threads", [1, 2])
-    def test_eight_predict_as_one(self, params, n_threads, make_clf, domains):
+    def test_eight_threads_predict_like_one(self, params, n_threads, make_clf, domains):
         clf = make_clf(**params).fit(*domains[:3])
         rng = np.random.default_rng(0)
         tables = [rng.normal(size=(300 + 10 * index, 4)) for index in range(24)]
@@ -401,7 +401,7 @@ class TestThreads:
         for own, other in zip(found, expected, strict=True):
             np.testing.assert_array_equal(own, other)
 
-    def test_eight_predict_with_a_search(self, make_clf, domains):
+    def test_eight_threads_predict_with_a_search(self, make_clf, domains):
         clf = DANNClassifierCV(make_clf(), lambdas=(0.3,), n_seeds=2, random_state=0)
         clf.fit(*domains[:3])
         tables = [domains.X_target + index for index in range(24)]
@@ -410,7 +410,7 @@ class TestThreads:
             found = list(pool.map(clf.predict_proba, tables))
         np.testing.assert_array_equal(found, expected)
 
-    def test_four_fit_as_one(self, make_clf, domains, assert_same_fit):
+    def test_four_threads_fit_like_one(self, make_clf, domains, assert_same_fit):
         def fit(seed):
             return make_clf(random_state=seed).fit(*domains[:3])
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
     [{}, {"normalization": "batch"}, {"normalization": "domain_batch"}, {"conditioning": "cdan"}],
     ids=str,
 )
-def test_training_resembles_that_on_the_processor(domains, make_clf, changed):
+def test_training_on_the_gpu_resembles_training_on_the_cpu(domains, make_clf, changed):
     X, y, X_target = domains[:3]
     on_cpu = make_clf(activation="tanh", dropout=0.2, **changed).fit(X, y, X_target)
     on_card = clone(on_cpu).set_params(device="cuda").fit(X, y, X_target)

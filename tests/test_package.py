@@ -35,7 +35,7 @@ def built(tmp_path_factory):
     return next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
 
 
-def test_wheel_holds_the_package_alone(built):
+def test_wheel_contains_only_the_package(built):
     names = set(zipfile.ZipFile(built[0]).namelist())
     source = {str(file.relative_to(ROOT)) for file in (ROOT / "skdann").rglob("*.py")}
     about = f"skdann-{skdann.__version__}.dist-info"
@@ -43,7 +43,7 @@ def test_wheel_holds_the_package_alone(built):
     assert names == source | metadata | {"skdann/py.typed", f"{about}/licenses/LICENSE"}
 
 
-def test_sdist_holds_what_is_needed_to_build_and_test(built):
+def test_sdist_contains_everything_to_build_and_test(built):
     with tarfile.open(built[1]) as archive:
         files = {name.partition("/")[2] for name in archive.getnames()}
         assert all(member.isfile() for member in archive.getmembers())
@@ -83,7 +83,7 @@ def run(code):
     return done
 
 
-def test_import_opens_no_connection_and_says_nothing():
+def test_import_opens_no_connection_and_prints_nothing():
     done = run(
         "import socket\n"
         "class Refused(socket.socket):\n"

@@ -99,19 +99,19 @@ def test_weights_and_several_domains_reach_the_members(make_clf):
                 assert_allclose(value, states(single)[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def own_module(n_in):
+def custom_module(n_in):
     return torch.nn.Sequential(torch.nn.Linear(n_in, 6), torch.nn.Dropout(0.2), torch.nn.ReLU())
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"feature_extractor": own_module},
+        {"feature_extractor": custom_module},
         {"early_stopping": True, "patience": 1, "max_epochs": 15, "lr": 0.03},
     ],
     ids=["own module", "early stopping"],
 )
-def test_members_that_train_one_by_one(make_clf, assert_same_fit, changed):
+def test_members_trained_one_at_a_time(make_clf, assert_same_fit, changed):
     X, y, X_target = rows()
     data = check_domains(X, y, X_target)
     folds = make_folds(data, 2, 5, 0)
@@ -127,7 +127,7 @@ def test_members_that_train_one_by_one(make_clf, assert_same_fit, changed):
         assert_same_fit(member, clone(member).fit(X[fold.train], y[fold.train], X_target))
 
 
-def test_a_diverged_member_leaves_the_others_as_they_were(make_clf):
+def test_a_diverged_member_does_not_change_the_others(make_clf):
     X, y, X_target = rows()
     data = check_domains(X, y, X_target)
     folds = make_folds(data, 2, 5, 0)
@@ -160,7 +160,7 @@ def test_folds_hold_out_every_row_and_train_on_equally_many(n_rows, n_seeds):
     assert all(map(np.array_equal, folds[0], again[0]))
 
 
-def test_standardize_by_domain_undoes_a_shift_of_location_and_scale(make_clf):
+def test_standardize_by_domain_removes_a_shift_of_location_and_scale(make_clf):
     X, y, _ = rows(200)
     factor = np.array([3.0, 0.2, 1.0, 7.0, 1.0])
     clf = make_clf(standardize="domain", lambda_max=0.0, max_epochs=10).fit(X, y, X * factor - 4.0)
@@ -182,7 +182,7 @@ def test_standardize_by_source_equals_a_scaler(make_clf):
 
 
 @pytest.mark.parametrize("kind", ["source", "domain"])
-def test_standardize_is_saved_and_takes_constant_columns(make_clf, tmp_path, kind):
+def test_standardize_is_saved_and_accepts_constant_columns(make_clf, tmp_path, kind):
     X, y, X_target = rows()
     X[:, 3], X_target[:, 4] = 1.0, 2.0
     clf = make_clf(standardize=kind).fit(X, y, X_target)
@@ -193,7 +193,7 @@ def test_standardize_is_saved_and_takes_constant_columns(make_clf, tmp_path, kin
 
 
 @pytest.mark.parametrize("standardize", ["source", "domain"])
-def test_standardize_takes_denormal_columns_as_constant(make_clf, standardize):
+def test_standardize_treats_denormal_columns_as_constant(make_clf, standardize):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 2))
     X[:, 0] *= 1e-41
@@ -202,7 +202,7 @@ def test_standardize_takes_denormal_columns_as_constant(make_clf, standardize):
     assert (clf.module_.standardizer.scale[..., 0] == 1.0).all()
 
 
-def test_standardize_with_a_domain_that_is_held_out_whole(make_clf):
+def test_standardize_with_all_rows_of_a_domain_held_out(make_clf):
     X = np.random.default_rng(0).normal(size=(20, 2))
     clf = make_clf(standardize="domain", early_stopping=True, validation_fraction=0.3)
     domain = np.append(np.zeros(19, int), 1)  # and a seed that holds the last row out

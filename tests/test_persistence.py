@@ -33,7 +33,7 @@ from skdann._saving.file import FORMAT, digest
 from skdann._saving.values import decode, encode
 
 
-class OwnExtractor(nn.Module):
+class CustomExtractor(nn.Module):
     """A user's network with a buffer and a frozen layer."""
 
     def __init__(self, n_features):
@@ -46,7 +46,7 @@ class OwnExtractor(nn.Module):
         return self.frozen(torch.tanh(self.linear(self.norm(x))))
 
 
-class OwnExtractorOfSeven(OwnExtractor):
+class CustomExtractorOfSeven(CustomExtractor):
     def __init__(self, n_features):
         super().__init__(n_features)
         self.linear = nn.Linear(n_features, 7)
@@ -62,7 +62,7 @@ class CountingSGD(torch.optim.SGD):
         return super().step(closure)
 
 
-def own_schedule(progress):
+def custom_schedule(progress):
     return progress**2
 
 
@@ -138,7 +138,7 @@ class TestRoundTrip:
         ],
         ids=str,
     )
-    def test_predictions_and_training_go_on_with_equal_bits(
+    def test_predictions_and_training_are_bit_identical(
         self, params, make_clf, domains, path, assert_same_fit
     ):
         own = make_clf(**params).fit(*domains[:3])
@@ -155,7 +155,7 @@ class TestRoundTrip:
         assert_same_fit(own, loaded)
         assert not all(map(torch.equal, before, own.module_.state_dict().values()))
 
-    def test_after_partial_fit_training_goes_on(self, make_clf, domains, path, assert_same_fit):
+    def test_training_continues_after_partial_fit(self, make_clf, domains, path, assert_same_fit):
         own = make_clf(max_epochs=4, dropout=0.5)
         own.partial_fit(*domains[:3], classes=[0, 1]).partial_fit(*domains[:3])
         own.save(path)
@@ -218,12 +218,12 @@ class TestRoundTrip:
         own.save(path)
         assert_same(own, DANNClassifier.load(path), X_target)
 
-    def test_same_estimator_gives_the_same_file(self, clf, path, tmp_path):
+    def test_equal_estimators_give_equal_files(self, clf, path, tmp_path):
         clf.save(path)
         clf.save(tmp_path / "again")
         assert path.read_bytes() == (tmp_path / "again").read_bytes()
 
-    def test_subclass_is_loaded_by_itself_alone(self, domains, path):
+    def test_a_subclass_is_loaded_only_by_itself(self, domains, path):
         class Own(DANNClassifier):
             pass
 
@@ -250,7 +250,7 @@ class TestRoundTrip:
             DANNClassifier().save(path)
         assert not path.exists()
 
-    def test_non_plain_history_is_left_out_and_non_finite_kept(self, clf, path):
+    def test_other_history_values_are_omitted_and_non_finite_ones_kept(self, clf, path):
         clf.history_[0].update(score=np.float32(0.5), bad=float("-inf"), tensor=torch.zeros(1))
         clf.save(path)
         row = DANNClassifier.load(path).history_[0]
@@ -286,19 +286,19 @@ class TestRoundTrip:
         assert repr(found) == repr(value)
 
 
-class TestOwnParts:
+class TestCustomParts:
     @pytest.fixture
     def own(self, domains):
         return DANNClassifier(
-            feature_extractor=OwnExtractor,
+            feature_extractor=CustomExtractor,
             domain_classifier=nn.Linear(6, 1),
-            lambda_schedule=own_schedule,
+            lambda_schedule=custom_schedule,
             optimizer=torch.optim.NAdam,
             random_state=np.random.RandomState(0),
             max_epochs=2,
         ).fit(*domains[:3])
 
-    def test_are_given_again(self, own, domains, path, assert_same_fit):
+    def test_are_passed_again(self, own, domains, path, assert_same_fit):
         own.save(path)
         names = [
             "feature_extractor",
@@ -313,22 +313,22 @@ class TestOwnParts:
             clf.partial_fit(*domains[:3])
         assert_same_fit(own, loaded)
 
-    def test_missing_ones_are_named(self, own, path):
+    def test_missing_parts_are_named(self, own, path):
         own.save(path)
-        with pytest.raises(ValueError, match="lambda_schedule=<own_schedule>") as error:
-            DANNClassifier.load(path, feature_extractor=OwnExtractor)
+        with pytest.raises(ValueError, match="lambda_schedule=<custom_schedule>") as error:
+            DANNClassifier.load(path, feature_extractor=CustomExtractor)
         assert "domain_classifier=<Linear>" in str(error.value)
         assert "optimizer=..., random_state=...)" in str(error.value)
         assert "feature_extractor" not in str(error.value)
 
-    def test_module_of_another_shape_is_refused(self, own, path):
+    def test_module_of_another_shape_raises(self, own, path):
         own.save(path)
         with pytest.raises(
             ValueError, match=r"linear.weight is .* \(6, 4\) in the file, .* \(7, 4\)"
         ):
             DANNClassifier.load(
                 path,
-                feature_extractor=OwnExtractorOfSeven,
+                feature_extractor=CustomExtractorOfSeven,
                 domain_classifier=nn.Linear(7, 1),
                 lambda_schedule="dann",
                 optimizer=torch.optim.NAdam,
@@ -337,7 +337,7 @@ class TestOwnParts:
 
     def test_unknown_parameter(self, saved):
         with pytest.raises(TypeError, match="feature_extracter"):
-            DANNClassifier.load(saved, feature_extracter=OwnExtractor)
+            DANNClassifier.load(saved, feature_extracter=CustomExtractor)
 
     def test_bad_device(self, saved):
         with pytest.raises(
@@ -345,14 +345,14 @@ class TestOwnParts:
         ):
             DANNClassifier.load(saved, device="nonsense")
 
-    def test_optimizer_with_more_than_tensors_starts_anew(self, domains, path):
+    def test_optimizer_with_non_tensor_state_restarts(self, domains, path):
         own = DANNClassifier(optimizer=CountingSGD, max_epochs=1).fit(*domains[:3])
         own.save(path)
         loaded = DANNClassifier.load(path, optimizer=CountingSGD)
         assert_same(own, loaded, domains.X_target)
         loaded.partial_fit(*domains[:3])
 
-    def test_state_that_is_no_tensor_is_refused(self, domains, path):
+    def test_module_state_that_is_not_a_tensor_raises(self, domains, path):
         class Stateful(nn.Linear):
             def get_extra_state(self):
                 return {"calls": 1}
@@ -403,7 +403,7 @@ class TestNoPickle:
         raw = np.frombuffer(content[start:end], "<f4").reshape(weights["shape"])
         np.testing.assert_array_equal(raw, clf.module_.label_predictor[0].weight.detach())
 
-    def test_a_pickle_is_refused_unread(self, clf, path):
+    def test_a_pickle_raises_without_being_read(self, clf, path):
         class Bomb:
             def __reduce__(self):
                 return pytest.fail, ("unpickled",)
@@ -418,7 +418,7 @@ class TestNoPickle:
 
 class TestAtomicity:
     @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
-    def test_failed_save_leaves_the_old_file_and_no_other(
+    def test_failed_save_keeps_the_old_file_and_leaves_no_other(
         self, step, clf, saved, monkeypatch, tmp_path
     ):
         before = saved.read_bytes()
@@ -442,7 +442,7 @@ class TestAtomicity:
         assert saved.read_bytes() == before
         assert os.listdir(tmp_path) == [saved.name]
 
-    def test_a_disk_that_is_truly_full(self, clf, saved, domains, tmp_path):
+    def test_a_full_disk(self, clf, saved, domains, tmp_path):
         before, model = saved.read_bytes(), tmp_path / "pickled"
         model.write_bytes(pickle.dumps(clf))
         code = (
@@ -463,7 +463,7 @@ class TestAtomicity:
         assert saved.read_bytes() == before
         assert sorted(os.listdir(tmp_path)) == sorted([saved.name, model.name])
 
-    def test_interrupt_leaves_no_debris(self, clf, path, monkeypatch, tmp_path):
+    def test_interrupt_leaves_no_temporary_file(self, clf, path, monkeypatch, tmp_path):
         def interrupt(*args):
             raise KeyboardInterrupt
 
@@ -472,7 +472,7 @@ class TestAtomicity:
             clf.save(path)
         assert os.listdir(tmp_path) == []
 
-    def test_os_errors_pass_through(self, clf, tmp_path):
+    def test_os_errors_are_raised_unchanged(self, clf, tmp_path):
         with pytest.raises(FileNotFoundError):
             clf.save(tmp_path / "no folder" / "model")
         with pytest.raises(IsADirectoryError):
@@ -489,7 +489,7 @@ class TestAtomicity:
         with pytest.raises(PermissionError):
             clf.save(tmp_path / "model")
 
-    def test_links_are_followed_and_the_umask_kept(self, clf, path, tmp_path):
+    def test_links_are_followed_and_the_umask_applies(self, clf, path, tmp_path):
         link = tmp_path / "link"
         link.symlink_to(path)
         old = os.umask(0o027)
@@ -634,13 +634,13 @@ class TestHostileFiles:
         assert str(saved) in str(error.value)
         assert str(error.value).endswith(".")
 
-    def test_a_file_does_not_say_where_to_write(self, saved, tmp_path):
+    def test_a_file_cannot_set_the_checkpoint_path(self, saved, tmp_path):
         description, tensors = read(saved)
         description["params"]["checkpoint"] = str(tmp_path / "overwritten")
         write(saved, description, tensors)
         assert DANNClassifier.load(saved).checkpoint is None
 
-    def test_unchanged_content_written_so_is_loaded(self, clf, saved, domains):
+    def test_unchanged_content_is_loaded(self, clf, saved, domains):
         write(saved, *read(saved))
         assert_same(clf, DANNClassifier.load(saved), domains.X_target)
 
@@ -650,7 +650,7 @@ class TestHostileFiles:
         with pytest.raises(ValueError, match="not written by skdann, or its header is damaged"):
             DANNClassifier.load(path)
 
-    def test_safetensors_of_others(self, path):
+    def test_safetensors_of_another_program(self, path):
         path.write_bytes(save({"weight": torch.zeros(2)}))
         with pytest.raises(ValueError, match="KeyError: '__metadata__'"):
             DANNClassifier.load(path)
@@ -665,7 +665,7 @@ class TestHostileFiles:
         with pytest.raises(ValueError, match="not a complete safetensors file"):
             DANNClassifier.load(path)
 
-    def test_a_weight_changed_by_one_bit_is_found(self, saved):
+    def test_a_single_changed_bit_raises(self, saved):
         content = bytearray(saved.read_bytes())
         content[-3] ^= 1
         saved.write_bytes(content)
@@ -701,7 +701,7 @@ class TestFuzz:
 
     @settings(max_examples=300)
     @given(data=st.data())
-    def test_flipped_bytes_and_cut_ends(self, sound, data):
+    def test_changed_bytes_and_truncated_files(self, sound, data):
         content = bytearray(sound[3])
         n_header = 8 + int.from_bytes(content[:8], "little")
         where = st.integers(0, 7) | st.integers(0, n_header) | st.integers(0, len(content) - 1)
@@ -783,24 +783,24 @@ class TestSearch:
         with pytest.raises(ValueError, match="feature names should match"):
             loaded.predict(X_target[list("dcba")])
 
-    def test_own_parts_are_given_again(self, domains, path):
-        estimator = DANNClassifier(feature_extractor=OwnExtractor, max_epochs=1)
+    def test_custom_parts_are_passed_again(self, domains, path):
+        estimator = DANNClassifier(feature_extractor=CustomExtractor, max_epochs=1)
         search = DANNClassifierCV(
             estimator, lambdas=(0.3,), standardize=(None,), n_seeds=1, scoring=scorer
         )
         search.fit(*domains[:3]).save(path)
         with pytest.raises(ValueError, match=r"scoring=<scorer>") as error:
             DANNClassifierCV.load(path)
-        assert "estimator__feature_extractor=<OwnExtractor>" in str(error.value)
-        given = {"scoring": scorer, "estimator__feature_extractor": OwnExtractor}
+        assert "estimator__feature_extractor=<CustomExtractor>" in str(error.value)
+        given = {"scoring": scorer, "estimator__feature_extractor": CustomExtractor}
         loaded = DANNClassifierCV.load(path, **given)
         self.assert_same_search(search, loaded, domains.X_target)
         assert loaded.scoring is scorer
-        assert loaded.estimator.feature_extractor is OwnExtractor
+        assert loaded.estimator.feature_extractor is CustomExtractor
         with pytest.raises(TypeError, match=r"\['feature_extractor'\].*prefix 'estimator__'"):
-            DANNClassifierCV.load(path, **given, feature_extractor=OwnExtractor)
+            DANNClassifierCV.load(path, **given, feature_extractor=CustomExtractor)
 
-    def test_a_member_that_diverged(self, make_clf, domains, path):
+    def test_a_diverged_member(self, make_clf, domains, path):
         search = DANNClassifierCV(
             make_clf(optimizer="sgd"), lambdas=(1e30,), standardize=(None,), n_seeds=1
         )
@@ -815,7 +815,7 @@ class TestSearch:
             loaded.predict_proba(domains.X_target), search.predict_proba(domains.X_target)
         )
 
-    def test_the_other_class_is_named(self, clf, search, path):
+    def test_a_file_of_the_other_class_raises(self, clf, search, path):
         clf.save(path)
         with pytest.raises(ValueError, match="holds a 'DANNClassifier'"):
             DANNClassifierCV.load(path)
@@ -868,7 +868,7 @@ class TestSearch:
         for other in (pickle.loads(pickle.dumps(search)), copy.deepcopy(search)):
             self.assert_same_search(search, other, domains.X_target)
 
-    def test_failed_save_leaves_the_old_file(self, search, path, monkeypatch, tmp_path):
+    def test_failed_save_keeps_the_old_file(self, search, path, monkeypatch, tmp_path):
         search.save(path)
         before = path.read_bytes()
         monkeypatch.setattr(os, "replace", lambda *_: os.stat("/nowhere"))
@@ -901,7 +901,7 @@ class TestSkops:
         if kind == "classifier":
             assert_same(clf, loaded, X_target)
 
-    def test_no_pickle_inside(self, clf, path, monkeypatch):
+    def test_skops_uses_no_pickle(self, clf, path, monkeypatch):
         skops = pytest.importorskip("skops.io")
         for module, name in ((pickle, "loads"), (pickle, "load"), (pickle, "Unpickler")):
             monkeypatch.setattr(module, name, lambda *_: pytest.fail("unpickled"))
@@ -910,7 +910,7 @@ class TestSkops:
 
 
 class TestOtherWays:
-    def test_a_pickle_from_a_device_that_is_not_there(self, clf, domains):
+    def test_a_pickle_from_a_missing_device(self, clf, domains):
         expected = clf.predict_proba(domains.X_target)
         clf.device = "cuda:7"
         content = pickle.dumps(clf)
@@ -919,7 +919,7 @@ class TestOtherWays:
         assert loaded.device == "cuda:7"
         np.testing.assert_array_equal(loaded.predict_proba(domains.X_target), expected)
 
-    def test_a_net_that_keeps_more_than_tensors_is_pickled_whole(self, domains):
+    def test_a_net_with_non_tensor_state_is_pickled_whole(self, domains):
         own = DANNClassifier(optimizer=CountingSGD, max_epochs=1).fit(*domains[:3])
         other = pickle.loads(pickle.dumps(own))
         state = next(iter(other.net_.optimizer_.state.values()))

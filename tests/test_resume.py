@@ -32,7 +32,7 @@ class Stop(Callback):
             raise self.error
 
 
-class OwnExtractor(nn.Module):
+class CustomExtractor(nn.Module):
     """A network whose dropout draws from torch's own generator."""
 
     def __init__(self, n_in):
@@ -69,7 +69,7 @@ CASES = {
     "rmsprop": {"optimizer": "rmsprop", "weight_decay": 0.01, "class_weight": "balanced"},
     "alternating": {"adversarial": "alternating", "domain_steps": 2, "conditioning": "cdan"},
     "domain_batch": {"normalization": "domain_batch", "standardize": "domain"},
-    "own module": {"feature_extractor": OwnExtractor},
+    "own module": {"feature_extractor": CustomExtractor},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3, "max_epochs": 9},
     "stops early": {
         "early_stopping": True, "validation_fraction": 0.3, "max_epochs": 40, "patience": 1,
@@ -80,7 +80,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("epoch", [1, 2, 5])
-def test_a_fit_that_failed_goes_on_with_equal_bits(case, epoch, make_clf, domains, path):
+def test_a_failed_fit_resumes_bit_identically(case, epoch, make_clf, domains, path):
     X, y, X_target, _ = domains
     params = {"max_epochs": 6, "checkpoint": path, **CASES[case]}
     targets = (X_target, X_target[:7] + 1.0)  # passes of the targets end in the midst of epochs
@@ -98,7 +98,7 @@ def test_a_fit_that_failed_goes_on_with_equal_bits(case, epoch, make_clf, domain
     assert os.listdir(path.parent) == []
 
 
-def test_epochs_done_are_not_trained_again(make_clf, domains, path):
+def test_completed_epochs_are_not_repeated(make_clf, domains, path):
     seen = []
 
     class Count(Callback):
@@ -133,7 +133,7 @@ def test_warm_start(make_clf, domains, path):
     assert_same_net(whole, clf.fit(*domains[:3]))
 
 
-def test_an_interrupted_fit_goes_on(make_clf, domains, path):
+def test_an_interrupted_fit_resumes(make_clf, domains, path):
     whole = make_clf(max_epochs=6).fit(*domains[:3])
     clf = make_clf(max_epochs=6, checkpoint=path, callbacks=[Stop(4, KeyboardInterrupt())])
     clf.fit(*domains[:3])
@@ -146,7 +146,7 @@ def test_an_interrupted_fit_goes_on(make_clf, domains, path):
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("epoch", [1, 2, 5])
-def test_an_interrupt_leaves_the_last_whole_epoch(optimizer, epoch, make_clf, domains):
+def test_an_interrupt_keeps_the_last_complete_epoch(optimizer, epoch, make_clf, domains):
     states = []
 
     class Record(Callback):
@@ -164,7 +164,7 @@ def test_an_interrupt_leaves_the_last_whole_epoch(optimizer, epoch, make_clf, do
         assert torch.equal(found[name], value), f"{name} is not that of the last whole epoch"
 
 
-def test_an_interrupt_leaves_what_else_optimizer_and_modules_keep(make_clf, domains):
+def test_an_interrupt_restores_other_state_of_optimizer_and_modules(make_clf, domains):
     class Counting(torch.optim.SGD):
         def step(self, closure=None):
             loss = super().step(closure)
@@ -219,7 +219,7 @@ def test_ctrl_c_at_any_moment(make_clf, domains):
         assert_same_net(clf, make_clf(**params, callbacks=[stop]).fit(*domains[:3]))
 
 
-def test_an_interrupt_of_a_search_ends_it_and_leaves_it_as_it_was(make_clf, domains):
+def test_an_interrupt_ends_a_search_and_leaves_it_unchanged(make_clf, domains):
     search = DANNClassifierCV(
         make_clf(callbacks=[Stop(2, KeyboardInterrupt())]), n_seeds=2, random_state=0
     )
@@ -303,7 +303,7 @@ class TestAnotherFit:
         with pytest.raises(ValueError, match="needs a random_state"):
             search.fit(*domains[:3])
 
-    def test_a_saved_model_says_nothing_of_it(self, make_clf, domains, path, tmp_path):
+    def test_a_saved_model_does_not_contain_the_path(self, make_clf, domains, path, tmp_path):
         clf = make_clf(checkpoint=path).fit(*domains[:3])
         clf.save(tmp_path / "model")
         assert b"fit.checkpoint" not in (tmp_path / "model").read_bytes()
