@@ -1,4 +1,4 @@
-"""The progress bar, and scikit-learn's callbacks on our estimators."""
+"""Progress bar, and scikit-learn's callbacks on the estimators."""
 
 import pickle
 import re
@@ -70,9 +70,9 @@ class TestProgressBar:
         inner = make_clf(max_epochs=8, early_stopping=early_stopping, patience=1, lr=0.3)
         cv = make_cv(inner, verbose=1).fit(X, y, X_target)
         captured = capsys.readouterr()
-        members = [member for own in cv.candidates_ for member in own]
+        members = [member for candidate in cv.candidates_ for member in candidate]
         n_epochs = sum(member.n_epochs_ for member in members)
-        n_epochs = n_epochs if early_stopping else 2 * 8  # twins and others train together
+        n_epochs = n_epochs if early_stopping else 2 * 8  # two networks with several members
         assert captured.err.count("\n") == 1
         assert last_line(captured).startswith(f"epoch {n_epochs}/{n_epochs} |")
         if early_stopping:
@@ -96,9 +96,7 @@ class TestProgressBar:
         assert all([name for name, _ in net.callbacks_] == ["epoch_timer"] for net in nets)
         pickle.loads(pickle.dumps(shown))
 
-    def test_verbose_2_prints_a_line_per_epoch_and_0_nothing(
-        self, domains, make_clf, make_cv, capsys
-    ):
+    def test_verbose_2_prints_a_line_per_epoch(self, domains, make_clf, make_cv, capsys):
         X, y, X_target, _ = domains
         make_cv().fit(X, y, X_target)
         make_clf().fit(X, y, X_target)
@@ -107,7 +105,7 @@ class TestProgressBar:
         make_clf(verbose=2, max_epochs=3).fit(X, y, X_target)
         captured = capsys.readouterr()
         assert captured.err == ""
-        assert len(captured.out.splitlines()) == 2 + 3  # head, rule, epochs
+        assert len(captured.out.splitlines()) == 2 + 3  # header, line, epochs
         make_cv(verbose=2).fit(X, y, X_target)
         captured = capsys.readouterr()
         assert captured.err == ""
@@ -115,7 +113,7 @@ class TestProgressBar:
 
 
 class Recorder:
-    """A callback of scikit-learn that writes down what it is told."""
+    """scikit-learn callback that records its calls."""
 
     max_propagation_depth = None
 
@@ -137,10 +135,10 @@ class Recorder:
         return context.task_name == "epoch" and context.task_id == self.stop_at
 
     def count(self, name):
-        assert sum(begun == name for _, begun in self.begun) == len(self.of(name))
-        return len(self.of(name))
+        assert sum(begun == name for _, begun in self.begun) == len(self.ended_tasks(name))
+        return len(self.ended_tasks(name))
 
-    def of(self, name):
+    def ended_tasks(self, name):
         return [ended for ended in self.ended if ended[0] == name]
 
 
@@ -158,11 +156,11 @@ class TestCallbacksOfScikitLearn:
         clf = make_clf(max_epochs=3).set_callbacks(recorder).fit(X, y, X_target)
         assert recorder.calls == ["setup", "teardown"]
         assert [name for name, *_ in recorder.ended] == ["epoch"] * 3 + ["fit"]
-        for n_epochs, (_, X_seen, y_seen, fitted) in enumerate(recorder.of("epoch"), 1):
+        for n_epochs, (_, X_seen, y_seen, fitted) in enumerate(recorder.ended_tasks("epoch"), 1):
             assert X_seen is X
             assert y_seen is y
             assert fitted.n_epochs_ == n_epochs
-            # as a fit that ended there: its schedules are those of three epochs all the same
+            # as if training had ended there, with schedules over three epochs
             assert len(np.unique(fitted.predict_proba(X))) > 2
         probabilities = [fitted.predict_proba(X) for *_, fitted in recorder.ended]
         assert not np.array_equal(probabilities[0], probabilities[1])
@@ -175,12 +173,10 @@ class TestCallbacksOfScikitLearn:
         make_clf(max_epochs=3).set_callbacks(recorder).fit(X, y, X_target)
         stopped = make_clf(max_epochs=3).set_callbacks(stopper).fit(X, y, X_target)
         assert stopped.n_epochs_ == len(stopped.history_) == 1
-        first = recorder.of("epoch")[0][-1]
+        first = recorder.ended_tasks("epoch")[0][-1]
         assert np.array_equal(first.predict_proba(X), stopped.predict_proba(X))
 
-    def test_callbacks_change_no_result_and_leave_no_attributes(
-        self, domains, make_clf, assert_same_fit
-    ):
+    def test_callbacks_change_no_result(self, domains, make_clf, assert_same_fit):
         X, y, X_target, _ = domains
         plain = make_clf().fit(X, y, X_target)
         clf = make_clf().set_callbacks(Recorder()).fit(X, y, X_target)

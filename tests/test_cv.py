@@ -1,4 +1,4 @@
-"""`DANNClassifierCV`: chooses without target labels, and behaves as an estimator."""
+"""`DANNClassifierCV`: selection without target labels, and the estimator interface."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_cv(make_clf):
 
 @pytest.fixture
 def shifted():
-    """Rows whose target is moved and stretched, so that scaling it by itself is all it needs."""
+    """Return a target that is shifted and stretched, so that scaling it separately suffices."""
     rng = np.random.default_rng(0)
     X, X_target = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
     y, y_target = (X[:, 0] > 0).astype(int), (X_target[:, 0] > 0).astype(int)
@@ -48,11 +48,11 @@ def shifted():
 def test_adapts_if_adaptation_helps(make_cv, shifted):
     X, y, X_target, y_target = shifted
     clf = make_cv(small={"max_epochs": 15}).fit(X, y, X_target)
-    twin = np.mean([m.predict_proba(X_target) for m in clf.candidates_[0]], axis=0)
+    baseline = np.mean([m.predict_proba(X_target) for m in clf.candidates_[0]], axis=0)
     assert clf.adapted_
     assert clf.standardize_ == "domain"
     assert clf.reason_.startswith("adapted by")
-    assert np.mean(twin.argmax(1) == y_target) < 0.7
+    assert np.mean(baseline.argmax(1) == y_target) < 0.7
     assert clf.score(X_target, y_target) > 0.85
     assert not clf.set_params(margin=2.0).fit(X, y, X_target).adapted_
 
@@ -154,7 +154,7 @@ def test_equal_seeds_are_bit_identical_and_global_state_is_unchanged(make_cv, do
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_scoring_selects(make_cv, domains, sign):
     def scoring(estimator, X, y):
-        assert len(X) == len(y) == 8  # a fifth of the source
+        assert len(X) == len(y) == 8  # a fifth of the source rows
         return sign * estimator.lambda_max
 
     clf = make_cv(scoring=scoring, lambdas=(0.1, 1.0)).fit(
@@ -168,12 +168,12 @@ def test_scoring_selects(make_cv, domains, sign):
 @pytest.mark.parametrize("scorer", [ImportanceWeightedScorer, InformationMaximizationScorer])
 def test_package_scorers_work_with_and_without_target_rows(make_cv, domains, scorer):
     with_rows = scorer(domains.X_target.astype(np.float32))
-    own, routed = (
+    built_in, routed = (
         [row["score"] for row in make_cv(scoring=scoring).fit(*domains[:3]).scores_]
         for scoring in (with_rows, scorer())
     )
-    assert own == pytest.approx(routed)
-    assert len(set(own)) > 1
+    assert built_in == pytest.approx(routed)
+    assert len(set(built_in)) > 1
 
 
 def test_works_in_pipelines_and_searches(make_cv, domains):
@@ -255,7 +255,7 @@ def test_all_candidates_above_the_margin_are_averaged(make_cv, shifted, rule, mo
     assert [row["weight"] for row in clf.scores_] == [0.0, 0.0, 0.5, 0.5]
     assert (clf.adapted_, clf.lambda_) == (True, 0.3)
     assert "adapted by 2 of 4 candidates, best with lambda 0.3: its score" in clf.reason_
-    members = [member for own in clf.candidates_[2:] for member in own]
+    members = [member for candidate in clf.candidates_[2:] for member in candidate]
     expected = np.mean([member.predict_proba(shifted[2]) for member in members], axis=0)
     assert_allclose(clf.predict_proba(shifted[2]), expected, atol=1e-6)
 
@@ -276,9 +276,7 @@ def test_all_candidates_above_the_margin_are_averaged(make_cv, shifted, rule, mo
         ({"aggregate": "all"}, "aggregate"),
     ],
 )
-def test_invalid_parameters_are_named_before_training(
-    make_cv, domains, no_training, params, message
-):
+def test_invalid_parameters_raise_before_training(make_cv, domains, no_training, params, message):
     with pytest.raises(ValueError, match=message):
         make_cv().set_params(**params).fit(*domains[:3])
 
@@ -341,7 +339,7 @@ def test_rows_whose_sum_overflows_are_predicted_without_a_warning(make_clf, doma
     rows = np.repeat(np.float32([[3e38], [-3e38]]), 4, axis=1)
     with np.errstate(over="ignore"), pytest.warns(RuntimeWarning, match="invalid value"):
         rows.sum()
-    with contextlib.suppress(ValueError):  # they may be too far from those of the fit
+    with contextlib.suppress(ValueError):  # the rows may be too far from those of the fit
         search.predict_proba(rows)
 
 

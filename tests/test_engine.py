@@ -1,4 +1,4 @@
-"""Tests of the training engine, against steps and losses worked out by hand in plain torch."""
+"""Tests of training, against steps and losses computed in plain torch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SMALL = {
 
 
 def domains(n_source=40, n_targets=(40,), n_classes=2, shift=1.5, seed=0):
-    """Draw source rows, their labels, and target rows that lie apart."""
+    """Draw source rows with labels, and target rows that are shifted."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_source, 4)).astype(np.float32)
     y = np.digitize(X[:, 0] + 0.3 * X[:, 1], np.linspace(-0.7, 0.7, n_classes + 1)[1:-1])
@@ -70,7 +70,7 @@ def domains(n_source=40, n_targets=(40,), n_classes=2, shift=1.5, seed=0):
 
 
 def fit(parameters, X, y, targets, **fit_parameters):
-    """Fit on the source and a tuple of targets; an empty one is expected to warn."""
+    """Fit on the source and a tuple of targets; an empty tuple is expected to warn."""
     clf = DANNClassifier(**parameters)
     if targets:
         return clf.fit(X, y, tuple(targets), **fit_parameters)
@@ -79,12 +79,12 @@ def fit(parameters, X, y, targets, **fit_parameters):
 
 
 def late(progress):
-    """Start to adapt only in the second half of training."""
+    """Schedule that starts adaptation in the second half of training."""
     return 1.0 if progress >= 0.5 else 0.0
 
 
 class Weights(Callback):
-    """Keep copies of the weights: at the start, and after each epoch."""
+    """Callback that copies the weights at the start and after each epoch."""
 
     def on_train_begin(self, net, **kwargs):
         self.initial_ = copy.deepcopy(net.module_.state_dict())
@@ -94,7 +94,7 @@ class Weights(Callback):
         self.epochs_.append(copy.deepcopy(net.module_.state_dict()))
 
 
-# The field's equations in plain torch
+# The equations of Ganin et al. in plain torch
 
 
 def by_hand_features(w, x):
@@ -109,7 +109,7 @@ def by_hand_label_loss(w, features, y, smoothing=0.0):
 
 
 def by_hand_domain_loss(w, features, domain, n_domains, smoothing=0.0):
-    """2 / n_domains times the sum of the domains' mean cross-entropies: the sum itself for two."""
+    """Return 2 / n_domains times the sum of the mean cross-entropies of the domains."""
     hidden = torch.tanh(
         features @ w["domain_classifier.0.weight"][0] + w["domain_classifier.0.bias"][0]
     )
@@ -131,21 +131,21 @@ def part(w, network):
 
 
 def by_hand_gradients(w, x, y, domain, lambda_, weight=1.0, smoothing=0.0, domain_smoothing=0.0):
-    """dLy - lambda dLd for G_f, dLy for G_y, dLd for G_d, each derivative taken apart."""
+    """Return dLy - lambda dLd for G_f, dLy for G_y and dLd for G_d."""
     n_domains = int(domain.max()) + 1
     f, c, d = (
         part(w, name) for name in ("feature_extractor", "label_predictor", "domain_classifier")
     )
     features = by_hand_features(w, x)
     label_loss = by_hand_label_loss(w, features[: len(y)], y, smoothing)
-    own = torch.autograd.grad(label_loss, f + c, retain_graph=True)
+    label = torch.autograd.grad(label_loss, f + c, retain_graph=True)
     if not d:
-        return dict(zip(w, own, strict=True)), label_loss.item(), None
+        return dict(zip(w, label, strict=True)), label_loss.item(), None
     domain_loss = by_hand_domain_loss(w, features, domain, n_domains, domain_smoothing)
     other = torch.autograd.grad(domain_loss, f + d)
     n = len(f)
-    gradients = [a - lambda_ * weight * b for a, b in zip(own[:n], other[:n], strict=True)]
-    gradients += [*own[n:], *(weight * b for b in other[n:])]
+    gradients = [a - lambda_ * weight * b for a, b in zip(label[:n], other[:n], strict=True)]
+    gradients += [*label[n:], *(weight * b for b in other[n:])]
     return dict(zip(w, gradients, strict=True)), label_loss.item(), domain_loss.item()
 
 
@@ -160,11 +160,11 @@ def stacked(X, y, targets):
 
 
 def assert_weights(module, expected, atol=3e-7):
-    found = module.state_dict()
-    assert set(found) == set(expected)
+    actual = module.state_dict()
+    assert set(actual) == set(expected)
     for name, value in expected.items():
         assert_allclose(
-            found[name].numpy(), value.detach().numpy(), rtol=0, atol=atol, err_msg=name
+            actual[name].numpy(), value.detach().numpy(), rtol=0, atol=atol, err_msg=name
         )
 
 
@@ -192,7 +192,7 @@ def test_the_first_step_follows_the_equations(changed, n_targets, by_hand):
     gradients, label_loss, domain_loss = by_hand_gradients(
         w, *stacked(X, y, targets), **{"lambda_": LAMBDA, **by_hand}
     )
-    # every network has something to learn here, so that equality says something
+    # every network has non-zero gradients, so equality is informative
     assert all(gradient.abs().max() > 1e-3 for gradient in gradients.values())
     assert_weights(clf.module_, {name: w[name] - LR * gradients[name] for name in w})
     (row,) = clf.history_
@@ -212,7 +212,7 @@ def test_the_first_step_without_target_follows_the_label_loss():
 
 
 class TwoLogits(nn.Module):
-    """A domain classifier of the user's with a logit for each of two domains."""
+    """Custom domain classifier with one logit for each of two domains."""
 
     def __init__(self, n_in, n_out=2):
         super().__init__()
@@ -237,8 +237,8 @@ def test_two_logits_for_two_domains_use_softmax():
         targets,
     )
     names = {
-        f"domain_classifier.{own}.{kind}": f"domain_classifier.{plain}.{kind}"
-        for own, plain in (("one", 0), ("two", 2))
+        f"domain_classifier.{name}.{kind}": f"domain_classifier.{index}.{kind}"
+        for name, index in (("one", 0), ("two", 2))
         for kind in ("weight", "bias")
     }
 
@@ -255,10 +255,10 @@ def test_two_logits_for_two_domains_use_softmax():
 
     w = as_variables(translated(spy.initial_))
     gradients, *_ = by_hand_gradients(w, *stacked(X, y, targets), LAMBDA, domain_smoothing=0.1)
-    found = translated(clf.module_.state_dict())
+    actual = translated(clf.module_.state_dict())
     for name in w:
         expected = w[name] - LR * gradients[name]
-        assert_allclose(found[name].numpy(), expected.detach().numpy(), rtol=0, atol=3e-7)
+        assert_allclose(actual[name].numpy(), expected.detach().numpy(), rtol=0, atol=3e-7)
 
 
 @pytest.mark.parametrize("domain_steps", [1, 3])
@@ -315,19 +315,19 @@ def test_sample_and_class_weights_apply_to_the_losses_of_a_step():
     assert row["domain_loss"] == pytest.approx(domain_loss.item(), rel=1e-5)
     expected = {}
     for name in w:
-        (own,) = torch.autograd.grad(label_loss, w[name], retain_graph=True, allow_unused=True)
+        (label,) = torch.autograd.grad(label_loss, w[name], retain_graph=True, allow_unused=True)
         (other,) = torch.autograd.grad(domain_loss, w[name], retain_graph=True, allow_unused=True)
-        own, other = (torch.zeros_like(w[name]) if g is None else g for g in (own, other))
+        label, other = (torch.zeros_like(w[name]) if g is None else g for g in (label, other))
         sign = -LAMBDA if name.startswith("feature_extractor") else 1.0
-        expected[name] = w[name] - LR * (own + sign * other)
+        expected[name] = w[name] - LR * (label + sign * other)
     assert_weights(clf.module_, expected)
 
 
 # Many steps
 
 
-def batches_of(clf, X, y, targets, seed=0):
-    """Return the batches of a fit, built anew from its seed."""
+def make_batches(clf, X, y, targets, seed=0):
+    """Return the batches of a fit, rebuilt from its seed."""
     rows, _, domain = stacked(X, y, targets)
     return DomainBatches(
         rows.float().numpy(),
@@ -369,7 +369,7 @@ def test_training_equals_a_plain_loop_on_the_same_batches(lambda_max, n_targets,
         "sgd": partial(torch.optim.SGD, momentum=0.9),
         "adam": partial(torch.optim.Adam),
     }[optimizer](list(w.values()), lr=0.02, weight_decay=0.01)
-    batches, n_done, n_all = batches_of(clf, X, y, targets), 0, 5 * n_epochs
+    batches, n_done, n_all = make_batches(clf, X, y, targets), 0, 5 * n_epochs
     for _ in range(n_epochs):
         for batch in batches.epoch():
             p = n_done / n_all
@@ -386,10 +386,10 @@ def test_training_equals_a_plain_loop_on_the_same_batches(lambda_max, n_targets,
     assert_weights(clf.module_, w, atol=2e-5)
 
 
-# lambda 0 is the source alone
+# Lambda 0 trains on the source only
 
 
-TWINS = {
+SOURCE_ONLY_CASES = {
     "plain": {},
     "dropout": {"dropout": 0.3},
     "batch": {"normalization": "batch"},
@@ -399,12 +399,16 @@ TWINS = {
     "alternating": {"adversarial": "alternating", "dropout": 0.2},
     "early stopping": {"early_stopping": True, "dropout": 0.2},
     "schedules": {"lr_schedule": "dann", "optimizer": "sgd", "weight_decay": 0.01},
-    "own module": {"feature_extractor": lambda n: nn.Sequential(nn.Linear(n, 8), nn.Dropout(0.4))},
+    "custom module": {
+        "feature_extractor": lambda n: nn.Sequential(nn.Linear(n, 8), nn.Dropout(0.4))
+    },
 }
-every_twin = pytest.mark.parametrize("changed", TWINS.values(), ids=TWINS.keys())
+every_case = pytest.mark.parametrize(
+    "changed", SOURCE_ONLY_CASES.values(), ids=SOURCE_ONLY_CASES.keys()
+)
 
 
-@every_twin
+@every_case
 def test_lambda_zero_is_bit_identical_to_a_source_only_fit(changed):
     X, y, targets = domains(n_source=70, n_targets=(33, 20))
     parameters = {**SMALL, "batch_size": 16, **changed}
@@ -426,7 +430,7 @@ def test_lambda_zero_equals_a_source_only_fit_with_several_sources():
     assert_array_equal(beside.predict_proba(X), alone.predict_proba(X))
 
 
-@every_twin
+@every_case
 def test_lambda_one_differs_from_a_source_only_fit(changed):
     X, y, targets = domains(n_source=70, n_targets=(33,))
     zero, one = (
@@ -438,7 +442,7 @@ def test_lambda_one_differs_from_a_source_only_fit(changed):
 @pytest.mark.parametrize("adversarial", ["grl", "alternating"])
 @pytest.mark.parametrize("conditioning", [None, "cdan"])
 def test_the_adversary_makes_the_domains_indistinguishable(adversarial, conditioning):
-    # two columns tell the domains apart, a third tells the classes apart
+    # two columns separate the domains, a third separates the classes
     X, y, (X_target,) = domains(n_source=300, n_targets=(300,), shift=1.5)
     fresh, _, (fresh_target,) = domains(n_source=300, n_targets=(300,), shift=1.5, seed=1)
 
@@ -476,11 +480,11 @@ def test_the_domain_classifier_learns_at_lambda_zero():
     assert clf.history_[-1]["domain_loss"] < 0.5 * clf.history_[0]["domain_loss"]
 
 
-# Statistics of each domain apart
+# Separate statistics of each domain
 
 
 def test_equal_domains_have_equal_predictions_with_separate_statistics():
-    # the target is the source again, so naming rows the one or the other should change nothing much
+    # the target equals the source, so the domain of a row should hardly matter
     X, y, _ = domains(n_source=200)
     clf = DANNClassifier(
         **{**SMALL, "max_epochs": 20, "lambda_max": 0.1},
@@ -492,7 +496,7 @@ def test_equal_domains_have_equal_predictions_with_separate_statistics():
     difference = clf.predict_proba(X) - clf.predict_proba(X, sample_domain=0)
     assert np.abs(difference).max() < 0.15
     for network in (clf.module_.feature_extractor, clf.module_.label_predictor):
-        # no domain, the target neither, has kept its initial statistics
+        # no domain, including the target, still has its initial statistics
         assert (network[1].running_mean != 0).any(-1).all()
         assert (network[1].running_var != 1).any(-1).all()
 
@@ -519,7 +523,7 @@ def test_held_out_source_rows_are_evaluated_as_source_rows():
 
 
 class Listener(Callback):
-    """Note every batch notification."""
+    """Callback that records every batch notification."""
 
     def __init__(self):
         self.begun, self.ended, self.rows = [], [], []
@@ -609,12 +613,12 @@ def test_no_batch_notifications_without_listeners(monkeypatch):
     X, y, targets = domains()
     clf = fit({**SMALL, "callbacks": [Weights()]}, X, y, targets)
     assert names == ["on_train_begin", *["on_epoch_begin", "on_epoch_end"] * 3, "on_train_end"]
-    # at most one row an epoch, which Checkpoint formats its file names with
+    # at most one row per epoch, which Checkpoint uses in its file names
     assert all(len(row["batches"]) <= 1 for row in clf.net_.history)
 
 
 class HostReads(TorchDispatchMode):
-    """Count the values that the host reads from tensors: each waits for the device."""
+    """Counts the values that the host reads from tensors; each read synchronizes."""
 
     count = 0
 
@@ -649,7 +653,7 @@ def test_checkpoints_keep_the_best_epoch(tmp_path):
     X, y, targets = domains(n_source=60, shift=5.0)
     spy = Weights()
     checkpoint = Checkpoint(dirname=str(tmp_path), monitor="train_loss_best", load_best=True)
-    # the domain loss falls until the adversary sets in halfway
+    # the domain loss decreases until adaptation starts halfway
     parameters = {**SMALL, "lambda_max": 5.0, "lambda_schedule": late, "lr": 0.02}
     parameters |= {"max_epochs": 12, "batch_size": 10}
     clf = fit({**parameters, "callbacks": [spy, checkpoint]}, X, y, targets)
@@ -660,7 +664,7 @@ def test_checkpoints_keep_the_best_epoch(tmp_path):
     }
     losses = [row["train_loss"] for row in clf.history_]
     best = int(np.argmin(losses))
-    assert best < 11  # else the best epoch is the last one and the test says nothing
+    assert best < 11  # otherwise the best epoch is the last one, and the test shows nothing
     assert_weights(clf.module_, spy.epochs_[best], atol=0)
     assert_weights_file(tmp_path / "params.pt", spy.epochs_[best])
 
@@ -684,15 +688,15 @@ def test_a_loaded_history_is_used_for_the_best_epoch(tmp_path):
         clf.partial_fit(X, y, targets[0])
     losses = [row["train_loss"] for row in clf.history_]
     expected = [losses[epoch] < min(losses[:epoch]) for epoch in range(3, 12)]
-    assert not expected[0]  # such steps do harm at first
+    assert not expected[0]  # such steps increase the loss at first
     assert any(expected)
     assert [row["train_loss_best"] for row in clf.net_.history[3:]] == expected
 
 
 def assert_weights_file(path, expected):
-    found = torch.load(path, weights_only=True)
+    actual = torch.load(path, weights_only=True)
     for name, value in expected.items():
-        assert_array_equal(found[name].numpy(), value.numpy())
+        assert_array_equal(actual[name].numpy(), value.numpy())
 
 
 def test_checkpoints_watch_the_held_out_loss(tmp_path):
@@ -721,7 +725,7 @@ def test_early_stopping_of_skorch_works():
         monitor="label_loss", patience=2, threshold=0.9, sink=lambda text: None
     )
     clf = fit({**SMALL, "max_epochs": 10, "callbacks": [stopping]}, X, y, targets)
-    # no epoch improves by nine tenths: the first is the best, and two more are waited for
+    # no epoch improves by nine tenths: the first is the best, and patience is two epochs
     assert clf.n_epochs_ == len(clf.history_) == 3
 
 
@@ -762,7 +766,7 @@ def test_the_history_has_a_row_per_epoch():
         } <= set(row)
         assert {"dur", "valid_loss", "valid_accuracy"} <= set(row)
         assert "batches" not in row
-        # three steps of 16 of 48 rows an epoch; the last one's figures are kept
+        # three steps of 16 of 48 rows per epoch; the figures of the last one are recorded
         p = (3 * epoch + 2) / 15
         assert row["lambda"] == pytest.approx(0.6 * (2 / (1 + math.exp(-10 * p)) - 1))
         assert row["lr"] == pytest.approx(1e-3 * (1 + math.cos(math.pi * p)) / 2)
@@ -810,7 +814,7 @@ def test_a_domain_loss_weight_of_zero_equals_a_source_only_fit():
 
 
 def test_early_stopping_compares_only_epochs_near_the_final_lambda():
-    # the target is moved along the labels: the adversary drives the source loss up when it sets in
+    # the target is shifted along the labels, so adaptation increases the source loss
     X, y, _ = domains(n_source=80)
     targets, spy = [X + np.array([3.0, 1.0, 0.0, 0.0], dtype=np.float32)], Weights()
     parameters = {
@@ -835,7 +839,7 @@ def test_early_stopping_compares_only_epochs_near_the_final_lambda():
 
 def test_early_stopping_stops_after_its_patience_and_keeps_the_best_epoch():
     X, y, _ = domains(n_source=80)
-    y = np.random.default_rng(0).integers(0, 2, 80)  # nothing to learn: the loss soon rises
+    y = np.random.default_rng(0).integers(0, 2, 80)  # nothing to learn, so the loss soon increases
     spy = Weights()
     parameters = {**SMALL, "lr": 0.02, "max_epochs": 200, "early_stopping": True, "patience": 4}
     clf = fit({**parameters, "callbacks": [spy]}, X, y, [])
@@ -853,11 +857,11 @@ def test_patience_counts_from_the_first_comparable_epoch():
     assert 20 + 2 < clf.n_epochs_ < 40
 
 
-# Broken off
+# Interrupts and divergence
 
 
 class Interrupt(Callback):
-    """Press Ctrl-C in the given epoch, at the given step."""
+    """Callback that raises KeyboardInterrupt in the given epoch and step."""
 
     def __init__(self, epoch, step=2):
         self.epoch, self.step = epoch, step
@@ -877,12 +881,12 @@ def test_an_interrupt_keeps_the_complete_epochs():
     whole = fit(parameters, X, y, targets)
     clf = fit({**parameters, "callbacks": [Interrupt(epoch=3)]}, X, y, targets)
     assert clf.n_epochs_ == len(clf.history_) == len(clf.net_.history) == 2
-    for found, expected in zip(clf.history_, whole.history_, strict=False):
-        assert found["label_loss"] == expected["label_loss"]
+    for actual, expected in zip(clf.history_, whole.history_, strict=False):
+        assert actual["label_loss"] == expected["label_loss"]
     assert clf.predict(X).shape == y.shape
     assert not clf.module_.training
     assert_array_equal(clf.predict_proba(X), clf.predict_proba(X))
-    # and training can go on
+    # and training can continue
     clf.set_params(callbacks=None).partial_fit(X, y, tuple(targets))
     assert clf.n_epochs_ == 3
 
@@ -933,7 +937,7 @@ def test_a_fit_that_diverges_late_names_the_epoch_and_keeps_the_previous_fit(war
 
 
 def test_weights_that_overflow_in_the_last_step_raise():
-    # one step: the loss was finite when it was recorded
+    # a single step, so the recorded loss was finite
     X, y, targets = domains()
     with pytest.raises(ValueError, match=r"epoch 1\b.*diverged"):
         fit(
@@ -966,7 +970,7 @@ def seed_globals(seed):
 
 
 class CustomExtractor(nn.Module):
-    """Draws its weights and its dropout from torch's global generator, as user modules do."""
+    """Custom module whose weights and dropout use torch's global generator."""
 
     def __init__(self, n_in):
         super().__init__()
@@ -977,7 +981,7 @@ class CustomExtractor(nn.Module):
 
 
 class CustomClassifier(nn.Sequential):
-    """A linear layer behind dropout."""
+    """Dropout followed by a linear layer."""
 
     def __init__(self, n_in, n_out):
         super().__init__(nn.Dropout(0.1), nn.Linear(n_in, n_out))
@@ -986,8 +990,8 @@ class CustomClassifier(nn.Sequential):
 FITS = {
     "default": {},
     "dropout": {"dropout": 0.3, "normalization": "batch"},
-    "own class": {"feature_extractor": CustomExtractor},
-    "own classes": {
+    "custom class": {"feature_extractor": CustomExtractor},
+    "custom classes": {
         "feature_extractor": CustomExtractor,
         "label_predictor": nn.Linear,
         "domain_classifier": CustomClassifier,
@@ -1035,11 +1039,11 @@ def test_random_state_none_draws_fresh_entropy_and_changes_no_global_state(chang
 @pytest.mark.usefixtures("_global_states_put_back")
 def test_random_states_are_restored_after_an_error_and_an_interrupt():
     X, y, targets = domains()
-    own = {**SMALL, "feature_extractor": CustomExtractor}
+    params = {**SMALL, "feature_extractor": CustomExtractor}
     with no_trace(), pytest.raises(ValueError, match="diverged"):
-        fit({**own, "optimizer": "sgd", "lr": 1e25}, X, y, targets)
+        fit({**params, "optimizer": "sgd", "lr": 1e25}, X, y, targets)
     with no_trace():
-        fit({**own, "callbacks": [Interrupt(epoch=2, step=1)]}, X, y, targets)
+        fit({**params, "callbacks": [Interrupt(epoch=2, step=1)]}, X, y, targets)
 
 
 def test_a_fit_on_the_cpu_seeds_no_other_device(monkeypatch):
@@ -1086,7 +1090,7 @@ def test_a_prediction_does_not_depend_on_the_other_rows(changed):
     rng = np.random.default_rng(5)
     rows = rng.normal(size=(4200, 4)).astype(np.float32)  # more than one block
     order = rng.permutation(len(rows))
-    # products of odd widths round by a row's place in its block: the last bits may differ
+    # for odd widths, rounding depends on a row's position in its block: the last bits may differ
     has_odd_width = "label_predictor" in changed
     same = partial(assert_allclose, rtol=1e-5, atol=1e-7) if has_odd_width else assert_array_equal
     for name in ("predict_proba", "transform", "predict_domain_proba"):
@@ -1120,7 +1124,7 @@ def test_predictions_equal_those_of_the_module():
     assert_array_equal(clf.predict(X), clf.predict_proba(X).argmax(1))
 
 
-# Copies, and going on
+# Copies and continued training
 
 
 @every_fit
@@ -1155,9 +1159,9 @@ def test_continuing_epoch_by_epoch_follows_the_schedules_of_one_fit():
     clf = DANNClassifier(**parameters)
     for _ in range(6):
         clf.partial_fit(X, y, tuple(targets), classes=[0, 1])
-    for found, expected in zip(clf.history_, whole.history_, strict=False):
-        assert found["lambda"] == expected["lambda"]
-        assert found["lr"] == expected["lr"]
+    for actual, expected in zip(clf.history_, whole.history_, strict=False):
+        assert actual["lambda"] == expected["lambda"]
+        assert actual["lr"] == expected["lr"]
     assert clf.history_[-1]["lambda"] == pytest.approx(1.0, abs=1e-3)
     assert clf.history_[-1]["lr"] == pytest.approx(0.0, abs=1e-12)
 

@@ -42,9 +42,9 @@ def test_source_rows_are_not_corrected(make_clf, domains):
     clf.fit(X, y, (X_target, X_target + 1.0))
     domain = np.array([0, -1, -2] * 13 + [0])
     is_source = domain == 0
-    own, other = clf.predict_proba(X, sample_domain=domain), plain.predict_proba(X)
-    assert_allclose(own[is_source], other[is_source], rtol=1e-10)
-    assert (own[~is_source] != other[~is_source]).all()
+    corrected, other = clf.predict_proba(X, sample_domain=domain), plain.predict_proba(X)
+    assert_allclose(corrected[is_source], other[is_source], rtol=1e-10)
+    assert (corrected[~is_source] != other[~is_source]).all()
     assert_allclose(clf.predict_proba(X, sample_domain=0), other, rtol=1e-10)
 
 
@@ -104,7 +104,7 @@ def test_estimated_shares_of_rare_and_single_classes():
     rows = np.vstack([X, X_target])
     names = np.array(["a", "b", "c"])
     y = names[y]
-    y[0] = "c"  # too rare to be judged out of fold
+    y[0] = "c"  # too rare for out-of-fold predictions
     shares = estimate_shares(rows, y, names, 0)
     assert shares[2] == 0.0
     assert shares.sum() == pytest.approx(1.0)
@@ -138,7 +138,7 @@ def test_partial_fit_keeps_the_shares_of_its_first_call(make_clf, domains):
     X, y, X_target, _ = domains
     clf = make_clf(label_shift="reweight")
     clf.partial_fit(X[y == 1], y[y == 1], X_target, classes=[0, 1])
-    assert clf._label_shift.ratio[0] == 1.0  # no row, no ratio
+    assert clf._label_shift.ratio[0] == 1.0  # a class without rows
     first = clf.target_priors_.copy()
     clf.partial_fit(X, y, X_target + 3.0)
     assert_array_equal(clf.target_priors_, first)
@@ -176,11 +176,11 @@ def test_label_shift_is_saved(make_clf, domains, tmp_path, kind):
     copies = [DANNClassifier.load(tmp_path / "clf"), pickle.loads(pickle.dumps(clf))]
     for _ in range(2):
         proba = clf.predict_proba(domains.X_target)
-        for own in copies:
-            assert_array_equal(own.predict_proba(domains.X_target), proba)
-            assert_array_equal(own.target_priors_, clf.target_priors_)
-        for own in (clf, *copies):  # training goes on alike
-            own.partial_fit(*domains[:3])
+        for loaded in copies:
+            assert_array_equal(loaded.predict_proba(domains.X_target), proba)
+            assert_array_equal(loaded.target_priors_, clf.target_priors_)
+        for fitted in (clf, *copies):  # training continues identically
+            fitted.partial_fit(*domains[:3])
 
 
 def test_label_shift_of_a_search_is_saved(make_clf, domains, tmp_path):

@@ -38,7 +38,7 @@ def generators(n, seed=0):
 
 
 def curved(x):
-    """A function whose gradient depends on where it is taken."""
+    """Return a scalar whose gradient depends on the point."""
     return (x.sin() * x.exp()).sum()
 
 
@@ -102,7 +102,7 @@ def test_nested_reversals_multiply():
 
 
 def test_double_backward_reverses_twice():
-    # d/dx of -lambda f'(R(x)) passes the reversal once more: lambda^2 f''
+    # the derivative of -lambda f'(R(x)) passes the reversal again: lambda^2 f''
     x = normal(6).requires_grad_()
     (first,) = torch.autograd.grad(curved(gradient_reversal(x, 0.7)), x, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), x)
@@ -151,13 +151,13 @@ def test_reversal_as_a_layer():
 
 
 def linears(layer):
-    """Return plain torch layers with the weights of each member."""
+    """Return one torch layer per member, with its weights."""
     plain = [nn.Linear(layer.in_features, layer.out_features) for _ in range(layer.n_members)]
     with torch.no_grad():
-        for k, own in enumerate(plain):
-            own.to(layer.weight.dtype)
-            own.weight.copy_(layer.weight[k].T)
-            own.bias.copy_(layer.bias[k, 0])
+        for k, single in enumerate(plain):
+            single.to(layer.weight.dtype)
+            single.weight.copy_(layer.weight[k].T)
+            single.bias.copy_(layer.bias[k, 0])
     return plain
 
 
@@ -166,15 +166,15 @@ def test_member_linear_equals_one_torch_layer_per_member(n_members):
     layer = MemberLinear(4, 6, n_members, generators=generators(n_members)).double()
     x = normal(n_members, 7, 4).requires_grad_()
     plain = linears(layer)
-    expected = torch.stack([own(rows) for own, rows in zip(plain, x, strict=True)])
+    expected = torch.stack([single(rows) for single, rows in zip(plain, x, strict=True)])
     closely(layer(x), expected)
     curved(layer(x)).backward()
-    found = x.grad.clone()
+    actual = x.grad.clone()
     x.grad = None
     curved(expected).backward()
-    closely(found, x.grad)
-    closely(layer.weight.grad, torch.stack([own.weight.grad.T for own in plain]))
-    closely(layer.bias.grad[:, 0], torch.stack([own.bias.grad for own in plain]))
+    closely(actual, x.grad)
+    closely(layer.weight.grad, torch.stack([single.weight.grad.T for single in plain]))
+    closely(layer.bias.grad[:, 0], torch.stack([single.bias.grad for single in plain]))
 
 
 def test_two_dimensional_input_is_one_member():
@@ -212,7 +212,7 @@ def test_passed_generators_leave_the_global_one_unchanged():
     exactly(torch.get_rng_state(), before)
 
 
-# Batch normalisation
+# Batch normalization
 
 
 def torch_norms(layer):
@@ -220,9 +220,9 @@ def torch_norms(layer):
     n_members = layer.weight.shape[0]
     plain = [nn.BatchNorm1d(layer.n_features, dtype=torch.float64) for _ in range(n_members)]
     with torch.no_grad():
-        for k, own in enumerate(plain):
-            own.weight.copy_(layer.weight[k, 0])
-            own.bias.copy_(layer.bias[k, 0])
+        for k, single in enumerate(plain):
+            single.weight.copy_(layer.weight[k, 0])
+            single.bias.copy_(layer.bias[k, 0])
     return plain
 
 
@@ -239,16 +239,18 @@ def test_batch_norm_equals_torch_in_training_and_evaluation(n_members):
     plain = torch_norms(layer)
     for seed in range(3):
         x = (3.0 + 2.0 * normal(n_members, 8 + seed, 5, seed=seed)).requires_grad_()
-        expected = torch.stack([own(rows) for own, rows in zip(plain, x, strict=True)])
-        found = layer(x)
-        closely(found, expected)
+        expected = torch.stack([single(rows) for single, rows in zip(plain, x, strict=True)])
+        actual = layer(x)
+        closely(actual, expected)
         (dx,) = torch.autograd.grad(curved(expected), x, retain_graph=True)
-        closely(torch.autograd.grad(curved(found), x)[0], dx, atol=1e-9, rtol=1e-9)
-    closely(layer.running_mean[:, 0], torch.stack([own.running_mean for own in plain]))
-    closely(layer.running_var[:, 0], torch.stack([own.running_var for own in plain]))
+        closely(torch.autograd.grad(curved(actual), x)[0], dx, atol=1e-9, rtol=1e-9)
+    closely(layer.running_mean[:, 0], torch.stack([single.running_mean for single in plain]))
+    closely(layer.running_var[:, 0], torch.stack([single.running_var for single in plain]))
     layer.eval()
     x = normal(n_members, 6, 5, seed=9)
-    closely(layer(x), torch.stack([own.eval()(rows) for own, rows in zip(plain, x, strict=True)]))
+    closely(
+        layer(x), torch.stack([single.eval()(rows) for single, rows in zip(plain, x, strict=True)])
+    )
 
 
 def test_batch_norm_of_two_dimensional_input_equals_one_member():
@@ -269,21 +271,21 @@ def test_each_domain_is_normalized_by_its_rows(n_members):
             normal(n_members, 18, 4, seed=seed) * (1.0 + domain.unsqueeze(-1))
             + 2.0 * domain[..., None]
         )
-        found = layer(x, Rows(12, domain))
+        actual = layer(x, Rows(12, domain))
         for d in range(3):
             for k in range(n_members):
-                own = domain[k] == d
-                closely(found[k, own], plain[d][k](x[k, own]))
+                is_in = domain[k] == d
+                closely(actual[k, is_in], plain[d][k](x[k, is_in]))
     for d in range(3):
-        closely(layer.running_mean[:, d], torch.stack([own.running_mean for own in plain[d]]))
-        closely(layer.running_var[:, d], torch.stack([own.running_var for own in plain[d]]))
+        closely(layer.running_mean[:, d], torch.stack([single.running_mean for single in plain[d]]))
+        closely(layer.running_var[:, d], torch.stack([single.running_var for single in plain[d]]))
     layer.eval()
     x = normal(n_members, 18, 4, seed=5)
-    found = layer(x, Rows(12, domain))
+    actual = layer(x, Rows(12, domain))
     for d in range(3):
         for k in range(n_members):
-            own = domain[k] == d
-            closely(found[k, own], plain[d][k].eval()(x[k, own]))
+            is_in = domain[k] == d
+            closely(actual[k, is_in], plain[d][k].eval()(x[k, is_in]))
 
 
 def test_two_dimensional_input_has_domains_too():
@@ -317,7 +319,7 @@ def test_any_target_uses_the_pooled_statistics_of_the_targets():
     pooled = torch.cat([rows[1], rows[2]])
     expected = (pooled - pooled.mean(0)) / pooled.std(0)
     assert_close(layer(pooled), expected, rtol=0, atol=0.01)
-    # told as a number, and beside rows of a known domain
+    # given by its index, and together with rows of a known domain
     exactly(layer(pooled, Rows(0, torch.full((800,), 3))), layer(pooled))
     mixed = layer(torch.cat([rows[0], pooled]), Rows(0, torch.tensor([0] * 400 + [3] * 800)))
     exactly(mixed[400:], layer(pooled))
@@ -333,7 +335,7 @@ def test_missing_domains_raise_in_training(rows):
         layer(torch.zeros(6, 4), rows)
 
 
-# Layer normalisation and dropout
+# Layer normalization and dropout
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
@@ -357,7 +359,7 @@ def test_dropout_zeroes_its_share_and_scales_the_rest(p):
     kept = y != 0
     for half in (kept[:, :100], kept[:, 100:]):
         for member in half:
-            # 10 000 draws: five standard deviations
+            # five standard deviations of 10,000 draws
             assert member.float().mean() == pytest.approx(
                 1 - p, abs=5 * math.sqrt(p * (1 - p) / 1e4)
             )
@@ -457,8 +459,8 @@ def test_networks_built_from_sizes_equal_torch_networks(activation):
 def test_members_are_independent_networks():
     together, alone = build(n_members=3, seed=5), [build(seed=5 + k) for k in range(3)]
     x = normal(3, 7, 4, dtype=torch.float32)
-    for k, own in enumerate(alone):
-        assert_close(together(x)[k], own(x[k]), rtol=1e-6, atol=1e-6)
+    for k, single in enumerate(alone):
+        assert_close(together(x)[k], single(x[k]), rtol=1e-6, atol=1e-6)
 
 
 def test_equal_seeds_give_equal_networks_and_different_seeds_differ():
@@ -469,7 +471,7 @@ def test_equal_seeds_give_equal_networks_and_different_seeds_differ():
 
 
 def test_no_generator_is_shared_by_two_networks():
-    # equal widths would show equal first weights if they were drawn from one seed
+    # with one shared seed, networks of equal width would have equal first weights
     module = build(feature_extractor=(4,), label_predictor=(4,), domain_classifier=(4,))
     first = [net[0].weight for net in module.children()]
     assert not torch.equal(first[0], first[1])
@@ -529,11 +531,11 @@ def test_without_conditioning_the_features_are_passed_unchanged():
     exactly(build().condition(features), features)
 
 
-# The user's own modules
+# Custom modules
 
 
 class Extractor(nn.Module):
-    """Takes its input's width; remembers it."""
+    """Class called with the input width, which it stores."""
 
     def __init__(self, n_in, n_out=3):
         super().__init__()
@@ -588,16 +590,16 @@ def test_two_domains_may_have_one_or_two_logits(width):
 def test_an_instance_is_copied_and_not_trained_in_place():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 4)), rng.integers(0, 2, 40)
-    own = {
+    networks = {
         "feature_extractor": Extractor(4),
         "label_predictor": nn.Linear(3, 2),
         "domain_classifier": nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1)),
     }
     before = {
-        name: {k: v.clone() for k, v in net.state_dict().items()} for name, net in own.items()
+        name: {k: v.clone() for k, v in net.state_dict().items()} for name, net in networks.items()
     }
-    clf = DANNClassifier(**own, max_epochs=2, random_state=0).fit(X, y, X + 1.0)
-    for name, net in own.items():
+    clf = DANNClassifier(**networks, max_epochs=2, random_state=0).fit(X, y, X + 1.0)
+    for name, net in networks.items():
         fitted = getattr(clf.module_, name)
         assert fitted is not net
         assert getattr(clf, name) is net
@@ -610,8 +612,8 @@ def test_an_instance_is_copied_and_not_trained_in_place():
 
 
 def test_the_trial_forward_pass_changes_no_statistics_and_no_mode():
-    own = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
-    module = build(feature_extractor=own)
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    module = build(feature_extractor=network)
     exactly(module.feature_extractor[1].running_mean, torch.zeros(3))
     assert module.feature_extractor.training
     assert module.feature_extractor[1].num_batches_tracked == 0
@@ -622,8 +624,8 @@ def test_the_trial_forward_pass_changes_no_statistics_and_no_mode():
     [
         ("label_predictor", nn.Linear(6, 3), r"label_predictor .*\(2, 3\).* must be \(2, 2\)"),
         ("domain_classifier", nn.Linear(6, 3), r"domain_classifier .*\(2, 3\).*\(2, 1 or 2\)"),
-        ("feature_extractor", nn.Linear(5, 6), r"feature_extractor .*must take 4 columns"),
-        ("label_predictor", nn.Linear(5, 2), r"label_predictor .*must take 6 columns"),
+        ("feature_extractor", nn.Linear(5, 6), r"feature_extractor .*must take 4 float32 columns"),
+        ("label_predictor", nn.Linear(5, 2), r"label_predictor .*must take 6 float32 columns"),
         (
             "feature_extractor",
             nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (2, 3))),

@@ -1,4 +1,4 @@
-"""ONNX graphs predict what the estimator predicts, for any number of rows."""
+"""ONNX graphs give the predictions of the estimator, for any number of rows."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The package: wheel and sdist hold what they should, and importing it is light and quiet.
+"""Package: contents of wheel and sdist; importing is light and prints nothing.
 
 `make package` installs the wheel into an empty environment and runs the README's first example.
 """
@@ -20,7 +20,7 @@ ROOT = Path(skdann.__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Wheel and sdist, built from the source as it is."""
+    """Build the wheel and the sdist from the current source."""
     pytest.importorskip("hatchling")
     if not (ROOT / "pyproject.toml").exists():
         pytest.skip("needs the source tree")
@@ -70,7 +70,7 @@ def test_metadata(built):
     assert re.search(rf"^Version: {re.escape(skdann.__version__)}$", metadata, re.MULTILINE)
     readme = (ROOT / "README.md").read_text()
     assert readme[readme.index("## Use") : readme.index("- **Label shift")] in metadata
-    assert "](docs/" not in metadata  # an index resolves no relative link
+    assert "](docs/" not in metadata  # package indexes do not resolve relative links
     for extra in ("onnx", "plots"):
         assert f"Provides-Extra: {extra}" in metadata
     needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;]*$", metadata, re.MULTILINE)

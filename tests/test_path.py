@@ -1,4 +1,4 @@
-"""A path of members trained at once: each equals the single fit with its parameters."""
+"""Members trained together: each equals a single fit with its parameters."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def test_a_member_equals_the_single_fit(make_clf, changed, dropout):
     data = check_domains(X, y, X_target)
     folds = make_folds(data, len(SEEDS), 5, 0)
     estimator = make_clf(dropout=dropout, max_epochs=3, **changed)
-    # a bias before batch statistics has no gradient but rounding, which Adam blows up
+    # a bias before batch normalization has only rounding errors as gradient, which Adam amplifies
     tolerance = 1e-3 if "batch" in str(changed) else 1e-5
     for candidate in train_candidates(estimator, data, folds, SETTINGS, SEEDS):
         assert candidate.error == ""
         for member, fold, seed in zip(candidate.members, folds, SEEDS, strict=True):
             assert (member.lambda_max, member.random_state) == (candidate.lambda_max, seed)
             single = clone(member).fit(X[fold.train], y[fold.train], X_target)
-            own, other = states(member), states(single)
-            assert list(own) == list(other)
-            for name, value in own.items():
+            actual, other = states(member), states(single)
+            assert list(actual) == list(other)
+            for name, value in actual.items():
                 if tolerance < 1e-3:
                     assert_allclose(value, other[name], rtol=1e-4, atol=1e-5, err_msg=name)
             assert_allclose(
@@ -67,10 +67,11 @@ def test_a_member_equals_the_single_fit(make_clf, changed, dropout):
                 assert row.keys() >= {"train_loss", "label_loss", "lambda", "lr"}
                 for name in ("train_loss", "domain_loss", "lambda", "lr"):
                     assert row[name] == pytest.approx(expected[name], abs=tolerance), name
-                one_row = 1.01 / (2 * len(fold.train))  # whose logit rounds to the other side of 0
+                # the logit of one row may round to the other side of 0
+                one_row = 1.01 / (2 * len(fold.train))
                 accuracy = expected["domain_accuracy"]
                 assert row["domain_accuracy"] == pytest.approx(accuracy, abs=one_row)
-            # and goes on like it: optimiser and generators came along
+            # and continues identically, with the same optimizer state and generators
             for clf in (member, single):
                 clf.partial_fit(X[fold.train], y[fold.train], X_target)
             assert_allclose(
@@ -109,7 +110,7 @@ def custom_module(n_in):
         {"feature_extractor": custom_module},
         {"early_stopping": True, "patience": 1, "max_epochs": 15, "lr": 0.03},
     ],
-    ids=["own module", "early stopping"],
+    ids=["custom module", "early stopping"],
 )
 def test_members_trained_one_at_a_time(make_clf, assert_same_fit, changed):
     X, y, X_target = rows()
@@ -120,7 +121,7 @@ def test_members_trained_one_at_a_time(make_clf, assert_same_fit, changed):
     assert all(candidate.error == "" for candidate in candidates)
     if "early_stopping" in changed:
         assert all("valid_loss" in member.history_[0] for member in members)
-        assert len({member.n_epochs_ for member in members}) > 1  # they stop one by one
+        assert len({member.n_epochs_ for member in members}) > 1  # each stops separately
         return
     for index, member in enumerate(members):
         fold = folds[index % 2]
@@ -136,9 +137,9 @@ def test_a_diverged_member_does_not_change_the_others(make_clf):
     with pytest.warns(FitFailedWarning, match="1 of 3 candidates failed.*training diverged"):
         beside = train_candidates(make_clf(), data, folds, settings, SEEDS)
     assert "finite" in beside[2].error or "diverged" in beside[2].error
-    for own, other in zip(alone, beside, strict=False):
+    for candidate, other in zip(alone, beside, strict=False):
         assert other.error == ""
-        for first, second in zip(own.members, other.members, strict=True):
+        for first, second in zip(candidate.members, other.members, strict=True):
             for name, value in states(first).items():
                 assert_allclose(value, states(second)[name], rtol=1e-4, atol=1e-5)
 
@@ -205,7 +206,7 @@ def test_standardize_treats_denormal_columns_as_constant(make_clf, standardize):
 def test_standardize_with_all_rows_of_a_domain_held_out(make_clf):
     X = np.random.default_rng(0).normal(size=(20, 2))
     clf = make_clf(standardize="domain", early_stopping=True, validation_fraction=0.3)
-    domain = np.append(np.zeros(19, int), 1)  # and a seed that holds the last row out
+    domain = np.append(np.zeros(19, int), 1)  # with a seed that holds out the last row
     for seed in range(10):
         clf.set_params(random_state=seed).fit(X, np.arange(20) % 2, X + 1.0, sample_domain=domain)
         assert torch.isfinite(clf.module_.standardizer.mean).all()

@@ -1,4 +1,4 @@
-"""Tests of make_pipeline: the target goes through the transformers, with and without routing."""
+"""Tests of make_pipeline: the target passes the transformers, with and without routing."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def raw(domains: Any) -> Any:
 
 @pytest.fixture
 def by_hand(raw: Any, make_clf: Any) -> DANNClassifier:
-    """The classifier fitted on rows of both domains scaled by hand."""
+    """Return a classifier fitted on rows of both domains that are scaled by hand."""
     scaler = StandardScaler().fit(raw.X_source)
     X_source, X_target = scaler.transform(raw.X_source), scaler.transform(raw.X_target)
     return make_clf().fit(X_source, raw.y_source, X_target)
 
 
 class Recorder(TransformerMixin, BaseEstimator):
-    """Pass rows through, and note in a list of the test's own which method saw how many."""
+    """Transformer that changes nothing, and records the number of rows of each call in a list."""
 
     def __init__(self, seen: list[tuple[str, int]]) -> None:
         self.seen = seen
@@ -75,7 +75,7 @@ class Recorder(TransformerMixin, BaseEstimator):
 
 
 class CrossFitted(TransformerMixin, BaseEstimator):
-    """Transform the rows of the fit otherwise than later rows, as TargetEncoder does."""
+    """Transformer that treats training rows differently from later rows, like TargetEncoder."""
 
     def fit(self, X: Any, y: Any = None) -> CrossFitted:
         self.fitted_ = True
@@ -274,7 +274,7 @@ def test_weights_and_domains_reach_the_classifier(
     assert pipe[-1].domains_.tolist() == [0, 1, 2, -1]
     unweighted = make_pipeline(StandardScaler(), make_clf())
     unweighted.fit(raw.X_source, raw.y_source, X_target=raw.X_target, sample_domain=domain)
-    with pytest.raises(AssertionError):  # the weights matter, so the equality says something
+    with pytest.raises(AssertionError):  # the weights matter, so the equality is informative
         assert_same_fit(unweighted[-1], expected)
 
 
@@ -364,7 +364,7 @@ def test_inference_accepts_domains(raw: Any, make_clf: Any, routing: bool) -> No
         assert not np.array_equal(got, pipe.predict_proba(raw.X_target))
 
 
-# What scikit-learn's pipelines do
+# Behavior of scikit-learn's pipelines
 
 
 @ROUTING
@@ -472,7 +472,7 @@ def test_a_calibrated_classifier_within_a_pipeline(raw: Any, make_clf: Any, rout
         assert_array_equal(pipe.predict_proba(raw.X_target), expected.predict_proba(X_target))
 
 
-def test_a_classifier_without_X_target_raises(raw: Any) -> None:
+def test_a_classifier_without_target_parameter_raises(raw: Any) -> None:
     pipe = make_pipeline(StandardScaler(), LogisticRegression())
     pipe.fit(raw.X_source, raw.y_source).predict(raw.X_target)
     with pytest.raises(TypeError, match="X_target"):

@@ -1,4 +1,4 @@
-"""Tests of the schedules, against the numbers of their formulas."""
+"""Tests of the schedules, against values of their formulas."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skdann._training.schedules import (
 
 progress = st.floats(0, 1)
 
-# worked out apart from the code: 2/(1+e^(-10p))-1 = tanh(5p), and powers of (1+10p)
+# computed independently of the code: 2/(1+e^(-10p))-1 = tanh(5p), and powers of (1+10p)
 LAMBDA_POINTS = [
     ("dann", 0.0, 0.0),
     ("dann", 0.1, 0.46211715726000976),
@@ -48,14 +48,14 @@ LR_POINTS = [
 
 @pytest.mark.parametrize(("name", "at", "factor"), LAMBDA_POINTS)
 def test_lambda_schedule_passes_through_its_points(name, at, factor):
-    found = evaluate_schedule("lambda_schedule", name, LAMBDA_SCHEDULES, at)
-    assert found == pytest.approx(factor, abs=1e-12)
+    actual = evaluate_schedule("lambda_schedule", name, LAMBDA_SCHEDULES, at)
+    assert actual == pytest.approx(factor, abs=1e-12)
 
 
 @pytest.mark.parametrize(("name", "at", "factor"), LR_POINTS)
 def test_lr_schedule_passes_through_its_points(name, at, factor):
-    found = evaluate_schedule("lr_schedule", name, LR_SCHEDULES, at)
-    assert found == pytest.approx(factor, abs=1e-12)
+    actual = evaluate_schedule("lr_schedule", name, LR_SCHEDULES, at)
+    assert actual == pytest.approx(factor, abs=1e-12)
 
 
 def test_every_named_schedule_has_its_points_above():

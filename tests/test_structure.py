@@ -1,4 +1,4 @@
-"""The package's shape: imports go downward only, and the public names are the documented ones."""
+"""Structure of the package: imports go downward only, and public names are documented."""
 
 import ast
 import importlib
@@ -40,7 +40,7 @@ def top_level_modules():
 
 
 def imported_names(file):
-    """Dotted names, from skdann on, of what a file imports outside functions."""
+    """Return the dotted names that a file imports from skdann outside functions."""
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skdann"):
             for alias in node.names:
@@ -50,14 +50,14 @@ def imported_names(file):
 
 
 def imports_of(module):
-    """Names of the top-level skdann modules that a module's files import."""
+    """Return the top-level skdann modules that the files of a module import."""
     path = ROOT / module
     for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
         yield from (name.split(".")[1] for name in imported_names(file))
 
 
 def imports_within(folder):
-    """For each module of a folder, the modules of the same folder that it imports."""
+    """Return, for each module of a folder, the modules of that folder that it imports."""
     prefix = f"skdann.{folder}."
     return {
         file.stem: {
