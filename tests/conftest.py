@@ -1,4 +1,4 @@
-"""What several test modules share: small data, a small classifier, equality of two fits."""
+"""Fixtures shared by several test modules: small data, a small classifier, equality of fits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hypothesis import settings
 from skdann import DANNClassifier
 from skdann._training.net import DANNNet
 
-# A shared machine is slow at times; a property does not fail for that.
+# A slow machine must not fail a property, hence no deadline.
 settings.register_profile("skdann", deadline=None)
 settings.load_profile("skdann")
 
 
 class Domains(NamedTuple):
-    """Rows of two domains; both have 40 rows and 4 columns, so that nothing tells them apart."""
+    """Rows of two domains of equal shape, (40, 4), so that a mix-up is not caught by shapes."""
 
     X_source: np.ndarray
     y_source: np.ndarray
@@ -38,7 +38,7 @@ def domains() -> Domains:
 
 @pytest.fixture
 def make_clf() -> Callable[..., DANNClassifier]:
-    """Make a classifier that is small and quick, but adversarial, dropping and of many steps."""
+    """Create a small, fast classifier with an adversary, dropout and several steps per epoch."""
 
     def make(**params: Any) -> DANNClassifier:
         small = {
@@ -56,13 +56,13 @@ def make_clf() -> Callable[..., DANNClassifier]:
 
 @pytest.fixture
 def assert_same_fit() -> Callable[[DANNClassifier, DANNClassifier], None]:
-    """Assert that two classifiers have the same weights, bit for bit, and had the same losses."""
+    """Assert that two classifiers have bit-identical weights and equal training losses."""
 
     def check(first: DANNClassifier, second: DANNClassifier) -> None:
-        own, other = first.module_.state_dict(), second.module_.state_dict()
-        assert list(own) == list(other)
-        for name, value in own.items():
-            assert torch.equal(value, other[name]), f"{name} differs"
+        states = first.module_.state_dict(), second.module_.state_dict()
+        assert list(states[0]) == list(states[1])
+        for name, value in states[0].items():
+            assert torch.equal(value, states[1][name]), f"{name} differs"
         losses = [[row["train_loss"] for row in clf.history_] for clf in (first, second)]
         assert losses[0] == losses[1]
 
@@ -74,6 +74,6 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail the test if training begins."""
 
     def begin(*args: Any, **kwargs: Any) -> None:
-        pytest.fail("training began")  # not an Exception, so pytest.raises lets it through
+        pytest.fail("training began")  # not an Exception, so pytest.raises does not catch it
 
     monkeypatch.setattr(DANNNet, "fit_loop", begin)

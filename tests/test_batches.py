@@ -1,4 +1,4 @@
-"""Tests of the domain-balanced batches: what each step and each epoch is made of."""
+"""Tests of the domain-balanced batches: rows and weights of each step and each epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ quickly = settings(deadline=None, max_examples=60)
 
 
 class Rows(NamedTuple):
-    """Rows whose first column is their number and whose second is their domain."""
+    """Rows with their index in the first column and their domain in the second."""
 
     X: np.ndarray
     y: np.ndarray
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     n_targets: int
 
 
-def rows_of(source_sizes, target_sizes):
+def make_rows(source_sizes, target_sizes):
     n_source, n_rows = sum(source_sizes), sum(source_sizes) + sum(target_sizes)
     domain = np.repeat(
         np.arange(len(source_sizes) + len(target_sizes)), [*source_sizes, *target_sizes]
@@ -50,7 +50,7 @@ def generators(seed=0):
     }
 
 
-def batches_of(rows, batch_size, *, seeds=(0,), **changed):
+def make_batches(rows, batch_size, *, seeds=(0,), **changed):
     options = {
         "source_rows": np.arange(len(rows.y)),
         "sample_weight": None,
@@ -70,20 +70,20 @@ def batches_of(rows, batch_size, *, seeds=(0,), **changed):
     )
 
 
-def numbers(batch):
-    """Numbers of the rows of a batch: of the source, and of the targets."""
-    number = batch.x[..., 0].long().numpy()
-    return number[: batch.rows.n_source], number[batch.rows.n_source :]
+def row_indices(batch):
+    """Return the indices of the source rows and of the target rows of a batch."""
+    index = batch.x[..., 0].long().numpy()
+    return index[: batch.rows.n_source], index[batch.rows.n_source :]
 
 
 def tensors(batch):
     return batch.x, batch.y, batch.label_weight, batch.rows.domain, batch.domain_weight
 
 
-def assert_same_batches(found, expected):
-    found, expected = list(found), list(expected)
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
+def assert_same_batches(actual, expected):
+    actual, expected = list(actual), list(expected)
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
         assert one.rows.n_source == other.rows.n_source
         for a, b in zip(tensors(one), tensors(other), strict=True):
             assert a.dtype == b.dtype
@@ -96,25 +96,27 @@ def assert_same_batches(found, expected):
 @quickly
 @given(sizes, sizes, any_batch_size)
 def test_an_epoch_is_one_pass_over_the_source_in_even_steps(n_source, n_target, batch_size):
-    rows = rows_of([n_source], [n_target])
-    batches = batches_of(rows, batch_size)
+    rows = make_rows([n_source], [n_target])
+    batches = make_batches(rows, batch_size)
     for _ in range(2):
         steps = list(batches.epoch())
-        assert sorted(np.concatenate([numbers(step)[0] for step in steps])) == list(range(n_source))
+        assert sorted(np.concatenate([row_indices(step)[0] for step in steps])) == list(
+            range(n_source)
+        )
         lengths = [step.rows.n_source for step in steps]
         assert max(lengths) <= batch_size
         assert max(lengths) - min(lengths) <= 1
-        # no more steps than needed
+        # the minimum number of steps
         assert len(steps) == batches.n_steps == int(np.ceil(n_source / batch_size))
 
 
 @quickly
 @given(sizes, st.lists(sizes, min_size=1, max_size=4), any_batch_size)
-def test_a_step_has_as_many_target_rows_in_equal_shares(n_source, target_sizes, batch_size):
-    rows = rows_of([n_source], target_sizes)
-    for batch in batches_of(rows, batch_size).epoch():
+def test_each_step_has_as_many_target_rows_in_equal_shares(n_source, target_sizes, batch_size):
+    rows = make_rows([n_source], target_sizes)
+    for batch in make_batches(rows, batch_size).epoch():
         n_source_rows = batch.rows.n_source
-        shares = np.bincount(rows.domain[numbers(batch)[1]], minlength=rows.n_domains)[1:]
+        shares = np.bincount(rows.domain[row_indices(batch)[1]], minlength=rows.n_domains)[1:]
         if n_source_rows >= len(target_sizes):
             assert shares.sum() == n_source_rows
             assert shares.max() - shares.min() <= 1
@@ -127,12 +129,12 @@ def test_a_step_has_as_many_target_rows_in_equal_shares(n_source, target_sizes, 
 def test_target_rows_come_in_whole_passes_across_epochs(
     n_source, target_sizes, batch_size, n_epochs
 ):
-    rows = rows_of([n_source], target_sizes)
-    batches = batches_of(rows, batch_size)
+    rows = make_rows([n_source], target_sizes)
+    batches = make_batches(rows, batch_size)
     seen = np.zeros(len(rows.X), dtype=int)
     for _ in range(n_epochs):
         for batch in batches.epoch():
-            np.add.at(seen, numbers(batch)[1], 1)
+            np.add.at(seen, row_indices(batch)[1], 1)
             assert seen[rows.domain == 0].sum() == 0
         for target in range(1, rows.n_domains):
             counts = seen[rows.domain == target]
@@ -141,10 +143,10 @@ def test_target_rows_come_in_whole_passes_across_epochs(
 
 @quickly
 @given(st.lists(sizes, min_size=1, max_size=3), st.lists(sizes, max_size=2), any_batch_size)
-def test_fields_belong_to_their_rows(source_sizes, target_sizes, batch_size):
-    rows = rows_of(source_sizes, target_sizes)
-    for batch in batches_of(rows, batch_size).epoch():
-        source, target = numbers(batch)
+def test_fields_match_their_rows(source_sizes, target_sizes, batch_size):
+    rows = make_rows(source_sizes, target_sizes)
+    for batch in make_batches(rows, batch_size).epoch():
+        source, target = row_indices(batch)
         both = np.concatenate([source, target])
         assert (source < len(rows.y)).all()
         assert (target >= len(rows.y)).all()
@@ -158,22 +160,24 @@ def test_fields_belong_to_their_rows(source_sizes, target_sizes, batch_size):
         )
 
 
-def test_orders_are_shuffled_anew_each_epoch():
-    batches = batches_of(rows_of([200], [100]), 50)
+def test_each_epoch_is_shuffled_again():
+    batches = make_batches(make_rows([200], [100]), 50)
     epochs = [list(batches.epoch()) for _ in range(2)]
-    orders = [np.concatenate([numbers(batch)[0] for batch in epoch]) for epoch in epochs]
+    orders = [np.concatenate([row_indices(batch)[0] for batch in epoch]) for epoch in epochs]
     assert (orders[0] != np.arange(200)).mean() > 0.9
     assert (orders[0] != orders[1]).mean() > 0.9
-    # two passes over the target make up the first epoch
-    passes = np.concatenate([numbers(batch)[1] for batch in epochs[0]]).reshape(2, 100)
+    # the first epoch consists of two passes over the target
+    passes = np.concatenate([row_indices(batch)[1] for batch in epochs[0]]).reshape(2, 100)
     assert_array_equal(np.sort(passes, axis=1), [np.arange(200, 300)] * 2)
     assert (passes[0] != passes[1]).mean() > 0.9
     assert (passes[0] != np.arange(200, 300)).mean() > 0.9
 
 
 def test_the_source_order_is_the_same_with_and_without_a_target():
-    alone, beside = rows_of([37], []), rows_of([37], [11])
-    for one, other in zip(batches_of(alone, 8).epoch(), batches_of(beside, 8).epoch(), strict=True):
+    alone, beside = make_rows([37], []), make_rows([37], [11])
+    for one, other in zip(
+        make_batches(alone, 8).epoch(), make_batches(beside, 8).epoch(), strict=True
+    ):
         n_source = one.rows.n_source
         assert_array_equal(one.x.numpy(), other.x[:n_source].numpy())
         assert_array_equal(one.label_weight.numpy(), other.label_weight.numpy())
@@ -182,21 +186,21 @@ def test_the_source_order_is_the_same_with_and_without_a_target():
 
 @quickly
 @given(st.sets(st.integers(0, 29), min_size=1), any_batch_size)
-def test_held_out_source_rows_are_never_seen(kept, batch_size):
-    rows = rows_of([30], [7])
+def test_held_out_source_rows_are_never_used(kept, batch_size):
+    rows = make_rows([30], [7])
     kept = np.array(sorted(kept))
-    steps = list(batches_of(rows, batch_size, source_rows=kept).epoch())
-    assert_array_equal(np.sort(np.concatenate([numbers(step)[0] for step in steps])), kept)
+    steps = list(make_batches(rows, batch_size, source_rows=kept).epoch())
+    assert_array_equal(np.sort(np.concatenate([row_indices(step)[0] for step in steps])), kept)
 
 
 # Weights
 
 
 def totals(batches, rows):
-    """Sum over an epoch of size of step x weights, by row: of the label and the domain loss."""
+    """Return the sum of step size times weight over an epoch, per row and loss (label, domain)."""
     label, domain = np.zeros(len(rows.X)), np.zeros(len(rows.X))
     for batch in batches.epoch():
-        source, target = numbers(batch)
+        source, target = row_indices(batch)
         label[source] += batch.label_weight.numpy() * batch.rows.n_source
         np.add.at(
             domain, np.concatenate([source, target]), batch.domain_weight.numpy() * len(source)
@@ -207,14 +211,14 @@ def totals(batches, rows):
 @quickly
 @given(sizes, st.lists(sizes, min_size=1, max_size=3), any_batch_size)
 def test_each_domain_has_an_equal_share_of_every_step(n_source, target_sizes, batch_size):
-    rows = rows_of([n_source], target_sizes)
-    for batch in batches_of(rows, batch_size).epoch():
+    rows = make_rows([n_source], target_sizes)
+    for batch in make_batches(rows, batch_size).epoch():
         share = np.bincount(
             batch.rows.domain, weights=batch.domain_weight, minlength=rows.n_domains
         )
         assert_allclose(share, 2 / rows.n_domains, rtol=1e-5)
         assert_allclose(batch.label_weight.sum(), 1.0, rtol=1e-5)
-        # within a domain every row counts alike
+        # all rows of a domain have equal weight
         for d in range(rows.n_domains):
             assert len(np.unique(batch.domain_weight[batch.rows.domain == d])) == 1
 
@@ -227,115 +231,117 @@ def test_each_domain_has_an_equal_share_of_every_step(n_source, target_sizes, ba
     st.booleans(),
     st.integers(0, 99),
 )
-def test_domains_count_alike_over_an_epoch(
+def test_domains_have_equal_weight_over_an_epoch(
     source_sizes, target_sizes, batch_size, is_weighted, seed
 ):
-    rows = rows_of(source_sizes, target_sizes)
+    rows = make_rows(source_sizes, target_sizes)
     n_source = len(rows.y)
     weight = np.random.default_rng(seed).uniform(0.1, 5.0, n_source) if is_weighted else None
-    label, domain = totals(batches_of(rows, batch_size, sample_weight=weight), rows)
+    label, domain = totals(make_batches(rows, batch_size, sample_weight=weight), rows)
     w = np.ones(n_source) if weight is None else weight
     assert_allclose(label[:n_source], w * n_source / w.sum(), rtol=1e-5)
-    own = rows.domain[:n_source]
-    mass = np.bincount(own, weights=w)
-    expected = 2 / rows.n_domains * n_source * w / mass[own]
+    source_domain = rows.domain[:n_source]
+    mass = np.bincount(source_domain, weights=w)
+    expected = 2 / rows.n_domains * n_source * w / mass[source_domain]
     assert_allclose(domain[:n_source], expected, rtol=1e-5)
     n_short = max(1, n_source // -(-n_source // batch_size))
-    if n_short >= rows.n_targets:  # else a step holds more target rows than source rows
+    if n_short >= rows.n_targets:  # otherwise a step has more target rows than source rows
         by_target = np.bincount(rows.domain, weights=domain)[len(source_sizes) :]
         assert_allclose(by_target, 2 / rows.n_domains * n_source, rtol=1e-4)
 
 
-def test_class_weights_count_in_the_label_loss_alone():
-    rows = rows_of([12], [5])
+def test_class_weights_apply_to_the_label_loss_only():
+    rows = make_rows([12], [5])
     weight = np.linspace(1, 2, 12)
     label, domain = totals(
-        batches_of(rows, 5, sample_weight=weight, class_weight=np.array([0.0, 1.0, 3.0])), rows
+        make_batches(rows, 5, sample_weight=weight, class_weight=np.array([0.0, 1.0, 3.0])), rows
     )
     assert_allclose(
         label[:12], weight / weight.mean() * np.array([0.0, 1.0, 3.0])[rows.y], rtol=1e-5
     )
-    assert_array_equal(domain, totals(batches_of(rows, 5, sample_weight=weight), rows)[1])
+    assert_array_equal(domain, totals(make_batches(rows, 5, sample_weight=weight), rows)[1])
 
 
-def test_rows_of_weight_zero_count_nothing_and_ones_change_nothing():
-    rows = rows_of([12], [5])
+def test_zero_weights_drop_rows_and_unit_weights_change_nothing():
+    rows = make_rows([12], [5])
     weight = np.tile([0.0, 1.0], 6)
-    label, domain = totals(batches_of(rows, 4, sample_weight=weight), rows)
+    label, domain = totals(make_batches(rows, 4, sample_weight=weight), rows)
     assert_allclose(label[:12], 2 * weight, rtol=1e-6)
     assert_allclose(domain[:12], 2 * weight, rtol=1e-6)
-    ones = batches_of(rows, 4, sample_weight=np.ones(12))
-    assert_same_batches(ones.epoch(), batches_of(rows, 4).epoch())
+    ones = make_batches(rows, 4, sample_weight=np.ones(12))
+    assert_same_batches(ones.epoch(), make_batches(rows, 4).epoch())
 
 
 def test_weights_are_relative_to_the_rows_trained_on():
-    rows = rows_of([12], [5])
+    rows = make_rows([12], [5])
     weight, kept = np.arange(1.0, 13.0), np.arange(0, 12, 2)
-    label, _ = totals(batches_of(rows, 4, sample_weight=weight, source_rows=kept), rows)
+    label, _ = totals(make_batches(rows, 4, sample_weight=weight, source_rows=kept), rows)
     assert_allclose(label[kept], weight[kept] / weight[kept].mean(), rtol=1e-5)
 
 
-def test_a_source_domain_may_be_held_out_whole():
-    rows = rows_of([10, 2], [5])
+def test_all_rows_of_a_source_domain_may_be_held_out():
+    rows = make_rows([10, 2], [5])
     kept = np.flatnonzero(rows.domain == 0)
-    batches = batches_of(rows, 4, source_rows=kept)
+    batches = make_batches(rows, 4, source_rows=kept)
     for batch in batches.epoch():
         assert torch.isfinite(batch.domain_weight).all()
         assert_allclose(batch.domain_weight[: batch.rows.n_source].sum(), 2 / 3, rtol=1e-5)
 
 
-# The same batches by other ways
+# Equivalent batches
 
 
 @quickly
 @given(st.lists(sizes, min_size=1, max_size=2), st.lists(sizes, max_size=2), any_batch_size)
-def test_sparse_rows_give_the_batches_of_dense_rows(source_sizes, target_sizes, batch_size):
-    rows = rows_of(source_sizes, target_sizes)
+def test_sparse_and_dense_rows_give_equal_batches(source_sizes, target_sizes, batch_size):
+    rows = make_rows(source_sizes, target_sizes)
     for sparse in (sp.csr_array(rows.X), sp.csr_matrix(rows.X)):
         assert_same_batches(
-            batches_of(rows, batch_size, X=sparse).epoch(), batches_of(rows, batch_size).epoch()
+            make_batches(rows, batch_size, X=sparse).epoch(), make_batches(rows, batch_size).epoch()
         )
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 @pytest.mark.parametrize("block_bytes", [1, 700])
-def test_the_size_of_blocks_changes_nothing(monkeypatch, is_sparse, seeds, block_bytes):
-    rows = rows_of([29, 12], [17, 5])
+def test_block_size_changes_nothing(monkeypatch, is_sparse, seeds, block_bytes):
+    rows = make_rows([29, 12], [17, 5])
     X = sp.csr_array(rows.X) if is_sparse else rows.X
-    whole = batches_of(rows, 6, X=X, seeds=seeds)
+    whole = make_batches(rows, 6, X=X, seeds=seeds)
     expected = [batch for _ in range(2) for batch in whole.epoch()]
     monkeypatch.setattr(_batches, "BLOCK_BYTES", block_bytes)
-    cut = batches_of(rows, 6, X=X, seeds=seeds)
+    cut = make_batches(rows, 6, X=X, seeds=seeds)
     assert_same_batches((batch for _ in range(2) for batch in cut.epoch()), expected)
 
 
 def test_equal_generators_give_equal_batches_and_others_do_not():
-    rows = rows_of([40], [30])
-    assert_same_batches(batches_of(rows, 16).epoch(), batches_of(rows, 16).epoch())
-    one, other = (next(iter(batches_of(rows, 16, seeds=(seed,)).epoch())) for seed in (0, 1))
+    rows = make_rows([40], [30])
+    assert_same_batches(make_batches(rows, 16).epoch(), make_batches(rows, 16).epoch())
+    one, other = (next(iter(make_batches(rows, 16, seeds=(seed,)).epoch())) for seed in (0, 1))
     assert not torch.equal(one.x[:16], other.x[:16])
     assert not torch.equal(one.x[16:], other.x[16:])
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_members_are_single_runs_side_by_side(is_sparse):
-    rows = rows_of([29, 8], [17, 5])
+def test_members_equal_single_runs(is_sparse):
+    rows = make_rows([29, 8], [17, 5])
     weight = np.linspace(0.5, 2, 37)
     X = sp.csr_array(rows.X) if is_sparse else rows.X
     seeds = (4, 0, 7)
-    together = batches_of(rows, 6, X=X, seeds=seeds, sample_weight=weight)
-    alone = [batches_of(rows, 6, seeds=(seed,), sample_weight=weight) for seed in seeds]
+    together = make_batches(rows, 6, X=X, seeds=seeds, sample_weight=weight)
+    alone = [make_batches(rows, 6, seeds=(seed,), sample_weight=weight) for seed in seeds]
     for _ in range(2):
-        for batch, *singles in zip(together.epoch(), *(own.epoch() for own in alone), strict=True):
+        for batch, *singles in zip(
+            together.epoch(), *(single.epoch() for single in alone), strict=True
+        ):
             for k, single in enumerate(singles):
                 assert batch.rows.n_source == single.rows.n_source
                 for a, b in zip(tensors(batch), tensors(single), strict=True):
                     assert_array_equal(a[k].numpy(), b.numpy())
 
 
-def test_the_global_generators_are_left_alone():
+def test_global_generators_are_unchanged():
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    list(batches_of(rows_of([40], [30]), 16).epoch())
+    list(make_batches(make_rows([40], [30]), 16).epoch())
     assert_array_equal(torch.get_rng_state(), before)
     assert_array_equal(np.random.get_state()[1], numpy_before)

@@ -1,4 +1,4 @@
-"""The progress bar, and scikit-learn's callbacks on our estimators."""
+"""Progress bar, and scikit-learn's callbacks on the estimators."""
 
 import pickle
 import re
@@ -33,7 +33,7 @@ def last_line(captured):
 
 
 class TestProgressBar:
-    def test_is_one_with_epoch_losses_accuracy_and_lambda(self, domains, make_clf, capsys):
+    def test_shows_epoch_losses_accuracy_and_lambda(self, domains, make_clf, capsys):
         X, y, X_target, _ = domains
         clf = make_clf(max_epochs=3, verbose=1).fit(X, y, X_target)
         captured = capsys.readouterr()
@@ -44,7 +44,7 @@ class TestProgressBar:
         assert f"label {last['label_loss']:.2f}, domain {last['domain_loss']:.2f} " in line
         assert f"(accuracy {last['domain_accuracy']:.2f}); lambda {last['lambda']:.2f}" in line
 
-    def test_in_80_columns_nothing_is_cut_off(self, domains, make_clf, capsys, monkeypatch):
+    def test_fits_in_80_columns(self, domains, make_clf, capsys, monkeypatch):
         X, y, X_target, _ = domains
         for columns, has_times in ((80, False), (120, True)):
             monkeypatch.setenv("COLUMNS", str(columns))
@@ -54,7 +54,7 @@ class TestProgressBar:
             assert len(line) - len(bar) + 4 <= columns
             assert ("<" in line) == has_times
 
-    def test_of_a_source_only_fit_tells_of_no_domain(self, domains, make_clf, capsys):
+    def test_source_only_fit_shows_no_domain_loss(self, domains, make_clf, capsys):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # there is no target
             make_clf(verbose=1).fit(domains.X_source, domains.y_source)
@@ -63,16 +63,16 @@ class TestProgressBar:
         assert "domain" not in line
 
     @pytest.mark.parametrize("early_stopping", [False, True])
-    def test_is_one_for_all_networks_of_a_path(
+    def test_one_bar_covers_all_networks_of_a_path(
         self, domains, make_clf, make_cv, capsys, early_stopping
     ):
         X, y, X_target, _ = domains
         inner = make_clf(max_epochs=8, early_stopping=early_stopping, patience=1, lr=0.3)
         cv = make_cv(inner, verbose=1).fit(X, y, X_target)
         captured = capsys.readouterr()
-        members = [member for own in cv.candidates_ for member in own]
+        members = [member for candidate in cv.candidates_ for member in candidate]
         n_epochs = sum(member.n_epochs_ for member in members)
-        n_epochs = n_epochs if early_stopping else 2 * 8  # twins and others train together
+        n_epochs = n_epochs if early_stopping else 2 * 8  # two networks with several members
         assert captured.err.count("\n") == 1
         assert last_line(captured).startswith(f"epoch {n_epochs}/{n_epochs} |")
         if early_stopping:
@@ -87,7 +87,7 @@ class TestProgressBar:
         assert capsys.readouterr().err.endswith("\n")
 
     @pytest.mark.parametrize("kind", ["one", "path"])
-    def test_leaves_nothing_behind_and_changes_nothing(self, domains, make_clf, make_cv, kind):
+    def test_leaves_no_attributes_and_changes_no_result(self, domains, make_clf, make_cv, kind):
         X, y, X_target, _ = domains
         make = make_clf if kind == "one" else make_cv
         silent, shown = (make(verbose=v).fit(X, y, X_target) for v in (0, 1))
@@ -96,7 +96,7 @@ class TestProgressBar:
         assert all([name for name, _ in net.callbacks_] == ["epoch_timer"] for net in nets)
         pickle.loads(pickle.dumps(shown))
 
-    def test_a_line_an_epoch_and_silence(self, domains, make_clf, make_cv, capsys):
+    def test_verbose_2_prints_a_line_per_epoch(self, domains, make_clf, make_cv, capsys):
         X, y, X_target, _ = domains
         make_cv().fit(X, y, X_target)
         make_clf().fit(X, y, X_target)
@@ -105,7 +105,7 @@ class TestProgressBar:
         make_clf(verbose=2, max_epochs=3).fit(X, y, X_target)
         captured = capsys.readouterr()
         assert captured.err == ""
-        assert len(captured.out.splitlines()) == 2 + 3  # head, rule, epochs
+        assert len(captured.out.splitlines()) == 2 + 3  # header, line, epochs
         make_cv(verbose=2).fit(X, y, X_target)
         captured = capsys.readouterr()
         assert captured.err == ""
@@ -113,7 +113,7 @@ class TestProgressBar:
 
 
 class Recorder:
-    """A callback of scikit-learn that writes down what it is told."""
+    """scikit-learn callback that records its calls."""
 
     max_propagation_depth = None
 
@@ -135,15 +135,15 @@ class Recorder:
         return context.task_name == "epoch" and context.task_id == self.stop_at
 
     def count(self, name):
-        assert sum(begun == name for _, begun in self.begun) == len(self.of(name))
-        return len(self.of(name))
+        assert sum(begun == name for _, begun in self.begun) == len(self.ended_tasks(name))
+        return len(self.ended_tasks(name))
 
-    def of(self, name):
+    def ended_tasks(self, name):
         return [ended for ended in self.ended if ended[0] == name]
 
 
 @pytest.mark.skipif(HAS_CALLBACKS, reason="scikit-learn has callbacks")
-def test_without_callbacks_in_scikit_learn_there_is_no_method(make_clf, make_cv):
+def test_no_set_callbacks_without_support_in_scikit_learn(make_clf, make_cv):
     assert not hasattr(make_clf(), "set_callbacks")
     assert not hasattr(make_cv(), "set_callbacks")
 
@@ -156,27 +156,27 @@ class TestCallbacksOfScikitLearn:
         clf = make_clf(max_epochs=3).set_callbacks(recorder).fit(X, y, X_target)
         assert recorder.calls == ["setup", "teardown"]
         assert [name for name, *_ in recorder.ended] == ["epoch"] * 3 + ["fit"]
-        for n_epochs, (_, X_seen, y_seen, fitted) in enumerate(recorder.of("epoch"), 1):
+        for n_epochs, (_, X_seen, y_seen, fitted) in enumerate(recorder.ended_tasks("epoch"), 1):
             assert X_seen is X
             assert y_seen is y
             assert fitted.n_epochs_ == n_epochs
-            # as a fit that ended there: its schedules are those of three epochs all the same
+            # as if training had ended there, with schedules over three epochs
             assert len(np.unique(fitted.predict_proba(X))) > 2
         probabilities = [fitted.predict_proba(X) for *_, fitted in recorder.ended]
         assert not np.array_equal(probabilities[0], probabilities[1])
         assert np.array_equal(probabilities[2], clf.predict_proba(X))
         assert np.array_equal(probabilities[3], clf.predict_proba(X))
 
-    def test_a_task_s_estimator_is_that_of_training_interrupted(self, domains, make_clf):
+    def test_the_estimator_of_an_epoch_equals_interrupted_training(self, domains, make_clf):
         X, y, X_target, _ = domains
         recorder, stopper = Recorder(), Recorder(stop_at=0)
         make_clf(max_epochs=3).set_callbacks(recorder).fit(X, y, X_target)
         stopped = make_clf(max_epochs=3).set_callbacks(stopper).fit(X, y, X_target)
         assert stopped.n_epochs_ == len(stopped.history_) == 1
-        first = recorder.of("epoch")[0][-1]
+        first = recorder.ended_tasks("epoch")[0][-1]
         assert np.array_equal(first.predict_proba(X), stopped.predict_proba(X))
 
-    def test_they_change_nothing_and_leave_nothing(self, domains, make_clf, assert_same_fit):
+    def test_callbacks_change_no_result(self, domains, make_clf, assert_same_fit):
         X, y, X_target, _ = domains
         plain = make_clf().fit(X, y, X_target)
         clf = make_clf().set_callbacks(Recorder()).fit(X, y, X_target)
@@ -185,7 +185,7 @@ class TestCallbacksOfScikitLearn:
         assert [name for name, _ in clf.net_.callbacks_] == ["epoch_timer"]
         assert hasattr(clone(clf), "_skl_callbacks")
 
-    def test_they_are_torn_down_when_training_fails(self, domains, make_clf):
+    def test_callbacks_are_torn_down_when_training_fails(self, domains, make_clf):
         X, y, X_target, _ = domains
         recorder = Recorder()
         clf = make_clf(optimizer="sgd", lr=1e20).set_callbacks(recorder)
@@ -194,7 +194,7 @@ class TestCallbacksOfScikitLearn:
         assert recorder.calls == ["setup", "teardown"]
         assert vars(clf).keys() - clf.get_params().keys() == {"_skl_callbacks"}
 
-    def test_pooled_domains_have_no_labels_to_show(self, domains, make_clf):
+    def test_pooled_domains_pass_no_rows(self, domains, make_clf):
         X, y, X_target, _ = domains
         recorder = Recorder()
         make_clf().set_callbacks(recorder).fit(
@@ -205,7 +205,7 @@ class TestCallbacksOfScikitLearn:
         assert all(X_seen is y_seen is None for _, X_seen, y_seen, _ in recorder.ended)
 
     @pytest.mark.parametrize(("early_stopping", "n_networks"), [(False, 2), (True, 4)])
-    def test_a_path_is_a_task_a_network(
+    def test_a_path_has_a_task_per_network(
         self, domains, make_clf, make_cv, early_stopping, n_networks
     ):
         X, y, X_target, _ = domains
@@ -228,7 +228,7 @@ class TestCallbacksOfScikitLearn:
         assert [name for name, *_ in recorder.ended] == ["epoch", "epoch", "fit"]
 
     @pytest.mark.parametrize("kind", ["one", "path"])
-    def test_from_our_pipeline(self, domains, make_clf, make_cv, kind):
+    def test_from_a_domain_pipeline(self, domains, make_clf, make_cv, kind):
         X, y, X_target, _ = domains
         recorder = Recorder()
         last = make_clf() if kind == "one" else make_cv()

@@ -1,4 +1,4 @@
-"""The default rule: its figures against arithmetic by hand, and its three ways to end."""
+"""Default rule: its figures against computations by hand, and its possible outcomes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from skdann.model_selection import _default_rule
 from skdann.model_selection._default_rule import information, reverse_accuracy
 
 
-def choose(evidence, seed, aggregate="passing", margin=MARGIN):
-    """Rank candidates by the default rule, and select."""
+def apply_rule(evidence, seed, aggregate="passing", margin=MARGIN):
+    """Rank the candidates by the default rule, and select."""
     candidates = [Candidate(float(i), None, []) for i in range(len(evidence.proba_target))]
     return select(candidates, DefaultRule(seed).rank_evidence(evidence), margin, aggregate)
 
@@ -26,7 +26,7 @@ def onehot(label, sure=0.9):
 
 
 def make_evidence(shift=3.0, target_share=0.5, n=400, seed=0, factor=1.0):
-    """Two classes apart in the first column; `shift` moves the others of the target."""
+    """Return two classes separated in column 0; `shift` moves the other columns of the target."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % 2
     y_target = (np.arange(n) < target_share * n).astype(int)
@@ -34,9 +34,9 @@ def make_evidence(shift=3.0, target_share=0.5, n=400, seed=0, factor=1.0):
     X[:, 0] += 3.0 * y
     X_target[:, 0] += 3.0 * y_target
     X_target[:, 1:] += shift
-    twin = onehot(y_target)
+    baseline = onehot(y_target)
     held_out = np.arange(n // 2)
-    return Evidence(X, X_target, y, [twin], held_out, onehot(y[held_out])), y_target
+    return Evidence(X, X_target, y, [baseline], held_out, onehot(y[held_out])), y_target
 
 
 def test_information_by_hand():
@@ -49,7 +49,7 @@ def test_information_by_hand():
     assert information(onehot([1, 1, 1], 1.0)) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_reverse_accuracy_is_that_of_a_classifier_trained_back():
+def test_reverse_accuracy_equals_training_on_target_and_scoring_on_source():
     evidence, y_target = make_evidence(shift=0.0)
     X, y, X_target = evidence.X_source, evidence.y, evidence.X_target
     model = LogisticRegression(max_iter=1000).fit(X_target, y_target)
@@ -59,7 +59,7 @@ def test_reverse_accuracy_is_that_of_a_classifier_trained_back():
     assert reverse_accuracy(X, y, X_target, np.zeros_like(y_target)) == 0.5
 
 
-def test_matched_auc_sees_through_label_shift():
+def test_matched_auc_ignores_label_shift():
     evidence, _ = make_evidence(shift=0.0, target_share=0.9, n=2000)
     weights = np.array([0.1, 0.9]) / 0.5
     unmatched = matched_auc(evidence.X_source, evidence.y, evidence.X_target, np.ones(2), 0)
@@ -68,72 +68,74 @@ def test_matched_auc_sees_through_label_shift():
     assert matched == pytest.approx(0.5, abs=0.05)
 
 
-def test_the_better_candidate_serves_where_it_is_clearly_better():
+def test_a_clearly_better_candidate_is_selected():
     evidence, y_target = make_evidence()
     poor, good = onehot(np.arange(400) % 2, 0.6), onehot(y_target)
-    chosen = choose(evidence._replace(proba_target=[poor, None, good]), 0)
-    assert chosen.weights.tolist() == [0.0, 0.0, 1.0]
-    assert chosen.scores[1]["score"] == -np.inf
-    gain = chosen.scores[2]["score"] - chosen.scores[0]["score"]
+    outcome = apply_rule(evidence._replace(proba_target=[poor, None, good]), 0)
+    assert outcome.weights.tolist() == [0.0, 0.0, 1.0]
+    assert outcome.scores[1]["score"] == -np.inf
+    gain = outcome.scores[2]["score"] - outcome.scores[0]["score"]
     assert gain > MARGIN
-    assert f"{gain:.3g}" in chosen.reason
-    for row in (chosen.scores[0], chosen.scores[2]):
+    assert f"{gain:.3g}" in outcome.reason
+    for row in (outcome.scores[0], outcome.scores[2]):
         assert row["score"] == pytest.approx(row["information"] + row["reverse"])
 
 
-def test_all_that_are_clearly_better_serve_or_the_best_alone():
+def test_all_clearly_better_candidates_are_selected_or_only_the_best():
     evidence, y_target = make_evidence()
-    twin, slight = onehot(np.arange(400) % 2, 0.6), onehot(np.arange(400) % 2, 0.61)
+    baseline, slight = onehot(np.arange(400) % 2, 0.6), onehot(np.arange(400) % 2, 0.61)
     evidence = evidence._replace(
-        proba_target=[twin, onehot(y_target, 0.85), slight, onehot(y_target), None]
+        proba_target=[baseline, onehot(y_target, 0.85), slight, onehot(y_target), None]
     )
-    chosen = choose(evidence, 0)
-    assert chosen.weights.tolist() == [0.0, 0.5, 0.0, 0.5, 0.0]
-    scores = [row["score"] for row in chosen.scores]
+    outcome = apply_rule(evidence, 0)
+    assert outcome.weights.tolist() == [0.0, 0.5, 0.0, 0.5, 0.0]
+    scores = [row["score"] for row in outcome.scores]
     assert max(scores[0], scores[2]) < scores[0] + MARGIN < scores[1] < scores[3]
-    assert choose(evidence, 0, "best").weights.tolist() == [0.0, 0.0, 0.0, 1.0, 0.0]
+    assert apply_rule(evidence, 0, "best").weights.tolist() == [0.0, 0.0, 0.0, 1.0, 0.0]
 
 
-def test_a_gain_below_the_margin_leaves_the_twin():
+def test_a_gain_below_the_margin_keeps_the_baseline():
     evidence, y_target = make_evidence()
-    chosen = choose(evidence._replace(proba_target=[onehot(y_target), onehot(y_target, 0.905)]), 0)
-    assert 0 < chosen.scores[1]["score"] - chosen.scores[0]["score"] <= MARGIN
-    assert chosen.weights.tolist() == [1.0, 0.0]
-    assert "baseline" in chosen.reason
+    outcome = apply_rule(
+        evidence._replace(proba_target=[onehot(y_target), onehot(y_target, 0.905)]), 0
+    )
+    assert 0 < outcome.scores[1]["score"] - outcome.scores[0]["score"] <= MARGIN
+    assert outcome.weights.tolist() == [1.0, 0.0]
+    assert "baseline" in outcome.reason
 
 
-def test_the_margin_can_be_another():
+def test_the_margin_can_be_changed():
     evidence, y_target = make_evidence()
     evidence = evidence._replace(proba_target=[onehot(np.arange(400) % 2, 0.6), onehot(y_target)])
-    gain = np.diff([row["score"] for row in choose(evidence, 0).scores])[0]
-    assert choose(evidence, 0, margin=gain - 0.01).weights.tolist() == [0.0, 1.0]
-    kept = choose(evidence, 0, margin=gain + 0.01)
+    gain = np.diff([row["score"] for row in apply_rule(evidence, 0).scores])[0]
+    assert apply_rule(evidence, 0, margin=gain - 0.01).weights.tolist() == [0.0, 1.0]
+    kept = apply_rule(evidence, 0, margin=gain + 0.01)
     assert kept.weights.tolist() == [1.0, 0.0]
     assert f"not more than {gain + 0.01:g}" in kept.reason
 
 
-def test_mere_label_shift_leaves_the_twin():
+def test_pure_label_shift_keeps_the_baseline():
     evidence, y_target = make_evidence(shift=0.0, target_share=0.9)
     candidates = [onehot(y_target, 0.8), onehot(y_target, 0.99)]
     shifted = evidence._replace(
         proba_target=candidates, proba_held_out=onehot(evidence.y[evidence.rows_held_out], 0.8)
     )
-    chosen = choose(shifted, 0)
-    assert chosen.weights.tolist() == [1.0, 0.0]
-    assert "class shares" in chosen.reason
+    outcome = apply_rule(shifted, 0)
+    assert outcome.weights.tolist() == [1.0, 0.0]
+    assert "class shares" in outcome.reason
     moved = shifted._replace(X_target=shifted.X_target + 2.0)
-    assert choose(moved, 0).weights.tolist() == [0.0, 1.0]
+    assert apply_rule(moved, 0).weights.tolist() == [0.0, 1.0]
     assert MIN_AUC == 0.6
 
 
-def test_units_of_columns_do_not_matter_and_inputs_stay(monkeypatch):
+def test_column_scales_do_not_matter_and_inputs_are_unchanged(monkeypatch):
     evidence, y_target = make_evidence()
     candidates = [onehot(np.arange(400) % 2, 0.6), onehot(y_target)]
     evidence = evidence._replace(proba_target=candidates)
     before = evidence.X_target.copy()
-    plain = choose(evidence, 0)
+    plain = apply_rule(evidence, 0)
     factor = np.array([1e4, 1e-4, 1.0, 50.0])
-    scaled = choose(
+    scaled = apply_rule(
         evidence._replace(X_source=evidence.X_source * factor, X_target=evidence.X_target * factor),
         0,
     )
@@ -142,18 +144,18 @@ def test_units_of_columns_do_not_matter_and_inputs_stay(monkeypatch):
     )
     assert np.array_equal(before, evidence.X_target)
     monkeypatch.setattr(_default_rule, "MOST_ROWS", 150)
-    fewer = choose(evidence, 0)
+    fewer = apply_rule(evidence, 0)
     assert fewer.weights.tolist() == plain.weights.tolist()
     assert fewer.scores[1]["reverse"] != plain.scores[1]["reverse"]
 
 
-def test_sparse_rows_and_constant_columns_are_taken():
+def test_sparse_rows_and_constant_columns_are_accepted():
     evidence, y_target = make_evidence()
     X, X_target = evidence.X_source.copy(), evidence.X_target.copy()
     X[:, 3] = X_target[:, 3] = 7.0
     candidates = [onehot(np.arange(400) % 2, 0.6), onehot(y_target)]
-    dense = choose(evidence._replace(X_source=X, X_target=X_target, proba_target=candidates), 0)
-    sparse = choose(
+    dense = apply_rule(evidence._replace(X_source=X, X_target=X_target, proba_target=candidates), 0)
+    sparse = apply_rule(
         evidence._replace(
             X_source=sp.csr_array(X), X_target=sp.csr_array(X_target), proba_target=candidates
         ),

@@ -1,4 +1,4 @@
-"""DANNClassifier as its users hold it: every constructor option, container and method."""
+"""Public interface of DANNClassifier: every constructor option, container and method."""
 
 import inspect
 import pickle
@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator, estimator_checks_gen
 from skdann import DANNClassifier, SourceOnlyWarning
 from skdann.datasets import make_inter_twinning_moons
 
-# The two that the contract allows, with their reasons. The sample-weight check comes in two forms.
+# The two failures that the contract allows, with reasons. One check exists in two forms.
 EXPECTED_FAILURES = {
     "check_fit_score_takes_y": "the labels are named y_source: they belong to one domain",
     "check_sample_weight_equivalence_on_dense_data": "mini-batches; holds with full batches",
@@ -27,7 +27,7 @@ EXPECTED_FAILURES = {
 
 
 def shifted(n=120, n_target=90, n_classes=2, shift=1.0, seed=0):
-    """Gaussian classes along the first column; the target is shifted in the second."""
+    """Return Gaussian classes along the first column, with a target shifted in the second."""
     rng = np.random.RandomState(seed)
     y = rng.randint(n_classes, size=n)
     y_target = rng.randint(n_classes, size=n_target)
@@ -44,10 +44,10 @@ def quick(**params):
 
 
 class TestEstimatorChecks:
-    @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")  # no check passes a target
+    @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")  # the checks pass no target
     # scikit-learn skips its array-API checks with a warning unless SCIPY_ARRAY_API is set
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-    def test_all_checks_but_the_declared_ones_pass(self):
+    def test_checks_pass_except_declared_failures(self):
         results = check_estimator(
             DANNClassifier(), expected_failed_checks=EXPECTED_FAILURES, on_fail=None
         )
@@ -56,7 +56,7 @@ class TestEstimatorChecks:
             by_status.setdefault(result["status"], set()).add(result["check_name"])
         assert by_status.get("failed", set()) == set()
         expected = set(EXPECTED_FAILURES)
-        if sklearn.__version__.startswith("1.6."):  # swallows the failure of the sparse form
+        if sklearn.__version__.startswith("1.6."):  # it ignores the failure of the sparse form
             expected.remove("check_sample_weight_equivalence_on_sparse_data")
         assert by_status["xfail"] == expected
         assert len(by_status["passed"]) > 50
@@ -70,7 +70,7 @@ class TestEstimatorChecks:
 
     def test_sample_weights_equal_repeated_rows_with_full_batches(self):
         X, y, X_target, _ = shifted(n=30, n_target=30)
-        X_target = X_target[:1].repeat(30, 0)  # a draw of any size then has the same mean
+        X_target = X_target[:1].repeat(30, 0)  # so that any subsample has the same mean
         weight = np.random.RandomState(1).permutation(np.repeat([0, 1, 2, 5], [6, 8, 11, 5]))
         repeats = np.repeat(np.arange(30), weight)
         params = {"batch_size": 1000, "max_epochs": 5, "lr": 0.05, "class_weight": "balanced"}
@@ -155,7 +155,7 @@ class TestConstructor:
         first, second = (quick(dropout=0.2).fit(X, y, X_target) for _ in range(2))
         np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
 
-    def test_random_state_instance_is_used_up(self):
+    def test_random_state_instance_is_advanced(self):
         X, y, X_target, _ = shifted()
         rng = np.random.RandomState(0)
         clf = quick(random_state=rng)
@@ -202,7 +202,7 @@ class TestConstructor:
 
 
 class Body(torch.nn.Module):
-    """A feature extractor of the user's own, called with the number of columns."""
+    """Custom feature extractor, called with the number of columns."""
 
     def __init__(self, n_in):
         super().__init__()
@@ -213,7 +213,7 @@ class Body(torch.nn.Module):
         return self.drop(torch.tanh(self.layer(x)))
 
 
-class TestOwnModules:
+class TestCustomModules:
     @pytest.mark.parametrize(
         ("networks", "width"),
         [
@@ -241,7 +241,7 @@ class TestOwnModules:
         again = quick(max_epochs=60, lr=0.01, **networks).fit(X, y, X_target)
         np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
 
-    def test_given_instance_is_left_alone(self):
+    def test_passed_instance_is_unchanged(self):
         X, y, X_target, _ = shifted()
         body = Body(4)
         before = {name: value.clone() for name, value in body.state_dict().items()}
@@ -299,7 +299,7 @@ class TestContainers:
         clf = quick().fit(sparse(X), y, sparse(X_target))
         np.testing.assert_array_equal(clf.predict_proba(sparse(X_target)), expected)
 
-    def test_sparse_is_never_dense_beyond_a_batch(self, monkeypatch):
+    def test_sparse_rows_become_dense_only_batch_by_batch(self, monkeypatch):
         most = []
         original = sp.csr_array.toarray
 
@@ -363,8 +363,8 @@ class TestDomains:
         rows[~is_target] = np.arange(len(X))
         rows[is_target] = np.arange(len(X), len(pooled))
         together = quick().fit(pooled[rows], labels[rows], sample_domain=sample_domain[rows])
-        apart = quick().fit(X, y, X_target)
-        np.testing.assert_array_equal(together.predict_proba(X), apart.predict_proba(X))
+        separate = quick().fit(X, y, X_target)
+        np.testing.assert_array_equal(together.predict_proba(X), separate.predict_proba(X))
         assert together.classes_.tolist() == [0, 1]
 
     def test_source_only_warns_once(self):
@@ -378,9 +378,9 @@ class TestDomains:
         with pytest.raises(ValueError, match=r"no domain classifier.*X_target"):
             clf.predict_domain_proba(X_target)
 
-    def test_domain_batch_uses_the_statistics_named(self):
+    def test_domain_batch_uses_the_statistics_of_sample_domain(self):
         X, y, X_target, y_target = shifted(n=400, n_target=400)
-        X_target = X_target * 3 + 10  # undone by statistics of each domain apart
+        X_target = X_target * 3 + 10  # undone by separate statistics of each domain
         clf = quick(normalization="domain_batch", max_epochs=30).fit(X, y, X_target)
         assert balanced_accuracy_score(y_target, clf.predict(X_target)) > 0.85
         assert balanced_accuracy_score(y, clf.predict(X, sample_domain=0)) > 0.85
@@ -392,7 +392,7 @@ class TestDomains:
 
 
 class TestContinuing:
-    def test_warm_start_goes_on(self):
+    def test_warm_start_continues(self):
         X, y, X_target, _ = shifted()
         clf = quick(warm_start=True).fit(X, y, X_target)
         first = clf.predict_proba(X)
@@ -405,7 +405,7 @@ class TestContinuing:
             clf.fit(X[:, :3], y, X_target[:, :3])
 
     def test_partial_fit_over_chunks_equals_fit_with_one_chunk(self):
-        X, y, X_target, _ = shifted(n_target=120)  # an epoch ends a pass over the target
+        X, y, X_target, _ = shifted(n_target=120)  # an epoch is one pass over the target
         whole = quick(max_epochs=3).fit(X, y, X_target)
         parts = quick(max_epochs=3)
         for _ in range(3):
@@ -429,7 +429,7 @@ class TestContinuing:
         clf.partial_fit(X, y, X_target)
         assert clf.n_epochs_ == 5
 
-    def test_pickled_estimator_goes_on_with_equal_bits(self):
+    def test_pickled_estimator_continues_bit_identically(self):
         X, y, X_target, _ = shifted()
         clf = quick(dropout=0.1, warm_start=True).fit(X, y, X_target)
         other = pickle.loads(pickle.dumps(clf))
@@ -485,7 +485,7 @@ class TestOutputs:
         assert domain_accuracy(1.0) < 0.75
 
     def test_inter_twinning_moons_of_the_paper(self):
-        """n = 300 and 35 degrees, as in the authors' code; benchmarks/moons.py prints more."""
+        """n = 300 and 35 degrees, as in the authors' code; see also benchmarks/moons.py."""
         setting = {
             "feature_extractor": (64, 64),
             "activation": "tanh",

@@ -1,4 +1,4 @@
-"""`DANNClassifierCV`: chooses without target labels, and behaves as an estimator."""
+"""`DANNClassifierCV`: selection without target labels, and the estimator interface."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def make_cv(make_clf):
 
 @pytest.fixture
 def shifted():
-    """Rows whose target is moved and stretched, so that scaling it by itself is all it needs."""
+    """Return a target that is shifted and stretched, so that scaling it separately suffices."""
     rng = np.random.default_rng(0)
     X, X_target = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
     y, y_target = (X[:, 0] > 0).astype(int), (X_target[:, 0] > 0).astype(int)
     return X, y, 4.0 * X_target + 6.0, y_target
 
 
-def test_it_adapts_where_adapting_helps(make_cv, shifted):
+def test_adapts_if_adaptation_helps(make_cv, shifted):
     X, y, X_target, y_target = shifted
     clf = make_cv(small={"max_epochs": 15}).fit(X, y, X_target)
-    twin = np.mean([m.predict_proba(X_target) for m in clf.candidates_[0]], axis=0)
+    baseline = np.mean([m.predict_proba(X_target) for m in clf.candidates_[0]], axis=0)
     assert clf.adapted_
     assert clf.standardize_ == "domain"
     assert clf.reason_.startswith("adapted by")
-    assert np.mean(twin.argmax(1) == y_target) < 0.7
+    assert np.mean(baseline.argmax(1) == y_target) < 0.7
     assert clf.score(X_target, y_target) > 0.85
     assert not clf.set_params(margin=2.0).fit(X, y, X_target).adapted_
 
 
-def test_it_leaves_equal_domains_alone(make_cv):
+def test_keeps_the_baseline_for_equal_domains(make_cv):
     rng = np.random.default_rng(0)
     X, X_target = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
     clf = make_cv(small={"max_epochs": 15}).fit(X, (X[:, 0] > 0).astype(int), X_target)
@@ -68,7 +68,7 @@ def test_it_leaves_equal_domains_alone(make_cv):
     assert "\n" not in clf.reason_
 
 
-def test_attributes_and_predictions_hold_together(make_cv, domains):
+def test_attributes_and_predictions_are_consistent(make_cv, domains):
     clf = make_cv(lambdas=(1.0, 0.3, 0.0, 0.3)).fit(
         domains.X_source, domains.y_source, domains.X_target
     )
@@ -93,7 +93,7 @@ def test_attributes_and_predictions_hold_together(make_cv, domains):
         assert "columns" in text
 
 
-def test_weights_of_several_candidates_count(make_cv, domains, monkeypatch):
+def test_candidates_are_averaged_by_their_weights(make_cv, domains, monkeypatch):
     weights = np.array([0.25, 0.0, 0.75, 0.0])
     settings = [(0.0, None), (0.3, None), (0.0, "domain"), (0.3, "domain")]
     rows = [
@@ -110,9 +110,7 @@ def test_weights_of_several_candidates_count(make_cv, domains, monkeypatch):
     assert (clf.adapted_, clf.lambda_, clf.standardize_) == (True, 0.0, "domain")
 
 
-def test_evidence_of_held_out_rows_comes_from_members_that_have_not_seen_them(
-    make_cv, domains, monkeypatch
-):
+def test_held_out_evidence_comes_from_members_not_trained_on_it(make_cv, domains, monkeypatch):
     seen = {}
 
     def spy(rule, evidence):
@@ -138,7 +136,7 @@ def test_evidence_of_held_out_rows_comes_from_members_that_have_not_seen_them(
         )
 
 
-def test_equal_seeds_give_equal_bits_and_nothing_global_changes(make_cv, domains):
+def test_equal_seeds_are_bit_identical_and_global_state_is_unchanged(make_cv, domains):
     np.random.seed(5)
     before = np.random.get_state()[1].copy()
     first, second, other = (
@@ -154,9 +152,9 @@ def test_equal_seeds_give_equal_bits_and_nothing_global_changes(make_cv, domains
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_scoring_decides(make_cv, domains, sign):
+def test_scoring_selects(make_cv, domains, sign):
     def scoring(estimator, X, y):
-        assert len(X) == len(y) == 8  # a fifth of the source
+        assert len(X) == len(y) == 8  # a fifth of the source rows
         return sign * estimator.lambda_max
 
     clf = make_cv(scoring=scoring, lambdas=(0.1, 1.0)).fit(
@@ -168,17 +166,17 @@ def test_scoring_decides(make_cv, domains, sign):
 
 
 @pytest.mark.parametrize("scorer", [ImportanceWeightedScorer, InformationMaximizationScorer])
-def test_scorers_of_the_package_serve_with_and_without_their_target(make_cv, domains, scorer):
+def test_package_scorers_work_with_and_without_target_rows(make_cv, domains, scorer):
     with_rows = scorer(domains.X_target.astype(np.float32))
-    own, routed = (
+    built_in, routed = (
         [row["score"] for row in make_cv(scoring=scoring).fit(*domains[:3]).scores_]
         for scoring in (with_rows, scorer())
     )
-    assert own == pytest.approx(routed)
-    assert len(set(own)) > 1
+    assert built_in == pytest.approx(routed)
+    assert len(set(built_in)) > 1
 
 
-def test_it_fits_pipelines_and_searches(make_cv, domains):
+def test_works_in_pipelines_and_searches(make_cv, domains):
     pipe = make_pipeline(StandardScaler(), make_cv())
     pipe.fit(domains.X_source, domains.y_source, X_target=domains.X_target)
     assert pipe.predict(domains.X_target).shape == (40,)
@@ -211,7 +209,7 @@ def test_several_targets(make_cv, domains):
     assert clf.predict_proba(domains.X_target + 3.0, sample_domain=-2).shape == (40, 2)
 
 
-def test_without_target_rows_there_is_the_twin_alone(make_cv, domains):
+def test_without_target_rows_only_the_baseline_is_trained(make_cv, domains):
     with pytest.warns(SourceOnlyWarning, match="DANNClassifierCV got no target"):
         clf = make_cv().fit(domains.X_source, domains.y_source)
     assert not clf.adapted_
@@ -226,7 +224,7 @@ def test_without_other_candidates_the_baseline_is_selected(make_cv, domains):
     assert clf.reason_ == "not adapted: the source-only baseline is the only candidate"
 
 
-def test_reports_and_displays_look_at_the_best_of_those_that_serve(make_cv, shifted):
+def test_reports_describe_the_best_selected_candidate(make_cv, shifted):
     known = {0.0: 0.1, 0.1: 0.2, 0.3: 0.9, 1.0: 0.5}
     clf = make_cv(
         lambdas=(0.1, 0.3, 1.0), scoring=lambda member, X, y: known[member.lambda_max]
@@ -236,7 +234,7 @@ def test_reports_and_displays_look_at_the_best_of_those_that_serve(make_cv, shif
     assert clf.diagnose(shifted[0], shifted[2]).lambda_ == pytest.approx(0.3, rel=1e-3)
 
 
-def test_a_twin_without_a_score_serves(make_cv, domains):
+def test_a_baseline_without_a_score_is_selected(make_cv, domains):
     clf = make_cv(scoring=lambda member, X, y: member.lambda_max or float("nan"))
     clf.fit(*domains[:3])
     assert not clf.adapted_
@@ -244,7 +242,7 @@ def test_a_twin_without_a_score_serves(make_cv, domains):
 
 
 @pytest.mark.parametrize("rule", ["default", "scoring"])
-def test_all_that_pass_the_margin_are_averaged(make_cv, shifted, rule, monkeypatch):
+def test_all_candidates_above_the_margin_are_averaged(make_cv, shifted, rule, monkeypatch):
     known = {0.0: 0.1, 0.1: 0.12, 0.3: 0.9, 1.0: 0.5}
     params = {"lambdas": (0.1, 0.3, 1.0), "standardize": (None,), "aggregate": "passing"}
     if rule == "scoring":
@@ -257,7 +255,7 @@ def test_all_that_pass_the_margin_are_averaged(make_cv, shifted, rule, monkeypat
     assert [row["weight"] for row in clf.scores_] == [0.0, 0.0, 0.5, 0.5]
     assert (clf.adapted_, clf.lambda_) == (True, 0.3)
     assert "adapted by 2 of 4 candidates, best with lambda 0.3: its score" in clf.reason_
-    members = [member for own in clf.candidates_[2:] for member in own]
+    members = [member for candidate in clf.candidates_[2:] for member in candidate]
     expected = np.mean([member.predict_proba(shifted[2]) for member in members], axis=0)
     assert_allclose(clf.predict_proba(shifted[2]), expected, atol=1e-6)
 
@@ -278,12 +276,12 @@ def test_all_that_pass_the_margin_are_averaged(make_cv, shifted, rule, monkeypat
         ({"aggregate": "all"}, "aggregate"),
     ],
 )
-def test_bad_parameters_are_named_before_training(make_cv, domains, no_training, params, message):
+def test_invalid_parameters_raise_before_training(make_cv, domains, no_training, params, message):
     with pytest.raises(ValueError, match=message):
         make_cv().set_params(**params).fit(*domains[:3])
 
 
-def test_a_failed_fit_leaves_the_estimator_as_it_was(make_cv, domains):
+def test_a_failed_fit_leaves_the_estimator_unchanged(make_cv, domains):
     clf = make_cv().fit(*domains[:3])
     before = clf.predict_proba(domains.X_target)
     with pytest.raises(ValueError, match="diverged"):
@@ -293,7 +291,7 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(make_cv, domains):
         clone(clf).predict(domains.X_target)
 
 
-def test_the_callers_estimator_is_not_touched(make_cv, domains):
+def test_the_passed_estimator_is_unchanged(make_cv, domains):
     clf = make_cv()
     before = repr(clf.estimator.get_params())
     clf.fit(*domains[:3])
@@ -324,14 +322,14 @@ def test_check_estimator(estimator, check):
 
 
 @pytest.mark.parametrize("score", ["high", None, [1.0]])
-def test_a_scoring_that_gives_no_number_is_named(score, make_clf, domains):
+def test_a_scorer_that_returns_no_number_raises(score, make_clf, domains):
     search = DANNClassifierCV(make_clf(), n_seeds=1, scoring=lambda *_: score)
     with pytest.raises(TypeError, match=r"scoring returned .* must return a number"):
         search.fit(*domains[:3])
 
 
 @pytest.mark.parametrize("standardize", [(), ([],), (1,), ("pca",), (np.zeros(2),)], ids=str)
-def test_scalings_that_are_none_are_named(standardize, make_clf, domains):
+def test_invalid_scalings_raise(standardize, make_clf, domains):
     with pytest.raises(ValueError, match=r"standardize=.* must hold one or more of None"):
         DANNClassifierCV(make_clf(), standardize=standardize).fit(*domains[:3])
 
@@ -341,10 +339,10 @@ def test_rows_whose_sum_overflows_are_predicted_without_a_warning(make_clf, doma
     rows = np.repeat(np.float32([[3e38], [-3e38]]), 4, axis=1)
     with np.errstate(over="ignore"), pytest.warns(RuntimeWarning, match="invalid value"):
         rows.sum()
-    with contextlib.suppress(ValueError):  # they may be too far from those of the fit
+    with contextlib.suppress(ValueError):  # the rows may be too far from those of the fit
         search.predict_proba(rows)
 
 
-def test_a_scoring_that_is_never_a_number_keeps_the_twin(make_clf, domains):
+def test_nan_scores_keep_the_baseline(make_clf, domains):
     search = DANNClassifierCV(make_clf(), n_seeds=1, scoring=lambda *_: float("nan"))
     assert not search.fit(*domains[:3]).adapted_

@@ -1,4 +1,4 @@
-"""Code blocks of the documentation run; links resolve; docstrings are whole numpydoc."""
+"""Documentation: code blocks run, links resolve, and docstrings are valid numpydoc."""
 
 import inspect
 import json
@@ -49,8 +49,8 @@ def test_internal_links_resolve(page):
             assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_links_of_a_built_site_are_walked(tmp_path):
-    """The links of the site itself are walked by `make docs`; this is about the walker."""
+def test_check_links_reports_broken_links(tmp_path):
+    """`make docs` checks the links of the built site; this tests the checker."""
     (tmp_path / "index.html").write_text('<a href="other.html#here">x</a><img src="a.png">')
     (tmp_path / "other.html").write_text('<p id="there">x</p><a href="https://a.b/c">y</a>')
     walk = [sys.executable, ROOT / "docs" / "check_links.py", tmp_path]
@@ -69,13 +69,13 @@ def test_make_targets_of_the_readme_exist():
     assert {"make demo", "make docs", "make test"} <= set(run.splitlines())
 
 
-def test_every_promise_names_tests_that_exist():
+def test_every_promise_names_existing_tests():
     file = ""
     page = (ROOT / "docs" / "reliability.md").read_text()
     named = re.findall(r"`(test_\w+\.py)?((?:::\w+)*)(?:\[\w+\])?`", page)
     assert len([name for name in named if any(name)]) >= 25
-    for own_file, parts in named:
-        file = own_file or file
+    for new_file, parts in named:
+        file = new_file or file
         source = (ROOT / "tests" / file).read_text() if file else ""
         for name in re.findall(r"\w+", parts):
             assert re.search(rf"^ *(def|class) {name}\b", source, re.MULTILINE), (file, name)
@@ -84,12 +84,12 @@ def test_every_promise_names_tests_that_exist():
 # -- docstrings -------------------------------------------------------------------------------
 
 IGNORED = {
-    "ES01": "a summary that says all needs no second paragraph",
-    "GL01": "text begins on the line of the quotes, as ruff's pydocstyle has it",
-    "SA01": "a See Also stands where it helps",
+    "ES01": "a complete summary needs no second paragraph",
+    "GL01": "the text begins on the line of the quotes, as ruff's pydocstyle requires",
+    "SA01": "a See Also section is optional",
 }
-OF_METHODS = {"EX01": "the example of the class shows its methods"}
-OF_TORCH = {"forward", "extra_repr"}  # called by torch; the class says what goes in and out
+OF_METHODS = {"EX01": "the example of the class covers its methods"}
+OF_TORCH = {"forward", "extra_repr"}  # called by torch; described in the class docstring
 
 
 def public_modules():
@@ -100,7 +100,7 @@ def public_modules():
 
 
 def public_docstrings():
-    """Names of the public classes and functions, and of their public methods, of all modules."""
+    """Yield the names of all public classes and functions, and of their public methods."""
     for module in public_modules():
         for name in module.__all__:
             value = getattr(module, name)
@@ -115,7 +115,7 @@ def public_docstrings():
 
 
 @pytest.mark.parametrize("name", sorted(set(public_docstrings())))
-def test_docstring_is_whole(name):
+def test_docstring_is_valid_numpydoc(name):
     is_method = name.rpartition(".")[0] in set(public_docstrings())
     ignored = {**IGNORED, **(OF_METHODS if is_method else {})}
     errors = [error for error in validate(name)["errors"] if error[0] not in ignored]
@@ -143,13 +143,13 @@ def test_every_public_name_is_in_the_api_reference(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "notebooks").glob("*.ipynb")), ids=str)
 def test_notebook_is_kept_without_outputs(path):
-    """`make docs` runs each from a clean kernel; outputs in the repository would be another's."""
+    """`make docs` runs each notebook in a new kernel; committed outputs could be stale."""
     cells = json.loads(path.read_text())["cells"]
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
 def test_long_description_has_no_relative_link():
-    """What pyproject.toml makes of the README; a package index resolves no relative link."""
+    """Package indexes do not resolve relative links; pyproject.toml makes them absolute."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]
     text = (ROOT / "README.md").read_text()
     assert re.search(r"\]\((?!http)", text)

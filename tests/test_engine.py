@@ -1,4 +1,4 @@
-"""Tests of the training engine, against steps and losses worked out by hand in plain torch."""
+"""Tests of training, against steps and losses computed in plain torch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SMALL = {
 
 
 def domains(n_source=40, n_targets=(40,), n_classes=2, shift=1.5, seed=0):
-    """Draw source rows, their labels, and target rows that lie apart."""
+    """Draw source rows with labels, and target rows that are shifted."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_source, 4)).astype(np.float32)
     y = np.digitize(X[:, 0] + 0.3 * X[:, 1], np.linspace(-0.7, 0.7, n_classes + 1)[1:-1])
@@ -70,7 +70,7 @@ def domains(n_source=40, n_targets=(40,), n_classes=2, shift=1.5, seed=0):
 
 
 def fit(parameters, X, y, targets, **fit_parameters):
-    """Fit on the source and a tuple of targets; an empty one is expected to warn."""
+    """Fit on the source and a tuple of targets; an empty tuple is expected to warn."""
     clf = DANNClassifier(**parameters)
     if targets:
         return clf.fit(X, y, tuple(targets), **fit_parameters)
@@ -79,12 +79,12 @@ def fit(parameters, X, y, targets, **fit_parameters):
 
 
 def late(progress):
-    """Start to adapt only in the second half of training."""
+    """Schedule that starts adaptation in the second half of training."""
     return 1.0 if progress >= 0.5 else 0.0
 
 
 class Weights(Callback):
-    """Keep copies of the weights: at the start, and after each epoch."""
+    """Callback that copies the weights at the start and after each epoch."""
 
     def on_train_begin(self, net, **kwargs):
         self.initial_ = copy.deepcopy(net.module_.state_dict())
@@ -94,7 +94,7 @@ class Weights(Callback):
         self.epochs_.append(copy.deepcopy(net.module_.state_dict()))
 
 
-# The field's equations in plain torch
+# The equations of Ganin et al. in plain torch
 
 
 def by_hand_features(w, x):
@@ -109,7 +109,7 @@ def by_hand_label_loss(w, features, y, smoothing=0.0):
 
 
 def by_hand_domain_loss(w, features, domain, n_domains, smoothing=0.0):
-    """2 / n_domains times the sum of the domains' mean cross-entropies: the sum itself for two."""
+    """Return 2 / n_domains times the sum of the mean cross-entropies of the domains."""
     hidden = torch.tanh(
         features @ w["domain_classifier.0.weight"][0] + w["domain_classifier.0.bias"][0]
     )
@@ -131,21 +131,21 @@ def part(w, network):
 
 
 def by_hand_gradients(w, x, y, domain, lambda_, weight=1.0, smoothing=0.0, domain_smoothing=0.0):
-    """dLy - lambda dLd for G_f, dLy for G_y, dLd for G_d, each derivative taken apart."""
+    """Return dLy - lambda dLd for G_f, dLy for G_y and dLd for G_d."""
     n_domains = int(domain.max()) + 1
     f, c, d = (
         part(w, name) for name in ("feature_extractor", "label_predictor", "domain_classifier")
     )
     features = by_hand_features(w, x)
     label_loss = by_hand_label_loss(w, features[: len(y)], y, smoothing)
-    own = torch.autograd.grad(label_loss, f + c, retain_graph=True)
+    label = torch.autograd.grad(label_loss, f + c, retain_graph=True)
     if not d:
-        return dict(zip(w, own, strict=True)), label_loss.item(), None
+        return dict(zip(w, label, strict=True)), label_loss.item(), None
     domain_loss = by_hand_domain_loss(w, features, domain, n_domains, domain_smoothing)
     other = torch.autograd.grad(domain_loss, f + d)
     n = len(f)
-    gradients = [a - lambda_ * weight * b for a, b in zip(own[:n], other[:n], strict=True)]
-    gradients += [*own[n:], *(weight * b for b in other[n:])]
+    gradients = [a - lambda_ * weight * b for a, b in zip(label[:n], other[:n], strict=True)]
+    gradients += [*label[n:], *(weight * b for b in other[n:])]
     return dict(zip(w, gradients, strict=True)), label_loss.item(), domain_loss.item()
 
 
@@ -160,11 +160,11 @@ def stacked(X, y, targets):
 
 
 def assert_weights(module, expected, atol=3e-7):
-    found = module.state_dict()
-    assert set(found) == set(expected)
+    actual = module.state_dict()
+    assert set(actual) == set(expected)
     for name, value in expected.items():
         assert_allclose(
-            found[name].numpy(), value.detach().numpy(), rtol=0, atol=atol, err_msg=name
+            actual[name].numpy(), value.detach().numpy(), rtol=0, atol=atol, err_msg=name
         )
 
 
@@ -184,7 +184,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize(("changed", "n_targets", "by_hand"), STEPS.values(), ids=STEPS.keys())
-def test_the_first_step_is_that_of_the_equations(changed, n_targets, by_hand):
+def test_the_first_step_follows_the_equations(changed, n_targets, by_hand):
     X, y, targets = domains(n_targets=n_targets, n_classes=3)
     spy = Weights()
     clf = fit({**ONE_STEP, **changed, "callbacks": [spy]}, X, y, targets)
@@ -192,7 +192,7 @@ def test_the_first_step_is_that_of_the_equations(changed, n_targets, by_hand):
     gradients, label_loss, domain_loss = by_hand_gradients(
         w, *stacked(X, y, targets), **{"lambda_": LAMBDA, **by_hand}
     )
-    # every network has something to learn here, so that equality says something
+    # every network has non-zero gradients, so equality is informative
     assert all(gradient.abs().max() > 1e-3 for gradient in gradients.values())
     assert_weights(clf.module_, {name: w[name] - LR * gradients[name] for name in w})
     (row,) = clf.history_
@@ -202,7 +202,7 @@ def test_the_first_step_is_that_of_the_equations(changed, n_targets, by_hand):
     assert row["train_loss"] == pytest.approx(label_loss + weight * domain_loss, rel=1e-5)
 
 
-def test_the_first_step_without_target_is_that_of_the_label_loss():
+def test_the_first_step_without_target_follows_the_label_loss():
     X, y, _ = domains()
     spy = Weights()
     clf = fit({**ONE_STEP, "callbacks": [spy]}, X, y, [])
@@ -212,7 +212,7 @@ def test_the_first_step_without_target_is_that_of_the_label_loss():
 
 
 class TwoLogits(nn.Module):
-    """A domain classifier of the user's with a logit for each of two domains."""
+    """Custom domain classifier with one logit for each of two domains."""
 
     def __init__(self, n_in, n_out=2):
         super().__init__()
@@ -222,7 +222,7 @@ class TwoLogits(nn.Module):
         return self.two(self.one(x).tanh())
 
 
-def test_two_logits_for_two_domains_are_the_softmax_of_both():
+def test_two_logits_for_two_domains_use_softmax():
     X, y, targets = domains()
     spy = Weights()
     clf = fit(
@@ -237,8 +237,8 @@ def test_two_logits_for_two_domains_are_the_softmax_of_both():
         targets,
     )
     names = {
-        f"domain_classifier.{own}.{kind}": f"domain_classifier.{plain}.{kind}"
-        for own, plain in (("one", 0), ("two", 2))
+        f"domain_classifier.{name}.{kind}": f"domain_classifier.{index}.{kind}"
+        for name, index in (("one", 0), ("two", 2))
         for kind in ("weight", "bias")
     }
 
@@ -255,14 +255,14 @@ def test_two_logits_for_two_domains_are_the_softmax_of_both():
 
     w = as_variables(translated(spy.initial_))
     gradients, *_ = by_hand_gradients(w, *stacked(X, y, targets), LAMBDA, domain_smoothing=0.1)
-    found = translated(clf.module_.state_dict())
+    actual = translated(clf.module_.state_dict())
     for name in w:
         expected = w[name] - LR * gradients[name]
-        assert_allclose(found[name].numpy(), expected.detach().numpy(), rtol=0, atol=3e-7)
+        assert_allclose(actual[name].numpy(), expected.detach().numpy(), rtol=0, atol=3e-7)
 
 
 @pytest.mark.parametrize("domain_steps", [1, 3])
-def test_alternating_takes_its_steps_of_the_domain_classifier_first(domain_steps):
+def test_alternating_updates_the_domain_classifier_first(domain_steps):
     X, y, targets = domains()
     spy = Weights()
     changed = {
@@ -289,7 +289,7 @@ def test_alternating_takes_its_steps_of_the_domain_classifier_first(domain_steps
     assert_weights(clf.module_, w)
 
 
-def test_sample_and_class_weights_weigh_the_losses_of_the_step():
+def test_sample_and_class_weights_apply_to_the_losses_of_a_step():
     X, y, targets = domains()
     spy = Weights()
     weight = np.random.default_rng(1).uniform(0.2, 3.0, len(X))
@@ -315,19 +315,19 @@ def test_sample_and_class_weights_weigh_the_losses_of_the_step():
     assert row["domain_loss"] == pytest.approx(domain_loss.item(), rel=1e-5)
     expected = {}
     for name in w:
-        (own,) = torch.autograd.grad(label_loss, w[name], retain_graph=True, allow_unused=True)
+        (label,) = torch.autograd.grad(label_loss, w[name], retain_graph=True, allow_unused=True)
         (other,) = torch.autograd.grad(domain_loss, w[name], retain_graph=True, allow_unused=True)
-        own, other = (torch.zeros_like(w[name]) if g is None else g for g in (own, other))
+        label, other = (torch.zeros_like(w[name]) if g is None else g for g in (label, other))
         sign = -LAMBDA if name.startswith("feature_extractor") else 1.0
-        expected[name] = w[name] - LR * (own + sign * other)
+        expected[name] = w[name] - LR * (label + sign * other)
     assert_weights(clf.module_, expected)
 
 
 # Many steps
 
 
-def batches_of(clf, X, y, targets, seed=0):
-    """Return the batches of a fit, built anew from its seed."""
+def make_batches(clf, X, y, targets, seed=0):
+    """Return the batches of a fit, rebuilt from its seed."""
     rows, _, domain = stacked(X, y, targets)
     return DomainBatches(
         rows.float().numpy(),
@@ -369,7 +369,7 @@ def test_training_equals_a_plain_loop_on_the_same_batches(lambda_max, n_targets,
         "sgd": partial(torch.optim.SGD, momentum=0.9),
         "adam": partial(torch.optim.Adam),
     }[optimizer](list(w.values()), lr=0.02, weight_decay=0.01)
-    batches, n_done, n_all = batches_of(clf, X, y, targets), 0, 5 * n_epochs
+    batches, n_done, n_all = make_batches(clf, X, y, targets), 0, 5 * n_epochs
     for _ in range(n_epochs):
         for batch in batches.epoch():
             p = n_done / n_all
@@ -386,10 +386,10 @@ def test_training_equals_a_plain_loop_on_the_same_batches(lambda_max, n_targets,
     assert_weights(clf.module_, w, atol=2e-5)
 
 
-# lambda 0 is the source alone
+# Lambda 0 trains on the source only
 
 
-TWINS = {
+SOURCE_ONLY_CASES = {
     "plain": {},
     "dropout": {"dropout": 0.3},
     "batch": {"normalization": "batch"},
@@ -399,13 +399,17 @@ TWINS = {
     "alternating": {"adversarial": "alternating", "dropout": 0.2},
     "early stopping": {"early_stopping": True, "dropout": 0.2},
     "schedules": {"lr_schedule": "dann", "optimizer": "sgd", "weight_decay": 0.01},
-    "own module": {"feature_extractor": lambda n: nn.Sequential(nn.Linear(n, 8), nn.Dropout(0.4))},
+    "custom module": {
+        "feature_extractor": lambda n: nn.Sequential(nn.Linear(n, 8), nn.Dropout(0.4))
+    },
 }
-every_twin = pytest.mark.parametrize("changed", TWINS.values(), ids=TWINS.keys())
+every_case = pytest.mark.parametrize(
+    "changed", SOURCE_ONLY_CASES.values(), ids=SOURCE_ONLY_CASES.keys()
+)
 
 
-@every_twin
-def test_lambda_zero_is_the_source_only_fit_bit_for_bit(changed):
+@every_case
+def test_lambda_zero_is_bit_identical_to_a_source_only_fit(changed):
     X, y, targets = domains(n_source=70, n_targets=(33, 20))
     parameters = {**SMALL, "batch_size": 16, **changed}
     alone = fit({**parameters, "lambda_max": 1.0}, X, y, [])
@@ -418,7 +422,7 @@ def test_lambda_zero_is_the_source_only_fit_bit_for_bit(changed):
     ]
 
 
-def test_lambda_zero_is_the_source_only_fit_with_several_sources():
+def test_lambda_zero_equals_a_source_only_fit_with_several_sources():
     X, y, targets = domains(n_source=70, n_targets=(33,))
     parameters, sample_domain = {**SMALL, "dropout": 0.3}, np.arange(70) % 2
     alone = fit(parameters, X, y, [], sample_domain=sample_domain)
@@ -426,8 +430,8 @@ def test_lambda_zero_is_the_source_only_fit_with_several_sources():
     assert_array_equal(beside.predict_proba(X), alone.predict_proba(X))
 
 
-@every_twin
-def test_lambda_one_is_another_fit(changed):
+@every_case
+def test_lambda_one_differs_from_a_source_only_fit(changed):
     X, y, targets = domains(n_source=70, n_targets=(33,))
     zero, one = (
         fit({**SMALL, **changed, "lambda_max": lambda_}, X, y, targets) for lambda_ in (0.0, 1.0)
@@ -437,8 +441,8 @@ def test_lambda_one_is_another_fit(changed):
 
 @pytest.mark.parametrize("adversarial", ["grl", "alternating"])
 @pytest.mark.parametrize("conditioning", [None, "cdan"])
-def test_the_adversary_makes_the_domains_alike(adversarial, conditioning):
-    # two columns tell the domains apart, a third tells the classes apart
+def test_the_adversary_makes_the_domains_indistinguishable(adversarial, conditioning):
+    # two columns separate the domains, a third separates the classes
     X, y, (X_target,) = domains(n_source=300, n_targets=(300,), shift=1.5)
     fresh, _, (fresh_target,) = domains(n_source=300, n_targets=(300,), shift=1.5, seed=1)
 
@@ -466,7 +470,7 @@ def test_the_adversary_makes_the_domains_alike(adversarial, conditioning):
     assert one.score(fresh, domains(n_source=300, seed=1)[1]) > 0.85
 
 
-def test_with_lambda_zero_the_domain_classifier_still_learns():
+def test_the_domain_classifier_learns_at_lambda_zero():
     X, y, (X_target,) = domains(n_source=300, n_targets=(300,), shift=5.0)
     fresh, _, (fresh_target,) = domains(n_source=300, n_targets=(300,), shift=5.0, seed=1)
     parameters = {**SMALL, "feature_extractor": (32,), "max_epochs": 30, "lr": 0.01}
@@ -476,11 +480,11 @@ def test_with_lambda_zero_the_domain_classifier_still_learns():
     assert clf.history_[-1]["domain_loss"] < 0.5 * clf.history_[0]["domain_loss"]
 
 
-# Statistics of each domain apart
+# Separate statistics of each domain
 
 
-def test_equal_domains_are_predicted_alike_with_statistics_of_each_apart():
-    # the target is the source again, so naming rows the one or the other should change nothing much
+def test_equal_domains_have_equal_predictions_with_separate_statistics():
+    # the target equals the source, so the domain of a row should hardly matter
     X, y, _ = domains(n_source=200)
     clf = DANNClassifier(
         **{**SMALL, "max_epochs": 20, "lambda_max": 0.1},
@@ -492,12 +496,12 @@ def test_equal_domains_are_predicted_alike_with_statistics_of_each_apart():
     difference = clf.predict_proba(X) - clf.predict_proba(X, sample_domain=0)
     assert np.abs(difference).max() < 0.15
     for network in (clf.module_.feature_extractor, clf.module_.label_predictor):
-        # no domain, the target neither, has kept its initial statistics
+        # no domain, including the target, still has its initial statistics
         assert (network[1].running_mean != 0).any(-1).all()
         assert (network[1].running_var != 1).any(-1).all()
 
 
-def test_held_out_source_rows_are_judged_as_source_rows():
+def test_held_out_source_rows_are_evaluated_as_source_rows():
     class Judge(Callback):
         def on_epoch_end(self, net, dataset_valid, **kwargs):
             rows, labels = dataset_valid.X, dataset_valid.y
@@ -519,7 +523,7 @@ def test_held_out_source_rows_are_judged_as_source_rows():
 
 
 class Listener(Callback):
-    """Note every batch notification."""
+    """Callback that records every batch notification."""
 
     def __init__(self):
         self.begun, self.ended, self.rows = [], [], []
@@ -534,7 +538,7 @@ class Listener(Callback):
         self.rows.append((batch[0].shape, batch[1].shape, y_pred.shape))
 
 
-def test_a_listener_hears_every_step_with_its_loss():
+def test_a_listener_is_notified_of_every_step_with_its_loss():
     X, y, targets = domains(n_source=40)
     listener = Listener()
     clf = fit({**SMALL, "batch_size": 10, "callbacks": [listener]}, X, y, targets)
@@ -548,7 +552,7 @@ def test_a_listener_hears_every_step_with_its_loss():
 
 
 @pytest.mark.parametrize("hears", ["on_batch_begin", "on_batch_end", "on_grad_computed"])
-def test_listening_to_one_notification_is_enough(hears):
+def test_a_callback_may_implement_a_single_hook(hears):
     class One(Callback):
         count = 0
 
@@ -571,7 +575,7 @@ def test_listening_changes_no_bit():
     assert_array_equal(silent.predict_proba(X), heard.predict_proba(X))
 
 
-def test_gradients_are_shown_before_the_step():
+def test_gradients_are_passed_to_callbacks_before_the_step():
     class Gradients(Callback):
         def on_grad_computed(self, net, named_parameters, batch, training, **kwargs):
             self.seen_ = {name: value.grad.clone() for name, value in named_parameters}
@@ -600,7 +604,7 @@ def test_gradient_clipping_of_skorch_works(adversarial):
     assert norm == pytest.approx(LR * 1e-2, rel=1e-3)
 
 
-def test_nobody_is_notified_of_batches_when_nobody_listens(monkeypatch):
+def test_no_batch_notifications_without_listeners(monkeypatch):
     names = []
     notify = DANNNet.notify
     monkeypatch.setattr(
@@ -609,12 +613,12 @@ def test_nobody_is_notified_of_batches_when_nobody_listens(monkeypatch):
     X, y, targets = domains()
     clf = fit({**SMALL, "callbacks": [Weights()]}, X, y, targets)
     assert names == ["on_train_begin", *["on_epoch_begin", "on_epoch_end"] * 3, "on_train_end"]
-    # at most one row an epoch, which Checkpoint formats its file names with
+    # at most one row per epoch, which Checkpoint uses in its file names
     assert all(len(row["batches"]) <= 1 for row in clf.net_.history)
 
 
 class HostReads(TorchDispatchMode):
-    """Count the values that the host reads from tensors: each waits for the device."""
+    """Counts the values that the host reads from tensors; each read synchronizes."""
 
     count = 0
 
@@ -634,7 +638,7 @@ class HostReads(TorchDispatchMode):
         {"conditioning": "cdan", "dropout": 0.2, "normalization": "batch"},
     ],
 )
-def test_steps_do_not_make_the_host_wait(changed):
+def test_steps_do_not_synchronize_with_the_device(changed):
     X, y, targets = domains(n_source=96, n_targets=(50, 40))
     counts = []
     for batch_size in (96, 3):
@@ -649,7 +653,7 @@ def test_checkpoints_keep_the_best_epoch(tmp_path):
     X, y, targets = domains(n_source=60, shift=5.0)
     spy = Weights()
     checkpoint = Checkpoint(dirname=str(tmp_path), monitor="train_loss_best", load_best=True)
-    # the domain loss falls until the adversary sets in halfway
+    # the domain loss decreases until adaptation starts halfway
     parameters = {**SMALL, "lambda_max": 5.0, "lambda_schedule": late, "lr": 0.02}
     parameters |= {"max_epochs": 12, "batch_size": 10}
     clf = fit({**parameters, "callbacks": [spy, checkpoint]}, X, y, targets)
@@ -660,12 +664,12 @@ def test_checkpoints_keep_the_best_epoch(tmp_path):
     }
     losses = [row["train_loss"] for row in clf.history_]
     best = int(np.argmin(losses))
-    assert best < 11  # else the best epoch is the last one and the test says nothing
+    assert best < 11  # otherwise the best epoch is the last one, and the test shows nothing
     assert_weights(clf.module_, spy.epochs_[best], atol=0)
     assert_weights_file(tmp_path / "params.pt", spy.epochs_[best])
 
 
-def test_training_goes_on_after_skorch_loaded_a_history(tmp_path):
+def test_training_continues_after_skorch_loads_a_history(tmp_path):
     X, y, targets = domains()
     kept = Checkpoint(dirname=tmp_path, monitor="train_loss_best", load_best=True)
     clf = fit(SMALL | {"callbacks": [kept]}, X, y, targets)
@@ -676,7 +680,7 @@ def test_training_goes_on_after_skorch_loaded_a_history(tmp_path):
     assert len(again.net_.history) > SMALL["max_epochs"]
 
 
-def test_a_loaded_history_counts_for_the_best_epoch(tmp_path):
+def test_a_loaded_history_is_used_for_the_best_epoch(tmp_path):
     X, y, targets = domains()
     fit(SMALL, X, y, targets).save(tmp_path / "model")
     clf = DANNClassifier.load(tmp_path / "model", lr=0.5, batch_size=8)
@@ -684,15 +688,15 @@ def test_a_loaded_history_counts_for_the_best_epoch(tmp_path):
         clf.partial_fit(X, y, targets[0])
     losses = [row["train_loss"] for row in clf.history_]
     expected = [losses[epoch] < min(losses[:epoch]) for epoch in range(3, 12)]
-    assert not expected[0]  # such steps do harm at first
+    assert not expected[0]  # such steps increase the loss at first
     assert any(expected)
     assert [row["train_loss_best"] for row in clf.net_.history[3:]] == expected
 
 
 def assert_weights_file(path, expected):
-    found = torch.load(path, weights_only=True)
+    actual = torch.load(path, weights_only=True)
     for name, value in expected.items():
-        assert_array_equal(found[name].numpy(), value.numpy())
+        assert_array_equal(actual[name].numpy(), value.numpy())
 
 
 def test_checkpoints_watch_the_held_out_loss(tmp_path):
@@ -721,12 +725,12 @@ def test_early_stopping_of_skorch_works():
         monitor="label_loss", patience=2, threshold=0.9, sink=lambda text: None
     )
     clf = fit({**SMALL, "max_epochs": 10, "callbacks": [stopping]}, X, y, targets)
-    # no epoch improves by nine tenths: the first is the best, and two more are waited for
+    # no epoch improves by nine tenths: the first is the best, and patience is two epochs
     assert clf.n_epochs_ == len(clf.history_) == 3
 
 
 @pytest.mark.parametrize("use_caching", [False, True])
-def test_scoring_of_skorch_sees_the_held_out_rows(use_caching):
+def test_skorch_scoring_gets_the_held_out_rows(use_caching):
     def accuracy(net, X, y):
         return (net.predict_proba(X).argmax(1) == y).mean()
 
@@ -740,7 +744,7 @@ def test_scoring_of_skorch_sees_the_held_out_rows(use_caching):
 # History
 
 
-def test_the_history_tells_of_every_epoch():
+def test_the_history_has_a_row_per_epoch():
     X, y, targets = domains(n_source=64)
     parameters = {
         **SMALL,
@@ -762,7 +766,7 @@ def test_the_history_tells_of_every_epoch():
         } <= set(row)
         assert {"dur", "valid_loss", "valid_accuracy"} <= set(row)
         assert "batches" not in row
-        # three steps of 16 of 48 rows an epoch; the last one's figures are kept
+        # three steps of 16 of 48 rows per epoch; the figures of the last one are recorded
         p = (3 * epoch + 2) / 15
         assert row["lambda"] == pytest.approx(0.6 * (2 / (1 + math.exp(-10 * p)) - 1))
         assert row["lr"] == pytest.approx(1e-3 * (1 + math.cos(math.pi * p)) / 2)
@@ -774,7 +778,7 @@ def test_the_history_tells_of_every_epoch():
     assert clf.history_[0]["label_loss"] == pytest.approx(math.log(2), rel=0.3)
 
 
-def test_recorded_domain_accuracy_is_the_share_of_rows_told_rightly():
+def test_recorded_domain_accuracy_is_the_share_of_correct_rows():
     X, y, targets = domains()
     spy = Weights()
     clf = fit({**ONE_STEP, "callbacks": [spy]}, X, y, targets)
@@ -785,7 +789,7 @@ def test_recorded_domain_accuracy_is_the_share_of_rows_told_rightly():
     assert clf.history_[0]["domain_accuracy"] == pytest.approx(np.mean(right))
 
 
-def test_without_target_there_is_no_domain_in_the_history():
+def test_without_target_the_history_has_no_domain_figures():
     X, y, _ = domains()
     row = fit(SMALL, X, y, []).history_[-1]
     assert {"domain_loss", "domain_accuracy"}.isdisjoint(row)
@@ -793,7 +797,7 @@ def test_without_target_there_is_no_domain_in_the_history():
     assert row["lambda"] == 0.0
 
 
-def test_a_domain_loss_weight_of_zero_leaves_the_source_alone():
+def test_a_domain_loss_weight_of_zero_equals_a_source_only_fit():
     X, y, targets = domains()
     spy = Weights()
     clf = fit({**ONE_STEP, "domain_loss_weight": 0.0, "callbacks": [spy]}, X, y, targets)
@@ -809,8 +813,8 @@ def test_a_domain_loss_weight_of_zero_leaves_the_source_alone():
 # Early stopping
 
 
-def test_early_stopping_compares_only_epochs_near_the_end_of_lambda():
-    # the target is moved along the labels: the adversary drives the source loss up when it sets in
+def test_early_stopping_compares_only_epochs_near_the_final_lambda():
+    # the target is shifted along the labels, so adaptation increases the source loss
     X, y, _ = domains(n_source=80)
     targets, spy = [X + np.array([3.0, 1.0, 0.0, 0.0], dtype=np.float32)], Weights()
     parameters = {
@@ -835,7 +839,7 @@ def test_early_stopping_compares_only_epochs_near_the_end_of_lambda():
 
 def test_early_stopping_stops_after_its_patience_and_keeps_the_best_epoch():
     X, y, _ = domains(n_source=80)
-    y = np.random.default_rng(0).integers(0, 2, 80)  # nothing to learn: the loss soon rises
+    y = np.random.default_rng(0).integers(0, 2, 80)  # nothing to learn, so the loss soon increases
     spy = Weights()
     parameters = {**SMALL, "lr": 0.02, "max_epochs": 200, "early_stopping": True, "patience": 4}
     clf = fit({**parameters, "callbacks": [spy]}, X, y, [])
@@ -845,7 +849,7 @@ def test_early_stopping_stops_after_its_patience_and_keeps_the_best_epoch():
     assert_weights(clf.module_, spy.epochs_[best], atol=0)
 
 
-def test_patience_counts_from_the_first_epoch_that_is_comparable():
+def test_patience_counts_from_the_first_comparable_epoch():
     X, y, targets = domains(n_source=80)
     y = np.random.default_rng(0).integers(0, 2, 80)
     parameters = {**SMALL, "lr": 0.02, "max_epochs": 40, "early_stopping": True, "patience": 2}
@@ -853,11 +857,11 @@ def test_patience_counts_from_the_first_epoch_that_is_comparable():
     assert 20 + 2 < clf.n_epochs_ < 40
 
 
-# Broken off
+# Interrupts and divergence
 
 
 class Interrupt(Callback):
-    """Press Ctrl-C in the given epoch, at the given step."""
+    """Callback that raises KeyboardInterrupt in the given epoch and step."""
 
     def __init__(self, epoch, step=2):
         self.epoch, self.step = epoch, step
@@ -871,18 +875,18 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
-def test_an_interrupt_keeps_the_whole_epochs():
+def test_an_interrupt_keeps_the_complete_epochs():
     X, y, targets = domains(n_source=40)
     parameters = {**SMALL, "batch_size": 10, "max_epochs": 6}
     whole = fit(parameters, X, y, targets)
     clf = fit({**parameters, "callbacks": [Interrupt(epoch=3)]}, X, y, targets)
     assert clf.n_epochs_ == len(clf.history_) == len(clf.net_.history) == 2
-    for found, expected in zip(clf.history_, whole.history_, strict=False):
-        assert found["label_loss"] == expected["label_loss"]
+    for actual, expected in zip(clf.history_, whole.history_, strict=False):
+        assert actual["label_loss"] == expected["label_loss"]
     assert clf.predict(X).shape == y.shape
     assert not clf.module_.training
     assert_array_equal(clf.predict_proba(X), clf.predict_proba(X))
-    # and training can go on
+    # and training can continue
     clf.set_params(callbacks=None).partial_fit(X, y, tuple(targets))
     assert clf.n_epochs_ == 3
 
@@ -896,7 +900,7 @@ def test_an_interrupt_of_the_first_epoch_leaves_a_fit_of_no_epoch(changed):
 
 
 @pytest.mark.parametrize("changed", [{}, {"optimizer": "adam"}, {"adversarial": "alternating"}])
-def test_a_diverging_fit_says_so_and_leaves_no_trace(changed):
+def test_a_diverging_fit_raises_and_leaves_the_estimator_unfitted(changed):
     X, y, targets = domains()
     broken = {**SMALL, "optimizer": "sgd", "lr": 1e20, "batch_size": 8, **changed}
     clf = DANNClassifier(**broken)
@@ -906,7 +910,7 @@ def test_a_diverging_fit_says_so_and_leaves_no_trace(changed):
 
 
 @pytest.mark.parametrize("warm_start", [False, True])
-def test_a_fit_that_diverges_late_names_the_epoch_and_keeps_the_earlier_fit(warm_start):
+def test_a_fit_that_diverges_late_names_the_epoch_and_keeps_the_previous_fit(warm_start):
     class Explosion(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == net.history_before_ + 3:
@@ -932,8 +936,8 @@ def test_a_fit_that_diverges_late_names_the_epoch_and_keeps_the_earlier_fit(warm
     assert len(clf.net_.history) == len(clf.history_) == 3
 
 
-def test_weights_that_explode_in_the_last_step_are_noticed():
-    # one step: the loss was finite when it was recorded
+def test_weights_that_overflow_in_the_last_step_raise():
+    # a single step, so the recorded loss was finite
     X, y, targets = domains()
     with pytest.raises(ValueError, match=r"epoch 1\b.*diverged"):
         fit(
@@ -965,8 +969,8 @@ def seed_globals(seed):
     torch.manual_seed(seed)
 
 
-class OwnExtractor(nn.Module):
-    """Draws its weights and its dropout from torch's global generator, as user modules do."""
+class CustomExtractor(nn.Module):
+    """Custom module whose weights and dropout use torch's global generator."""
 
     def __init__(self, n_in):
         super().__init__()
@@ -976,8 +980,8 @@ class OwnExtractor(nn.Module):
         return self.layers(x)
 
 
-class OwnClassifier(nn.Sequential):
-    """A linear layer behind dropout."""
+class CustomClassifier(nn.Sequential):
+    """Dropout followed by a linear layer."""
 
     def __init__(self, n_in, n_out):
         super().__init__(nn.Dropout(0.1), nn.Linear(n_in, n_out))
@@ -986,11 +990,11 @@ class OwnClassifier(nn.Sequential):
 FITS = {
     "default": {},
     "dropout": {"dropout": 0.3, "normalization": "batch"},
-    "own class": {"feature_extractor": OwnExtractor},
-    "own classes": {
-        "feature_extractor": OwnExtractor,
+    "custom class": {"feature_extractor": CustomExtractor},
+    "custom classes": {
+        "feature_extractor": CustomExtractor,
         "label_predictor": nn.Linear,
-        "domain_classifier": OwnClassifier,
+        "domain_classifier": CustomClassifier,
     },
     "early stopping": {"early_stopping": True},
     "alternating": {"adversarial": "alternating"},
@@ -1020,9 +1024,9 @@ def test_fits_neither_read_nor_change_global_random_states(changed):
     assert_array_equal(fits[0].predict_proba(X), fits[1].predict_proba(X))
 
 
-@pytest.mark.parametrize("changed", [{}, {"feature_extractor": OwnExtractor}])
+@pytest.mark.parametrize("changed", [{}, {"feature_extractor": CustomExtractor}])
 @pytest.mark.usefixtures("_global_states_put_back")
-def test_no_random_state_is_fresh_entropy_and_leaves_no_trace(changed):
+def test_random_state_none_draws_fresh_entropy_and_changes_no_global_state(changed):
     X, y, targets = domains()
     fits = []
     for _ in range(2):
@@ -1033,13 +1037,13 @@ def test_no_random_state_is_fresh_entropy_and_leaves_no_trace(changed):
 
 
 @pytest.mark.usefixtures("_global_states_put_back")
-def test_random_states_are_put_back_after_an_error_and_an_interrupt():
+def test_random_states_are_restored_after_an_error_and_an_interrupt():
     X, y, targets = domains()
-    own = {**SMALL, "feature_extractor": OwnExtractor}
+    params = {**SMALL, "feature_extractor": CustomExtractor}
     with no_trace(), pytest.raises(ValueError, match="diverged"):
-        fit({**own, "optimizer": "sgd", "lr": 1e25}, X, y, targets)
+        fit({**params, "optimizer": "sgd", "lr": 1e25}, X, y, targets)
     with no_trace():
-        fit({**own, "callbacks": [Interrupt(epoch=2, step=1)]}, X, y, targets)
+        fit({**params, "callbacks": [Interrupt(epoch=2, step=1)]}, X, y, targets)
 
 
 def test_a_fit_on_the_cpu_seeds_no_other_device(monkeypatch):
@@ -1048,11 +1052,11 @@ def test_a_fit_on_the_cpu_seeds_no_other_device(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded)
     X, y, targets = domains()
-    fit({**SMALL, "feature_extractor": OwnExtractor}, X, y, targets)
+    fit({**SMALL, "feature_extractor": CustomExtractor}, X, y, targets)
 
 
 @every_fit
-def test_equal_seeds_give_equal_bits_and_others_do_not(changed):
+def test_equal_seeds_are_bit_identical_and_different_seeds_differ(changed):
     X, y, targets = domains()
     one, same = (fit({**SMALL, **changed}, X, y, targets) for _ in range(2))
     other = fit({**SMALL, **changed, "random_state": 1}, X, y, targets)
@@ -1080,13 +1084,13 @@ def test_streams_of_one_seed_differ_from_each_other():
         {"conditioning": "cdan"},
     ],
 )
-def test_a_prediction_does_not_depend_on_the_rows_beside_it(changed):
+def test_a_prediction_does_not_depend_on_the_other_rows(changed):
     X, y, targets = domains(n_source=60, n_classes=3)
     clf = fit({**SMALL, "max_epochs": 1, **changed}, X, y, targets)
     rng = np.random.default_rng(5)
     rows = rng.normal(size=(4200, 4)).astype(np.float32)  # more than one block
     order = rng.permutation(len(rows))
-    # products of odd widths round by a row's place in its block: the last bits may differ
+    # for odd widths, rounding depends on a row's position in its block: the last bits may differ
     has_odd_width = "label_predictor" in changed
     same = partial(assert_allclose, rtol=1e-5, atol=1e-7) if has_odd_width else assert_array_equal
     for name in ("predict_proba", "transform", "predict_domain_proba"):
@@ -1099,7 +1103,7 @@ def test_a_prediction_does_not_depend_on_the_rows_beside_it(changed):
             same(predict(rows[i : i + 1])[0], whole[i])
 
 
-def test_rows_come_in_blocks_of_one_size():
+def test_inference_uses_blocks_of_one_size():
     X, y, targets = domains(n_source=600)
     net = fit(SMALL, X, y, targets).net_
     for what, width in (("features", 8), ("labels", 2), ("domains", 1)):
@@ -1107,7 +1111,7 @@ def test_rows_come_in_blocks_of_one_size():
         assert [block.shape for block in blocks] == [(256, width), (256, width), (88, width)]
 
 
-def test_predictions_are_those_of_the_module_by_itself():
+def test_predictions_equal_those_of_the_module():
     X, y, targets = domains(n_source=150, n_classes=3)
     clf = fit({**SMALL, "dropout": 0.4, "normalization": "batch"}, X, y, targets)
     module, x = clf.module_, torch.from_numpy(X)
@@ -1120,12 +1124,12 @@ def test_predictions_are_those_of_the_module_by_itself():
     assert_array_equal(clf.predict(X), clf.predict_proba(X).argmax(1))
 
 
-# Copies, and going on
+# Copies and continued training
 
 
 @every_fit
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda clf: pickle.loads(pickle.dumps(clf))])
-def test_copies_predict_and_go_on_alike(changed, again):
+def test_copies_predict_and_continue_identically(changed, again):
     X, y, targets = domains()
     clf = fit({**SMALL, **changed, "warm_start": True}, X, y, targets)
     copied = again(clf)
@@ -1148,21 +1152,21 @@ def test_a_copy_is_independent():
     assert not np.array_equal(copied.predict_proba(X), before)
 
 
-def test_going_on_epoch_by_epoch_follows_the_schedules_of_one_fit():
+def test_continuing_epoch_by_epoch_follows_the_schedules_of_one_fit():
     X, y, targets = domains()
     parameters = {**SMALL, "max_epochs": 4, "lr_schedule": "cosine", "batch_size": 10}
     whole = fit(parameters, X, y, targets)
     clf = DANNClassifier(**parameters)
     for _ in range(6):
         clf.partial_fit(X, y, tuple(targets), classes=[0, 1])
-    for found, expected in zip(clf.history_, whole.history_, strict=False):
-        assert found["lambda"] == expected["lambda"]
-        assert found["lr"] == expected["lr"]
+    for actual, expected in zip(clf.history_, whole.history_, strict=False):
+        assert actual["lambda"] == expected["lambda"]
+        assert actual["lr"] == expected["lr"]
     assert clf.history_[-1]["lambda"] == pytest.approx(1.0, abs=1e-3)
     assert clf.history_[-1]["lr"] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_one_epoch_is_the_first_call_of_partial_fit():
+def test_a_fit_of_one_epoch_equals_the_first_partial_fit():
     X, y, targets = domains()
     parameters = {**SMALL, "max_epochs": 1, "dropout": 0.2}
     whole = fit(parameters, X, y, targets)
@@ -1171,7 +1175,7 @@ def test_one_epoch_is_the_first_call_of_partial_fit():
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_going_on_heeds_changed_hyperparameters(method):
+def test_continuing_uses_changed_hyperparameters(method):
     X, y, targets = domains()
     clf = fit({**SMALL, "warm_start": True, "lr_schedule": "cosine"}, X, y, targets)
     before = clf.transform(X)

@@ -1,4 +1,4 @@
-"""Faults injected: what breaks passes through by its own name, and leaves nothing behind."""
+"""Injected faults: the original error is raised, and estimators and files stay unchanged."""
 
 import copy
 import errno
@@ -28,7 +28,7 @@ HOOKS = (
 
 
 def raising(hook, error, epoch=2):
-    """Make a callback that raises in one of its methods, in an epoch that has it."""
+    """Return a callback that raises in one of its methods, in the given epoch."""
 
     def method(self, net, *args, **kwargs):
         if hook in ("on_train_begin", "on_train_end") or len(net.history) == epoch:
@@ -38,7 +38,7 @@ def raising(hook, error, epoch=2):
 
 
 def snapshot(clf):
-    """Everything of an estimator that a failed fit must leave alone."""
+    """Return the state of an estimator that a failed fit must not change."""
     state = {name: value for name, value in vars(clf).items() if name.endswith("_")}
     tensors = {}
     if hasattr(clf, "net_"):
@@ -58,7 +58,7 @@ def assert_unchanged(before, clf):
 
 
 def fail_at_step(monkeypatch, n, change):
-    """Let the n-th step of training do something else."""
+    """Call `change` on the result of the n-th training step."""
     steps, unchanged = [], Step.take
 
     def take(step, batch, lambda_):
@@ -71,7 +71,7 @@ def fail_at_step(monkeypatch, n, change):
 
 @pytest.fixture(params=["new", "fitted", "warm start", "partial_fit"])
 def subject(request, make_clf, domains):
-    """An estimator before a fit that will fail, and the call that will."""
+    """Return an estimator, and the call that will fail."""
     clf = make_clf(max_epochs=4)
     if request.param != "new":
         clf.fit(*domains[:3])
@@ -126,7 +126,7 @@ class TestMemory:
     )
 
     @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-    def test_out_of_it_in_a_step(self, error, subject, monkeypatch, domains, assert_same_fit):
+    def test_out_of_memory_in_a_step(self, error, subject, monkeypatch, domains, assert_same_fit):
         def fail(step, result):
             raise error
 
@@ -140,7 +140,7 @@ class TestMemory:
         clf.set_params(warm_start=False).fit(*domains[:3])
         assert_same_fit(clf, DANNClassifier(**clf.get_params()).fit(*domains[:3]))
 
-    def test_out_of_it_while_predicting(self, make_clf, domains, monkeypatch):
+    def test_out_of_memory_while_predicting(self, make_clf, domains, monkeypatch):
         clf = make_clf().fit(*domains[:3])
         expected = clf.predict_proba(domains.X_target)
 
@@ -153,7 +153,7 @@ class TestMemory:
                 clf.predict_proba(domains.X_target)
         np.testing.assert_array_equal(clf.predict_proba(domains.X_target), expected)
 
-    def test_out_of_it_in_a_search(self, make_clf, domains, monkeypatch):
+    def test_out_of_memory_in_a_search(self, make_clf, domains, monkeypatch):
         def fail(step, result):
             raise MemoryError
 
@@ -165,7 +165,7 @@ class TestMemory:
 
 
 class TestDisk:
-    """Faults of a plain `save` stand in test_persistence."""
+    """Faults of `save` itself are tested in test_persistence."""
 
     @pytest.fixture
     def read_only_folder(self):
@@ -201,7 +201,7 @@ class TestDisk:
         clf = make_clf(checkpoint=path, callbacks=[Count()])
         with pytest.raises(PermissionError):
             clf.fit(*domains[:3])
-        assert seen == []  # at once, not after an epoch
+        assert seen == []  # before the first epoch
         assert not hasattr(clf, "net_")
 
     def test_a_disk_that_fills_up_does_not_stop_training(
@@ -225,7 +225,7 @@ class TestDisk:
 
 
 class KillsItsWorker:
-    """A schedule that ends the process it runs in, if that is not the one it was made in."""
+    """Schedule that kills the process that calls it, unless that process created it."""
 
     def __init__(self):
         self.pid = os.getpid()
@@ -247,8 +247,8 @@ def test_a_killed_worker_of_a_search(make_clf, domains):
     with pytest.raises(TerminatedWorkerError):
         search.fit(X, y, X_target=X_target)
     assert not hasattr(search, "best_estimator_")
-    for own, before in zip((X, y, X_target[0]), inputs, strict=True):
-        np.testing.assert_array_equal(own, before)
+    for array, before in zip((X, y, X_target[0]), inputs, strict=True):
+        np.testing.assert_array_equal(array, before)
     search.estimator.set_params(lambda_schedule="linear")
     search.fit(X, y, X_target=X_target)
     alone = search.set_params(n_jobs=None).fit(X, y, X_target=X_target)
@@ -257,19 +257,19 @@ def test_a_killed_worker_of_a_search(make_clf, domains):
     )
 
 
-class OwnError(Exception):
+class CustomError(Exception):
     pass
 
 
 class TestCallback:
     @pytest.mark.parametrize("hook", HOOKS)
     @pytest.mark.parametrize("verbose", [0, 1])
-    def test_that_raises(self, hook, verbose, make_clf, domains, capfd):
+    def test_raises(self, hook, verbose, make_clf, domains, capfd):
         clf = make_clf(max_epochs=4).fit(*domains[:3])
         before = snapshot(clf)
         threads, generators = torch.get_num_threads(), torch.get_rng_state()
-        clf.set_params(callbacks=[raising(hook, OwnError("mine"))], verbose=verbose)
-        with pytest.raises(OwnError, match="mine"):
+        clf.set_params(callbacks=[raising(hook, CustomError("mine"))], verbose=verbose)
+        with pytest.raises(CustomError, match="mine"):
             clf.fit(*domains[:3])
         assert_unchanged(before, clf)
         assert torch.get_num_threads() == threads
@@ -278,9 +278,9 @@ class TestCallback:
 
     def test_of_a_search(self, make_clf, domains):
         search = DANNClassifierCV(
-            make_clf(callbacks=[raising("on_epoch_end", OwnError("mine"))]), n_seeds=1
+            make_clf(callbacks=[raising("on_epoch_end", CustomError("mine"))]), n_seeds=1
         )
-        with pytest.raises(OwnError, match="mine"):
+        with pytest.raises(CustomError, match="mine"):
             search.fit(*domains[:3])
         assert vars(search).keys() == search.get_params(deep=False).keys()
 
@@ -289,16 +289,17 @@ class TestInput:
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     @pytest.mark.parametrize("how", ["read-only", "memory-mapped", "memory-mapped copy-on-write"])
     @pytest.mark.parametrize("kind", ["classifier", "search"])
-    def test_that_cannot_be_written(self, dtype, how, kind, make_clf, domains, tmp_path):
+    def test_read_only(self, dtype, how, kind, make_clf, domains, tmp_path):
         arrays = []
         for index, values in enumerate(domains[:3]):
-            own = values.astype(dtype) if values.ndim == 2 else values
+            array = values.astype(dtype) if values.ndim == 2 else values
             if how == "read-only":
-                own.flags.writeable = False
+                array.flags.writeable = False
             else:
-                np.save(tmp_path / f"{index}.npy", own)
-                own = np.load(tmp_path / f"{index}.npy", mmap_mode="r" if how[-1] == "d" else "c")
-            arrays.append(own)
+                path = tmp_path / f"{index}.npy"
+                np.save(path, array)
+                array = np.load(path, mmap_mode="r" if how[-1] == "d" else "c")
+            arrays.append(array)
         files = {path: path.read_bytes() for path in tmp_path.iterdir()}
         weight = np.ones(len(arrays[1]))
         weight.flags.writeable = False
@@ -307,20 +308,20 @@ class TestInput:
             clf = DANNClassifierCV(clf, lambdas=(0.3,), n_seeds=1, random_state=0)
         clf.fit(*arrays, sample_weight=weight)
         expected = type(clf)(**clf.get_params(deep=False)).fit(
-            *(np.array(own) for own in arrays), sample_weight=weight
+            *(np.array(array) for array in arrays), sample_weight=weight
         )
         np.testing.assert_array_equal(
             clf.predict_proba(arrays[2]), expected.predict_proba(np.array(arrays[2]))
         )
-        for own, values in zip(arrays, domains, strict=False):
-            np.testing.assert_array_equal(own, values.astype(own.dtype))
+        for array, values in zip(arrays, domains, strict=False):
+            np.testing.assert_array_equal(array, values.astype(array.dtype))
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     @pytest.mark.parametrize("kind", ["dense", "sparse"])
     @pytest.mark.parametrize("has_target", [True, False])
     @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")
-    def test_that_changes_during_training(
+    def test_changed_by_a_callback_during_training(
         self, dtype, kind, has_target, make_clf, domains, assert_same_fit
     ):
         X, y, X_target, _ = domains
@@ -328,20 +329,20 @@ class TestInput:
         if kind == "sparse":
             X, X_target = sp.csr_array(X), sp.csr_array(X_target)
         weight, domain = np.linspace(0.5, 1.0, len(y)), np.arange(len(y)) % 2
-        more = {"sample_weight": weight, "sample_domain": domain}
+        params = {"sample_weight": weight, "sample_domain": domain}
         target = X_target if has_target else None
-        expected = make_clf().fit(X, y, target, **more)
+        expected = make_clf().fit(X, y, target, **params)
 
         class Change(Callback):
             def on_epoch_begin(self, net, **kwargs):
-                for own in (X, X_target):
-                    (own.data if kind == "sparse" else own)[:] = 7.0
+                for array in (X, X_target):
+                    (array.data if kind == "sparse" else array)[:] = 7.0
                 y[:], weight[:], domain[:] = 0, 0.0, 0
 
-        found = make_clf(callbacks=[Change()]).fit(X, y, target, **more)
-        assert_same_fit(expected, found)
+        actual = make_clf(callbacks=[Change()]).fit(X, y, target, **params)
+        assert_same_fit(expected, actual)
 
-    def test_that_another_thread_changes_at_any_moment(self, make_clf, domains):
+    def test_changed_by_another_thread(self, make_clf, domains):
         X, y, X_target, _ = (values.copy() for values in domains)
         is_over, rng = threading.Event(), np.random.default_rng(0)
 
@@ -361,8 +362,8 @@ class TestInput:
             other.join()
 
 
-class OwnExtractor(nn.Module):
-    """A module of the user's that is safe to call from threads, as torch's layers are."""
+class CustomExtractor(nn.Module):
+    """Custom module that is thread-safe in evaluation, like torch's layers."""
 
     def __init__(self, n_in):
         super().__init__()
@@ -378,12 +379,12 @@ class TestThreads:
         [
             {},
             {"normalization": "domain_batch", "standardize": "domain", "conditioning": "cdan"},
-            {"feature_extractor": OwnExtractor},
+            {"feature_extractor": CustomExtractor},
         ],
         ids=str,
     )
     @pytest.mark.parametrize("n_threads", [1, 2])
-    def test_eight_predict_as_one(self, params, n_threads, make_clf, domains):
+    def test_eight_threads_predict_like_one(self, params, n_threads, make_clf, domains):
         clf = make_clf(**params).fit(*domains[:3])
         rng = np.random.default_rng(0)
         tables = [rng.normal(size=(300 + 10 * index, 4)) for index in range(24)]
@@ -394,27 +395,27 @@ class TestThreads:
         try:
             expected = [method(rows) for method, rows in calls]
             with ThreadPoolExecutor(8) as pool:
-                found = list(pool.map(lambda call: call[0](call[1]), calls))
+                actual = list(pool.map(lambda call: call[0](call[1]), calls))
             assert torch.get_num_threads() == n_threads
         finally:
             torch.set_num_threads(before)
-        for own, other in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(own, other)
+        for one, other in zip(actual, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
 
-    def test_eight_predict_with_a_search(self, make_clf, domains):
+    def test_eight_threads_predict_with_a_search(self, make_clf, domains):
         clf = DANNClassifierCV(make_clf(), lambdas=(0.3,), n_seeds=2, random_state=0)
         clf.fit(*domains[:3])
         tables = [domains.X_target + index for index in range(24)]
         expected = [clf.predict_proba(rows) for rows in tables]
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(clf.predict_proba, tables))
-        np.testing.assert_array_equal(found, expected)
+            actual = list(pool.map(clf.predict_proba, tables))
+        np.testing.assert_array_equal(actual, expected)
 
-    def test_four_fit_as_one(self, make_clf, domains, assert_same_fit):
+    def test_four_threads_fit_like_one(self, make_clf, domains, assert_same_fit):
         def fit(seed):
             return make_clf(random_state=seed).fit(*domains[:3])
 
         expected = [fit(seed) for seed in range(8)]
         with ThreadPoolExecutor(4) as pool:
-            for own, found in zip(expected, pool.map(fit, range(8)), strict=True):
-                assert_same_fit(own, found)
+            for alone, threaded in zip(expected, pool.map(fit, range(8)), strict=True):
+                assert_same_fit(alone, threaded)

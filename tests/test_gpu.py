@@ -1,4 +1,4 @@
-"""Training and predicting on a graphics card, where there is one."""
+"""Training and predicting on a GPU, if there is one."""
 
 import numpy as np
 import pytest
@@ -17,31 +17,31 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
     [{}, {"normalization": "batch"}, {"normalization": "domain_batch"}, {"conditioning": "cdan"}],
     ids=str,
 )
-def test_training_resembles_that_on_the_processor(domains, make_clf, changed):
+def test_training_on_the_gpu_resembles_training_on_the_cpu(domains, make_clf, changed):
     X, y, X_target = domains[:3]
     on_cpu = make_clf(activation="tanh", dropout=0.2, **changed).fit(X, y, X_target)
-    on_card = clone(on_cpu).set_params(device="cuda").fit(X, y, X_target)
-    assert {p.device.type for p in on_card.module_.parameters()} == {"cuda"}
+    on_gpu = clone(on_cpu).set_params(device="cuda").fit(X, y, X_target)
+    assert {p.device.type for p in on_gpu.module_.parameters()} == {"cuda"}
     expected = on_cpu.predict_proba(X_target)
-    assert_allclose(on_card.predict_proba(X_target), expected, atol=1e-2)
-    again = clone(on_card).fit(X, y, X_target)
-    assert_allclose(again.predict_proba(X_target), on_card.predict_proba(X_target), atol=1e-4)
+    assert_allclose(on_gpu.predict_proba(X_target), expected, atol=1e-2)
+    again = clone(on_gpu).fit(X, y, X_target)
+    assert_allclose(again.predict_proba(X_target), on_gpu.predict_proba(X_target), atol=1e-4)
 
 
 def test_sparse_rows(domains, make_clf):
     X, y, X_target = domains[:3]
-    own = make_clf(device="cuda").fit(sp.csr_array(X), y, sp.csr_array(X_target))
+    sparse = make_clf(device="cuda").fit(sp.csr_array(X), y, sp.csr_array(X_target))
     expected = make_clf(device="cuda").fit(X, y, X_target).predict_proba(X_target)
-    assert_allclose(own.predict_proba(sp.csr_array(X_target)), expected, atol=1e-3)
+    assert_allclose(sparse.predict_proba(sp.csr_array(X_target)), expected, atol=1e-3)
 
 
 def test_members(domains, make_clf):
     X, y, X_target = domains[:3]
     base = make_clf(max_epochs=3)
     on_cpu = DANNClassifierCV(base, n_seeds=2, random_state=0).fit(X, y, X_target)
-    on_card = clone(on_cpu).set_params(estimator__device="cuda").fit(X, y, X_target)
-    for own, other in zip(on_card.scores_, on_cpu.scores_, strict=True):
-        assert own["score"] == pytest.approx(other["score"], abs=0.05)
-    proba = on_card.predict_proba(X_target)
+    on_gpu = clone(on_cpu).set_params(estimator__device="cuda").fit(X, y, X_target)
+    for row, other in zip(on_gpu.scores_, on_cpu.scores_, strict=True):
+        assert row["score"] == pytest.approx(other["score"], abs=0.05)
+    proba = on_gpu.predict_proba(X_target)
     assert np.isfinite(proba).all()
-    assert_array_equal(on_card.classes_, on_cpu.classes_)
+    assert_array_equal(on_gpu.classes_, on_cpu.classes_)

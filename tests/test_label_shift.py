@@ -22,7 +22,7 @@ def ratio_of(y, weight=None, priors=PRIORS):
     return np.array(list(priors.values())) / shares
 
 
-def test_corrected_probabilities_obey_bayes(make_clf, domains):
+def test_corrected_probabilities_follow_bayes_rule(make_clf, domains):
     X, y, X_target, _ = domains
     plain = make_clf().fit(X, y, X_target)
     clf = make_clf(label_shift="correct", target_priors=PRIORS).fit(X, y, X_target)
@@ -35,20 +35,20 @@ def test_corrected_probabilities_obey_bayes(make_clf, domains):
     assert_allclose(clf.target_priors_, [0.2, 0.8])
 
 
-def test_rows_of_the_source_are_not_corrected(make_clf, domains):
+def test_source_rows_are_not_corrected(make_clf, domains):
     X, y, X_target, _ = domains
     plain = make_clf().fit(X, y, (X_target, X_target + 1.0))
     clf = make_clf(label_shift="correct", target_priors=PRIORS)
     clf.fit(X, y, (X_target, X_target + 1.0))
     domain = np.array([0, -1, -2] * 13 + [0])
     is_source = domain == 0
-    own, other = clf.predict_proba(X, sample_domain=domain), plain.predict_proba(X)
-    assert_allclose(own[is_source], other[is_source], rtol=1e-10)
-    assert (own[~is_source] != other[~is_source]).all()
+    corrected, other = clf.predict_proba(X, sample_domain=domain), plain.predict_proba(X)
+    assert_allclose(corrected[is_source], other[is_source], rtol=1e-10)
+    assert (corrected[~is_source] != other[~is_source]).all()
     assert_allclose(clf.predict_proba(X, sample_domain=0), other, rtol=1e-10)
 
 
-def test_class_and_sample_weights_count_in_the_shares_trained_on(make_clf, domains):
+def test_class_and_sample_weights_are_part_of_the_shares_trained_on(make_clf, domains):
     X, y, X_target, _ = domains
     weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
     params = {"class_weight": {0: 3.0, 1: 0.5}}
@@ -62,7 +62,7 @@ def test_class_and_sample_weights_count_in_the_shares_trained_on(make_clf, domai
 
 
 @pytest.mark.parametrize("params", [{}, {"class_weight": "balanced"}, {"early_stopping": True}])
-def test_reweighting_is_a_fit_with_sample_weights(make_clf, domains, assert_same_fit, params):
+def test_reweighting_equals_a_fit_with_sample_weights(make_clf, domains, assert_same_fit, params):
     X, y, X_target, _ = domains
     weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
     clf = make_clf(**params, label_shift="reweight", target_priors=PRIORS)
@@ -76,7 +76,7 @@ def test_reweighting_is_a_fit_with_sample_weights(make_clf, domains, assert_same
 
 
 @pytest.mark.parametrize("as_container", [np.asarray, sp.csr_array])
-def test_estimated_shares_come_near_the_truth_and_correcting_gains(as_container):
+def test_estimated_shares_are_near_the_truth_and_correction_helps(as_container):
     X, y, X_target, y_target = make_label_shift(
         600, target_priors=(0.1, 0.9), class_sep=1.5, random_state=0
     )
@@ -99,12 +99,12 @@ def test_estimated_shares_come_near_the_truth_and_correcting_gains(as_container)
     assert scores["reweight"] > scores[None] + 0.05
 
 
-def test_estimated_shares_of_rare_and_lone_classes():
+def test_estimated_shares_of_rare_and_single_classes():
     X, y, X_target, _ = make_label_shift(200, random_state=0)
     rows = np.vstack([X, X_target])
     names = np.array(["a", "b", "c"])
     y = names[y]
-    y[0] = "c"  # too rare to be judged out of fold
+    y[0] = "c"  # too rare for out-of-fold predictions
     shares = estimate_shares(rows, y, names, 0)
     assert shares[2] == 0.0
     assert shares.sum() == pytest.approx(1.0)
@@ -121,7 +121,7 @@ def test_no_estimated_share_is_zero(make_clf):
     assert clf.target_priors_.sum() == pytest.approx(1.0)
 
 
-def test_without_target_rows_known_shares_alone_count(make_clf, domains):
+def test_without_target_rows_only_known_shares_are_used(make_clf, domains):
     X, y, X_target, _ = domains
     with pytest.warns(SourceOnlyWarning):
         plain = make_clf().fit(X, y)
@@ -138,7 +138,7 @@ def test_partial_fit_keeps_the_shares_of_its_first_call(make_clf, domains):
     X, y, X_target, _ = domains
     clf = make_clf(label_shift="reweight")
     clf.partial_fit(X[y == 1], y[y == 1], X_target, classes=[0, 1])
-    assert clf._label_shift.ratio[0] == 1.0  # no row, no ratio
+    assert clf._label_shift.ratio[0] == 1.0  # a class without rows
     first = clf.target_priors_.copy()
     clf.partial_fit(X, y, X_target + 3.0)
     assert_array_equal(clf.target_priors_, first)
@@ -160,7 +160,7 @@ def test_partial_fit_keeps_the_shares_of_its_first_call(make_clf, domains):
     ],
 )
 @pytest.mark.usefixtures("no_training")
-def test_shares_that_are_none_are_refused(make_clf, domains, priors, says):
+def test_invalid_shares_raise(make_clf, domains, priors, says):
     clf = make_clf(label_shift="correct", target_priors=priors)
     for fit in (clf.fit, DANNClassifierCV(clf, lambdas=(0.3,), n_seeds=1).fit):
         with pytest.raises(ValueError, match="target_priors") as error:
@@ -170,20 +170,20 @@ def test_shares_that_are_none_are_refused(make_clf, domains, priors, says):
 
 
 @pytest.mark.parametrize("kind", ["correct", "reweight"])
-def test_it_is_saved(make_clf, domains, tmp_path, kind):
+def test_label_shift_is_saved(make_clf, domains, tmp_path, kind):
     clf = make_clf(label_shift=kind, target_priors=PRIORS).fit(*domains[:3])
     clf.save(tmp_path / "clf")
     copies = [DANNClassifier.load(tmp_path / "clf"), pickle.loads(pickle.dumps(clf))]
     for _ in range(2):
         proba = clf.predict_proba(domains.X_target)
-        for own in copies:
-            assert_array_equal(own.predict_proba(domains.X_target), proba)
-            assert_array_equal(own.target_priors_, clf.target_priors_)
-        for own in (clf, *copies):  # training goes on alike
-            own.partial_fit(*domains[:3])
+        for loaded in copies:
+            assert_array_equal(loaded.predict_proba(domains.X_target), proba)
+            assert_array_equal(loaded.target_priors_, clf.target_priors_)
+        for fitted in (clf, *copies):  # training continues identically
+            fitted.partial_fit(*domains[:3])
 
 
-def test_a_search_is_saved_with_it(make_clf, domains, tmp_path):
+def test_label_shift_of_a_search_is_saved(make_clf, domains, tmp_path):
     shifted = make_clf(label_shift="correct", target_priors=PRIORS)
     clf = DANNClassifierCV(shifted, lambdas=(0.3,), n_seeds=1, random_state=0).fit(*domains[:3])
     clf.save(tmp_path / "clf")
@@ -192,7 +192,7 @@ def test_a_search_is_saved_with_it(make_clf, domains, tmp_path):
     assert_array_equal(loaded.target_priors_, [0.2, 0.8])
 
 
-def test_a_path_is_chosen_from_uncorrected_and_predicts_corrected(make_clf, domains):
+def test_a_path_is_selected_uncorrected_and_predicts_corrected(make_clf, domains):
     X, y, X_target, _ = domains
     params = {"lambdas": (0.3,), "n_seeds": 2, "random_state": 0}
     plain = DANNClassifierCV(make_clf(), **params).fit(X, y, X_target)
@@ -220,7 +220,7 @@ def test_a_path_reweights_its_members(make_clf, domains):
     assert not np.allclose(clf.predict_proba(X_target), plain.predict_proba(X_target), atol=1e-3)
 
 
-def test_reverse_validation_goes_back_without_the_shares_of_the_target(make_clf):
+def test_reverse_validation_trains_without_the_target_shares(make_clf):
     X, y, X_target, _ = make_label_shift(
         90, source_priors=(0.4, 0.4, 0.2), target_priors=(0.45, 0.45, 0.1), random_state=0
     )

@@ -38,7 +38,7 @@ def generators(n, seed=0):
 
 
 def curved(x):
-    """A function whose gradient depends on where it is taken."""
+    """Return a scalar whose gradient depends on the point."""
     return (x.sin() * x.exp()).sum()
 
 
@@ -64,7 +64,7 @@ every_lambda = pytest.mark.parametrize("lambda_", LAMBDAS.values(), ids=LAMBDAS.
 
 
 @every_lambda
-def test_reversed_gradient_is_autograds_negated_and_scaled(lambda_):
+def test_reversed_gradient_is_the_negated_and_scaled_autograd_gradient(lambda_):
     x = normal(3, 5, 4)
     plain = gradient(curved, x)
     closely(gradient(lambda x: curved(gradient_reversal(x, lambda_)), x), -lambda_ * plain)
@@ -72,7 +72,7 @@ def test_reversed_gradient_is_autograds_negated_and_scaled(lambda_):
 
 @settings(deadline=None)
 @given(st.floats(0, 100), st.integers(0, 2**31))
-def test_reversed_gradient_of_any_lambda_and_any_point(lambda_, seed):
+def test_reversed_gradient_for_any_lambda_and_point(lambda_, seed):
     x = normal(6, seed=seed)
     closely(
         gradient(lambda x: curved(gradient_reversal(x, lambda_)), x), -lambda_ * gradient(curved, x)
@@ -102,7 +102,7 @@ def test_nested_reversals_multiply():
 
 
 def test_double_backward_reverses_twice():
-    # d/dx of -lambda f'(R(x)) passes the reversal once more: lambda^2 f''
+    # the derivative of -lambda f'(R(x)) passes the reversal again: lambda^2 f''
     x = normal(6).requires_grad_()
     (first,) = torch.autograd.grad(curved(gradient_reversal(x, 0.7)), x, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), x)
@@ -125,13 +125,13 @@ def test_lambda_gets_no_gradient():
     assert x.grad is not None
 
 
-def test_reversal_turns_the_path_through_it_alone():
+def test_reversal_affects_only_the_path_through_it():
     x = normal(5)
     both = gradient(lambda x: curved(x) + curved(gradient_reversal(2.0 * x, 0.3)), x)
     closely(both, gradient(curved, x) - 0.3 * gradient(lambda x: curved(2.0 * x), x))
 
 
-def test_layers_that_work_in_place_may_follow():
+def test_in_place_layers_may_follow():
     x = normal(5)
     reversed_ = gradient(lambda x: nn.ReLU(inplace=True)(gradient_reversal(x.sin(), 0.5)).sum(), x)
     closely(reversed_, -0.5 * gradient(lambda x: x.sin().relu().sum(), x))
@@ -151,38 +151,38 @@ def test_reversal_as_a_layer():
 
 
 def linears(layer):
-    """Return plain torch layers with the weights of each member."""
+    """Return one torch layer per member, with its weights."""
     plain = [nn.Linear(layer.in_features, layer.out_features) for _ in range(layer.n_members)]
     with torch.no_grad():
-        for k, own in enumerate(plain):
-            own.to(layer.weight.dtype)
-            own.weight.copy_(layer.weight[k].T)
-            own.bias.copy_(layer.bias[k, 0])
+        for k, single in enumerate(plain):
+            single.to(layer.weight.dtype)
+            single.weight.copy_(layer.weight[k].T)
+            single.bias.copy_(layer.bias[k, 0])
     return plain
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
-def test_member_linear_is_that_many_torch_layers(n_members):
+def test_member_linear_equals_one_torch_layer_per_member(n_members):
     layer = MemberLinear(4, 6, n_members, generators=generators(n_members)).double()
     x = normal(n_members, 7, 4).requires_grad_()
     plain = linears(layer)
-    expected = torch.stack([own(rows) for own, rows in zip(plain, x, strict=True)])
+    expected = torch.stack([single(rows) for single, rows in zip(plain, x, strict=True)])
     closely(layer(x), expected)
     curved(layer(x)).backward()
-    found = x.grad.clone()
+    actual = x.grad.clone()
     x.grad = None
     curved(expected).backward()
-    closely(found, x.grad)
-    closely(layer.weight.grad, torch.stack([own.weight.grad.T for own in plain]))
-    closely(layer.bias.grad[:, 0], torch.stack([own.bias.grad for own in plain]))
+    closely(actual, x.grad)
+    closely(layer.weight.grad, torch.stack([single.weight.grad.T for single in plain]))
+    closely(layer.bias.grad[:, 0], torch.stack([single.bias.grad for single in plain]))
 
 
-def test_plain_rows_are_one_member():
+def test_two_dimensional_input_is_one_member():
     layer, x = MemberLinear(4, 6, generators=generators(1)).double(), normal(7, 4)
     closely(layer(x), layer(x.unsqueeze(0)).squeeze(0))
 
 
-def test_several_members_refuse_plain_rows():
+def test_several_members_reject_two_dimensional_input():
     layer = MemberLinear(4, 6, 3)
     with pytest.raises((RuntimeError, ValueError)):
         layer(torch.zeros(7, 4))
@@ -199,20 +199,20 @@ def test_initial_weights_are_uniform_within_torchs_bounds():
     assert not torch.equal(layer.weight[0], layer.weight[1])
 
 
-def test_equal_generators_give_equal_weights_whatever_the_other_members():
+def test_equal_generators_give_equal_weights_regardless_of_other_members():
     alone = MemberLinear(4, 6, 1, generators=generators(1, seed=8))
     among = MemberLinear(4, 6, 3, generators=generators(3, seed=7))
     exactly(among.weight[1], alone.weight[0])
     exactly(among.bias[1], alone.bias[0])
 
 
-def test_own_generators_leave_the_global_one_alone():
+def test_passed_generators_leave_the_global_one_unchanged():
     before = torch.get_rng_state()
     MemberLinear(4, 6, 2, generators=generators(2))
     exactly(torch.get_rng_state(), before)
 
 
-# Batch normalisation
+# Batch normalization
 
 
 def torch_norms(layer):
@@ -220,9 +220,9 @@ def torch_norms(layer):
     n_members = layer.weight.shape[0]
     plain = [nn.BatchNorm1d(layer.n_features, dtype=torch.float64) for _ in range(n_members)]
     with torch.no_grad():
-        for k, own in enumerate(plain):
-            own.weight.copy_(layer.weight[k, 0])
-            own.bias.copy_(layer.bias[k, 0])
+        for k, single in enumerate(plain):
+            single.weight.copy_(layer.weight[k, 0])
+            single.bias.copy_(layer.bias[k, 0])
     return plain
 
 
@@ -234,24 +234,26 @@ def with_random_affine(layer):
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
-def test_batch_norm_is_torchs_in_training_and_after(n_members):
+def test_batch_norm_equals_torch_in_training_and_evaluation(n_members):
     layer = with_random_affine(MemberBatchNorm(5, n_members).double())
     plain = torch_norms(layer)
     for seed in range(3):
         x = (3.0 + 2.0 * normal(n_members, 8 + seed, 5, seed=seed)).requires_grad_()
-        expected = torch.stack([own(rows) for own, rows in zip(plain, x, strict=True)])
-        found = layer(x)
-        closely(found, expected)
+        expected = torch.stack([single(rows) for single, rows in zip(plain, x, strict=True)])
+        actual = layer(x)
+        closely(actual, expected)
         (dx,) = torch.autograd.grad(curved(expected), x, retain_graph=True)
-        closely(torch.autograd.grad(curved(found), x)[0], dx, atol=1e-9, rtol=1e-9)
-    closely(layer.running_mean[:, 0], torch.stack([own.running_mean for own in plain]))
-    closely(layer.running_var[:, 0], torch.stack([own.running_var for own in plain]))
+        closely(torch.autograd.grad(curved(actual), x)[0], dx, atol=1e-9, rtol=1e-9)
+    closely(layer.running_mean[:, 0], torch.stack([single.running_mean for single in plain]))
+    closely(layer.running_var[:, 0], torch.stack([single.running_var for single in plain]))
     layer.eval()
     x = normal(n_members, 6, 5, seed=9)
-    closely(layer(x), torch.stack([own.eval()(rows) for own, rows in zip(plain, x, strict=True)]))
+    closely(
+        layer(x), torch.stack([single.eval()(rows) for single, rows in zip(plain, x, strict=True)])
+    )
 
 
-def test_batch_norm_of_plain_rows_is_that_of_one_member():
+def test_batch_norm_of_two_dimensional_input_equals_one_member():
     plain, member = MemberBatchNorm(5).double(), MemberBatchNorm(5).double()
     x = normal(8, 5)
     closely(plain(x), member(x.unsqueeze(0)).squeeze(0))
@@ -260,7 +262,7 @@ def test_batch_norm_of_plain_rows_is_that_of_one_member():
 
 
 @pytest.mark.parametrize("n_members", [1, 2])
-def test_each_domain_is_normalised_by_its_own_rows(n_members):
+def test_each_domain_is_normalized_by_its_rows(n_members):
     layer = with_random_affine(MemberBatchNorm(4, n_members, n_domains=3, n_targets=1).double())
     domain = torch.stack([torch.randperm(18, generator=g) % 3 for g in generators(n_members)])
     plain = [torch_norms(layer) for _ in range(3)]
@@ -269,24 +271,24 @@ def test_each_domain_is_normalised_by_its_own_rows(n_members):
             normal(n_members, 18, 4, seed=seed) * (1.0 + domain.unsqueeze(-1))
             + 2.0 * domain[..., None]
         )
-        found = layer(x, Rows(12, domain))
+        actual = layer(x, Rows(12, domain))
         for d in range(3):
             for k in range(n_members):
-                own = domain[k] == d
-                closely(found[k, own], plain[d][k](x[k, own]))
+                is_in = domain[k] == d
+                closely(actual[k, is_in], plain[d][k](x[k, is_in]))
     for d in range(3):
-        closely(layer.running_mean[:, d], torch.stack([own.running_mean for own in plain[d]]))
-        closely(layer.running_var[:, d], torch.stack([own.running_var for own in plain[d]]))
+        closely(layer.running_mean[:, d], torch.stack([single.running_mean for single in plain[d]]))
+        closely(layer.running_var[:, d], torch.stack([single.running_var for single in plain[d]]))
     layer.eval()
     x = normal(n_members, 18, 4, seed=5)
-    found = layer(x, Rows(12, domain))
+    actual = layer(x, Rows(12, domain))
     for d in range(3):
         for k in range(n_members):
-            own = domain[k] == d
-            closely(found[k, own], plain[d][k].eval()(x[k, own]))
+            is_in = domain[k] == d
+            closely(actual[k, is_in], plain[d][k].eval()(x[k, is_in]))
 
 
-def test_plain_rows_know_domains_too():
+def test_two_dimensional_input_has_domains_too():
     layer, member = (MemberBatchNorm(4, n_domains=2, n_targets=1).double() for _ in range(2))
     x, domain = normal(10, 4), torch.arange(10) % 2
     closely(layer(x, Rows(5, domain)), member(x[None], Rows(5, domain[None]))[0])
@@ -308,7 +310,7 @@ def test_an_absent_domain_keeps_its_running_statistics():
     assert (layer.running_mean[:, [0, 2]] != mean[:, [0, 2]]).all()
 
 
-def test_any_target_is_normalised_by_the_pooled_statistics_of_the_targets():
+def test_any_target_uses_the_pooled_statistics_of_the_targets():
     layer = MemberBatchNorm(3, n_domains=3, n_targets=2, momentum=1.0).double()
     rows = {d: normal(400, 3, seed=d) * (1 + d) + 4.0 * d for d in range(3)}
     domain = torch.arange(3).repeat_interleave(400)
@@ -317,7 +319,7 @@ def test_any_target_is_normalised_by_the_pooled_statistics_of_the_targets():
     pooled = torch.cat([rows[1], rows[2]])
     expected = (pooled - pooled.mean(0)) / pooled.std(0)
     assert_close(layer(pooled), expected, rtol=0, atol=0.01)
-    # told as a number, and beside rows of a known domain
+    # given by its index, and together with rows of a known domain
     exactly(layer(pooled, Rows(0, torch.full((800,), 3))), layer(pooled))
     mixed = layer(torch.cat([rows[0], pooled]), Rows(0, torch.tensor([0] * 400 + [3] * 800)))
     exactly(mixed[400:], layer(pooled))
@@ -325,7 +327,7 @@ def test_any_target_is_normalised_by_the_pooled_statistics_of_the_targets():
 
 
 @pytest.mark.parametrize("rows", [None, Rows(4)])
-def test_untold_domains_are_a_clear_error_in_training(rows):
+def test_missing_domains_raise_in_training(rows):
     layer = MemberBatchNorm(4, n_domains=2, n_targets=1)
     with pytest.raises(
         ValueError, match=r"needs the domain of each row .*; call .*Rows\(n_source, domain\)"
@@ -333,11 +335,11 @@ def test_untold_domains_are_a_clear_error_in_training(rows):
         layer(torch.zeros(6, 4), rows)
 
 
-# Layer normalisation and dropout
+# Layer normalization and dropout
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
-def test_layer_norm_is_torchs(n_members):
+def test_layer_norm_equals_torch(n_members):
     layer = with_random_affine(MemberLayerNorm(5, n_members).double())
     x = 3.0 + normal(n_members, 7, 5)
     for k in range(n_members):
@@ -351,13 +353,13 @@ def test_layer_norm_is_torchs(n_members):
 
 
 @pytest.mark.parametrize("p", [0.1, 0.6])
-def test_dropout_drops_its_share_and_scales_the_rest(p):
+def test_dropout_zeroes_its_share_and_scales_the_rest(p):
     layer = MemberDropout(p, generators(2), generators(2, seed=50))
     y = layer(torch.ones(2, 200, 100), Rows(100))
     kept = y != 0
     for half in (kept[:, :100], kept[:, 100:]):
         for member in half:
-            # 10 000 draws: five standard deviations
+            # five standard deviations of 10,000 draws
             assert member.float().mean() == pytest.approx(
                 1 - p, abs=5 * math.sqrt(p * (1 - p) / 1e4)
             )
@@ -366,7 +368,7 @@ def test_dropout_drops_its_share_and_scales_the_rest(p):
     assert not torch.equal(kept[:, :100], kept[:, 100:])
 
 
-def test_source_rows_are_dropped_alike_with_and_without_target_rows():
+def test_dropout_of_source_rows_does_not_depend_on_target_rows():
     x = torch.ones(2, 10, 50)
     with_target = MemberDropout(0.5, generators(2), generators(2, seed=50))
     alone = MemberDropout(0.5, generators(2), generators(2, seed=50))
@@ -374,7 +376,7 @@ def test_source_rows_are_dropped_alike_with_and_without_target_rows():
         exactly(with_target(x, Rows(6))[:, :6], alone(x[:, :6], Rows(6)))
 
 
-def test_dropout_passes_through_outside_training_and_draws_nothing():
+def test_dropout_in_evaluation_changes_nothing_and_draws_nothing():
     layer = MemberDropout(0.5, generators(1), generators(1, seed=50)).eval()
     before = layer.source_generators[0].get_state()
     x = normal(5, 4)
@@ -402,7 +404,7 @@ def build(n_members=1, seed=0, n_features=4, n_classes=2, n_domains=2, n_targets
     )
 
 
-def test_networks_read_like_plain_ones():
+def test_networks_print_like_torch_networks():
     module = build(label_predictor=(3,), dropout=0.2, normalization="batch")
     assert repr(module) == (
         "DANNModule(\n"
@@ -439,7 +441,7 @@ def test_networks_read_like_plain_ones():
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_network_of_sizes_equals_plain_torch(activation):
+def test_networks_built_from_sizes_equal_torch_networks(activation):
     module = build(activation=activation, n_classes=3).double()
     first, second = (linears(module.feature_extractor[i])[0] for i in (0, 2))
     (last,) = linears(module.label_predictor[0])
@@ -457,11 +459,11 @@ def test_network_of_sizes_equals_plain_torch(activation):
 def test_members_are_independent_networks():
     together, alone = build(n_members=3, seed=5), [build(seed=5 + k) for k in range(3)]
     x = normal(3, 7, 4, dtype=torch.float32)
-    for k, own in enumerate(alone):
-        assert_close(together(x)[k], own(x[k]), rtol=1e-6, atol=1e-6)
+    for k, single in enumerate(alone):
+        assert_close(together(x)[k], single(x[k]), rtol=1e-6, atol=1e-6)
 
 
-def test_equal_seeds_give_equal_networks_and_others_do_not():
+def test_equal_seeds_give_equal_networks_and_different_seeds_differ():
     one, same, other = build(seed=1), build(seed=1), build(seed=2)
     for name, weight in one.state_dict().items():
         exactly(same.state_dict()[name], weight)
@@ -469,7 +471,7 @@ def test_equal_seeds_give_equal_networks_and_others_do_not():
 
 
 def test_no_generator_is_shared_by_two_networks():
-    # equal widths would show equal first weights if they were drawn from one seed
+    # with one shared seed, networks of equal width would have equal first weights
     module = build(feature_extractor=(4,), label_predictor=(4,), domain_classifier=(4,))
     first = [net[0].weight for net in module.children()]
     assert not torch.equal(first[0], first[1])
@@ -496,7 +498,7 @@ def test_empty_sizes_pass_columns_through():
     assert module(x).shape == (5, 2)
 
 
-def test_domain_statistics_stay_out_of_the_domain_classifier():
+def test_the_domain_classifier_has_no_domain_statistics():
     kinds = [type(layer) for layer in build(normalization="domain_batch").domain_classifier]
     assert MemberBatchNorm not in kinds
 
@@ -504,7 +506,7 @@ def test_domain_statistics_stay_out_of_the_domain_classifier():
 # Conditioning
 
 
-def test_cdan_shows_the_outer_product_of_features_and_probabilities():
+def test_cdan_passes_the_outer_product_of_features_and_probabilities():
     module = build(n_classes=3, conditioning="cdan").double()
     x = normal(9, 4)
     features = module.extract_features(x)
@@ -524,16 +526,16 @@ def test_cdan_gives_the_label_predictor_no_gradient():
         assert all(weight.grad.abs().sum() > 0 for weight in network.parameters())
 
 
-def test_without_conditioning_the_features_are_seen_as_they_are():
+def test_without_conditioning_the_features_are_passed_unchanged():
     features = normal(9, 6)
     exactly(build().condition(features), features)
 
 
-# The user's own modules
+# Custom modules
 
 
 class Extractor(nn.Module):
-    """Takes its input's width; remembers it."""
+    """Class called with the input width, which it stores."""
 
     def __init__(self, n_in, n_out=3):
         super().__init__()
@@ -563,7 +565,7 @@ def test_a_class_is_called_with_the_widths():
     assert (module.domain_classifier.in_features, module.domain_classifier.out_features) == (12, 3)
 
 
-def test_a_factory_may_take_nothing():
+def test_a_factory_may_take_no_arguments():
     module = build(
         feature_extractor=lambda: nn.Linear(4, 3),
         label_predictor=functools.partial(nn.Linear, in_features=3, out_features=2),
@@ -573,7 +575,7 @@ def test_a_factory_may_take_nothing():
     assert module.classify_domains(torch.zeros(5, 3)).shape == (5, 1)
 
 
-def test_own_and_sized_networks_mix():
+def test_custom_and_sized_networks_can_be_combined():
     module = build(feature_extractor=Extractor, label_predictor=(7,))
     assert module.label_predictor[0].in_features == 3
     assert module.domain_classifier[0].in_features == 3
@@ -585,19 +587,19 @@ def test_two_domains_may_have_one_or_two_logits(width):
     assert module.classify_domains(torch.zeros(5, 6)).shape == (5, width)
 
 
-def test_an_instance_is_copied_and_never_trained_in_place():
+def test_an_instance_is_copied_and_not_trained_in_place():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 4)), rng.integers(0, 2, 40)
-    own = {
+    networks = {
         "feature_extractor": Extractor(4),
         "label_predictor": nn.Linear(3, 2),
         "domain_classifier": nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1)),
     }
     before = {
-        name: {k: v.clone() for k, v in net.state_dict().items()} for name, net in own.items()
+        name: {k: v.clone() for k, v in net.state_dict().items()} for name, net in networks.items()
     }
-    clf = DANNClassifier(**own, max_epochs=2, random_state=0).fit(X, y, X + 1.0)
-    for name, net in own.items():
+    clf = DANNClassifier(**networks, max_epochs=2, random_state=0).fit(X, y, X + 1.0)
+    for name, net in networks.items():
         fitted = getattr(clf.module_, name)
         assert fitted is not net
         assert getattr(clf, name) is net
@@ -609,9 +611,9 @@ def test_an_instance_is_copied_and_never_trained_in_place():
         )
 
 
-def test_the_trial_run_changes_no_statistics_and_no_mode():
-    own = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
-    module = build(feature_extractor=own)
+def test_the_trial_forward_pass_changes_no_statistics_and_no_mode():
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    module = build(feature_extractor=network)
     exactly(module.feature_extractor[1].running_mean, torch.zeros(3))
     assert module.feature_extractor.training
     assert module.feature_extractor[1].num_batches_tracked == 0
@@ -622,8 +624,8 @@ def test_the_trial_run_changes_no_statistics_and_no_mode():
     [
         ("label_predictor", nn.Linear(6, 3), r"label_predictor .*\(2, 3\).* must be \(2, 2\)"),
         ("domain_classifier", nn.Linear(6, 3), r"domain_classifier .*\(2, 3\).*\(2, 1 or 2\)"),
-        ("feature_extractor", nn.Linear(5, 6), r"feature_extractor .*must take 4 columns"),
-        ("label_predictor", nn.Linear(5, 2), r"label_predictor .*must take 6 columns"),
+        ("feature_extractor", nn.Linear(5, 6), r"feature_extractor .*must take 4 float32 columns"),
+        ("label_predictor", nn.Linear(5, 2), r"label_predictor .*must take 6 float32 columns"),
         (
             "feature_extractor",
             nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (2, 3))),
@@ -634,12 +636,12 @@ def test_the_trial_run_changes_no_statistics_and_no_mode():
         ("feature_extractor", nn.Conv2d, r"feature_extractor could not be built by calling"),
     ],
 )
-def test_a_module_that_does_not_fit_is_a_value_error(network, spec, text):
+def test_an_incompatible_module_raises_value_error(network, spec, text):
     with pytest.raises(ValueError, match=text):
         build(**{network: spec})
 
 
-def test_a_factory_that_fails_is_named_with_its_error():
+def test_a_failing_factory_is_named_with_its_error():
     def broken(n_in):
         raise RuntimeError("no such backbone")
 
@@ -655,7 +657,7 @@ def test_a_factory_must_return_a_module():
         build(feature_extractor=lambda: [1, 2])
 
 
-def test_rows_reach_the_layers_that_ask_for_them():
+def test_rows_are_passed_to_the_layers_that_need_them():
     class Asks(nn.Module):
         needs_rows = True
 

@@ -1,4 +1,4 @@
-"""ONNX graphs predict what the estimator predicts, for any number of rows."""
+"""ONNX graphs give the predictions of the estimator, for any number of rows."""
 
 import json
 import logging
@@ -92,7 +92,7 @@ def test_pipeline(steps, make_clf, domains, path):
     assert_same_predictions(pipe, path, 3.0 * X_target + 5.0)
 
 
-def test_steps_that_cannot_be_converted_are_named(make_clf, domains, path):
+def test_steps_that_cannot_be_exported_are_named(make_clf, domains, path):
     pipe = make_pipeline(FunctionTransformer(np.cbrt), make_clf())
     pipe.fit(domains.X_source, domains.y_source, X_target=domains.X_target)
     with pytest.raises(ValueError, match=r"\['functiontransformer'\] cannot be exported to ONNX"):
@@ -114,7 +114,7 @@ class Branching(nn.Module):
         return self.linear(x) if x.sum() > 0 else x
 
 
-def test_modules_that_cannot_be_converted(domains, path):
+def test_modules_that_cannot_be_exported(domains, path):
     clf = DANNClassifier(feature_extractor=Branching, max_epochs=1).fit(*domains[:3])
     with pytest.raises(ValueError, match="networks cannot be exported to ONNX"):
         clf.to_onnx(path)
@@ -132,7 +132,7 @@ def test_without_the_extra(make_clf, domains, path, monkeypatch):
         clf.to_onnx(path)
 
 
-def test_leaves_no_trace(make_clf, domains, path, caplog, capfd):
+def test_export_changes_no_state_and_prints_nothing(make_clf, domains, path, caplog, capfd):
     clf = make_clf().fit(*domains[:3])
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), torch.is_grad_enabled()
     clf.to_onnx(path)

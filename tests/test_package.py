@@ -1,4 +1,4 @@
-"""The package: wheel and sdist hold what they should, and importing it is light and quiet.
+"""Package: contents of wheel and sdist; importing is light and prints nothing.
 
 `make package` installs the wheel into an empty environment and runs the README's first example.
 """
@@ -20,7 +20,7 @@ ROOT = Path(skdann.__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Wheel and sdist, built from the source as it is."""
+    """Build the wheel and the sdist from the current source."""
     pytest.importorskip("hatchling")
     if not (ROOT / "pyproject.toml").exists():
         pytest.skip("needs the source tree")
@@ -35,7 +35,7 @@ def built(tmp_path_factory):
     return next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
 
 
-def test_wheel_holds_the_package_alone(built):
+def test_wheel_contains_only_the_package(built):
     names = set(zipfile.ZipFile(built[0]).namelist())
     source = {str(file.relative_to(ROOT)) for file in (ROOT / "skdann").rglob("*.py")}
     about = f"skdann-{skdann.__version__}.dist-info"
@@ -43,7 +43,7 @@ def test_wheel_holds_the_package_alone(built):
     assert names == source | metadata | {"skdann/py.typed", f"{about}/licenses/LICENSE"}
 
 
-def test_sdist_holds_what_is_needed_to_build_and_test(built):
+def test_sdist_contains_everything_to_build_and_test(built):
     with tarfile.open(built[1]) as archive:
         files = {name.partition("/")[2] for name in archive.getnames()}
         assert all(member.isfile() for member in archive.getmembers())
@@ -70,7 +70,7 @@ def test_metadata(built):
     assert re.search(rf"^Version: {re.escape(skdann.__version__)}$", metadata, re.MULTILINE)
     readme = (ROOT / "README.md").read_text()
     assert readme[readme.index("## Use") : readme.index("- **Label shift")] in metadata
-    assert "](docs/" not in metadata  # an index resolves no relative link
+    assert "](docs/" not in metadata  # package indexes do not resolve relative links
     for extra in ("onnx", "plots"):
         assert f"Provides-Extra: {extra}" in metadata
     needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;]*$", metadata, re.MULTILINE)
@@ -83,7 +83,7 @@ def run(code):
     return done
 
 
-def test_import_opens_no_connection_and_says_nothing():
+def test_import_opens_no_connection_and_prints_nothing():
     done = run(
         "import socket\n"
         "class Refused(socket.socket):\n"

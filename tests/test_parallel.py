@@ -1,4 +1,4 @@
-"""Searches over several processes: equal results, no more threads than the caller allows."""
+"""Searches over several processes: equal results, and thread limits are respected."""
 
 import os
 
@@ -16,7 +16,7 @@ from skdann.model_selection import InformationMaximizationScorer
 
 
 class ThreadCount(Callback):
-    """Keep how many threads torch may use while a fit trains."""
+    """Callback that records the number of torch threads during training."""
 
     def on_epoch_begin(self, net, **kwargs):
         self.n_threads_ = torch.get_num_threads()
@@ -32,7 +32,7 @@ def process(estimator, X, y=None):
 
 
 def search(domains, n_jobs):
-    """Search two lambdas without a target label; note each fit's process and threads."""
+    """Search two lambdas without target labels, and record the process and threads of each fit."""
     X, y, X_target = domains[:3]
     clf = DANNClassifier(max_epochs=3, random_state=0, callbacks=[ThreadCount()])
     scoring = {

@@ -1,4 +1,4 @@
-"""A path of members trained at once: each equals the single fit with its parameters."""
+"""Members trained together: each equals a single fit with its parameters."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def test_a_member_equals_the_single_fit(make_clf, changed, dropout):
     data = check_domains(X, y, X_target)
     folds = make_folds(data, len(SEEDS), 5, 0)
     estimator = make_clf(dropout=dropout, max_epochs=3, **changed)
-    # a bias before batch statistics has no gradient but rounding, which Adam blows up
+    # a bias before batch normalization has only rounding errors as gradient, which Adam amplifies
     tolerance = 1e-3 if "batch" in str(changed) else 1e-5
     for candidate in train_candidates(estimator, data, folds, SETTINGS, SEEDS):
         assert candidate.error == ""
         for member, fold, seed in zip(candidate.members, folds, SEEDS, strict=True):
             assert (member.lambda_max, member.random_state) == (candidate.lambda_max, seed)
             single = clone(member).fit(X[fold.train], y[fold.train], X_target)
-            own, other = states(member), states(single)
-            assert list(own) == list(other)
-            for name, value in own.items():
+            actual, other = states(member), states(single)
+            assert list(actual) == list(other)
+            for name, value in actual.items():
                 if tolerance < 1e-3:
                     assert_allclose(value, other[name], rtol=1e-4, atol=1e-5, err_msg=name)
             assert_allclose(
@@ -67,10 +67,11 @@ def test_a_member_equals_the_single_fit(make_clf, changed, dropout):
                 assert row.keys() >= {"train_loss", "label_loss", "lambda", "lr"}
                 for name in ("train_loss", "domain_loss", "lambda", "lr"):
                     assert row[name] == pytest.approx(expected[name], abs=tolerance), name
-                one_row = 1.01 / (2 * len(fold.train))  # whose logit rounds to the other side of 0
+                # the logit of one row may round to the other side of 0
+                one_row = 1.01 / (2 * len(fold.train))
                 accuracy = expected["domain_accuracy"]
                 assert row["domain_accuracy"] == pytest.approx(accuracy, abs=one_row)
-            # and goes on like it: optimiser and generators came along
+            # and continues identically, with the same optimizer state and generators
             for clf in (member, single):
                 clf.partial_fit(X[fold.train], y[fold.train], X_target)
             assert_allclose(
@@ -99,19 +100,19 @@ def test_weights_and_several_domains_reach_the_members(make_clf):
                 assert_allclose(value, states(single)[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def own_module(n_in):
+def custom_module(n_in):
     return torch.nn.Sequential(torch.nn.Linear(n_in, 6), torch.nn.Dropout(0.2), torch.nn.ReLU())
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"feature_extractor": own_module},
+        {"feature_extractor": custom_module},
         {"early_stopping": True, "patience": 1, "max_epochs": 15, "lr": 0.03},
     ],
-    ids=["own module", "early stopping"],
+    ids=["custom module", "early stopping"],
 )
-def test_members_that_train_one_by_one(make_clf, assert_same_fit, changed):
+def test_members_trained_one_at_a_time(make_clf, assert_same_fit, changed):
     X, y, X_target = rows()
     data = check_domains(X, y, X_target)
     folds = make_folds(data, 2, 5, 0)
@@ -120,14 +121,14 @@ def test_members_that_train_one_by_one(make_clf, assert_same_fit, changed):
     assert all(candidate.error == "" for candidate in candidates)
     if "early_stopping" in changed:
         assert all("valid_loss" in member.history_[0] for member in members)
-        assert len({member.n_epochs_ for member in members}) > 1  # they stop one by one
+        assert len({member.n_epochs_ for member in members}) > 1  # each stops separately
         return
     for index, member in enumerate(members):
         fold = folds[index % 2]
         assert_same_fit(member, clone(member).fit(X[fold.train], y[fold.train], X_target))
 
 
-def test_a_diverged_member_leaves_the_others_as_they_were(make_clf):
+def test_a_diverged_member_does_not_change_the_others(make_clf):
     X, y, X_target = rows()
     data = check_domains(X, y, X_target)
     folds = make_folds(data, 2, 5, 0)
@@ -136,9 +137,9 @@ def test_a_diverged_member_leaves_the_others_as_they_were(make_clf):
     with pytest.warns(FitFailedWarning, match="1 of 3 candidates failed.*training diverged"):
         beside = train_candidates(make_clf(), data, folds, settings, SEEDS)
     assert "finite" in beside[2].error or "diverged" in beside[2].error
-    for own, other in zip(alone, beside, strict=False):
+    for candidate, other in zip(alone, beside, strict=False):
         assert other.error == ""
-        for first, second in zip(own.members, other.members, strict=True):
+        for first, second in zip(candidate.members, other.members, strict=True):
             for name, value in states(first).items():
                 assert_allclose(value, states(second)[name], rtol=1e-4, atol=1e-5)
 
@@ -160,7 +161,7 @@ def test_folds_hold_out_every_row_and_train_on_equally_many(n_rows, n_seeds):
     assert all(map(np.array_equal, folds[0], again[0]))
 
 
-def test_standardize_by_domain_undoes_a_shift_of_location_and_scale(make_clf):
+def test_standardize_by_domain_removes_a_shift_of_location_and_scale(make_clf):
     X, y, _ = rows(200)
     factor = np.array([3.0, 0.2, 1.0, 7.0, 1.0])
     clf = make_clf(standardize="domain", lambda_max=0.0, max_epochs=10).fit(X, y, X * factor - 4.0)
@@ -182,7 +183,7 @@ def test_standardize_by_source_equals_a_scaler(make_clf):
 
 
 @pytest.mark.parametrize("kind", ["source", "domain"])
-def test_standardize_is_saved_and_takes_constant_columns(make_clf, tmp_path, kind):
+def test_standardize_is_saved_and_accepts_constant_columns(make_clf, tmp_path, kind):
     X, y, X_target = rows()
     X[:, 3], X_target[:, 4] = 1.0, 2.0
     clf = make_clf(standardize=kind).fit(X, y, X_target)
@@ -193,7 +194,7 @@ def test_standardize_is_saved_and_takes_constant_columns(make_clf, tmp_path, kin
 
 
 @pytest.mark.parametrize("standardize", ["source", "domain"])
-def test_standardize_takes_denormal_columns_as_constant(make_clf, standardize):
+def test_standardize_treats_denormal_columns_as_constant(make_clf, standardize):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 2))
     X[:, 0] *= 1e-41
@@ -202,10 +203,10 @@ def test_standardize_takes_denormal_columns_as_constant(make_clf, standardize):
     assert (clf.module_.standardizer.scale[..., 0] == 1.0).all()
 
 
-def test_standardize_with_a_domain_that_is_held_out_whole(make_clf):
+def test_standardize_with_all_rows_of_a_domain_held_out(make_clf):
     X = np.random.default_rng(0).normal(size=(20, 2))
     clf = make_clf(standardize="domain", early_stopping=True, validation_fraction=0.3)
-    domain = np.append(np.zeros(19, int), 1)  # and a seed that holds the last row out
+    domain = np.append(np.zeros(19, int), 1)  # with a seed that holds out the last row
     for seed in range(10):
         clf.set_params(random_state=seed).fit(X, np.arange(20) % 2, X + 1.0, sample_domain=domain)
         assert torch.isfinite(clf.module_.standardizer.mean).all()

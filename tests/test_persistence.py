@@ -1,4 +1,4 @@
-"""Saving and loading: equal bits, whole files, and nothing run by a file, however hostile."""
+"""Saving and loading: bit-identical results, atomic files, and no code execution from a file."""
 
 import copy
 import errno
@@ -33,8 +33,8 @@ from skdann._saving.file import FORMAT, digest
 from skdann._saving.values import decode, encode
 
 
-class OwnExtractor(nn.Module):
-    """A user's network with a buffer and a frozen layer."""
+class CustomExtractor(nn.Module):
+    """Custom network with a buffer and a frozen layer."""
 
     def __init__(self, n_features):
         super().__init__()
@@ -46,7 +46,7 @@ class OwnExtractor(nn.Module):
         return self.frozen(torch.tanh(self.linear(self.norm(x))))
 
 
-class OwnExtractorOfSeven(OwnExtractor):
+class CustomExtractorOfSeven(CustomExtractor):
     def __init__(self, n_features):
         super().__init__(n_features)
         self.linear = nn.Linear(n_features, 7)
@@ -54,7 +54,7 @@ class OwnExtractorOfSeven(OwnExtractor):
 
 
 class CountingSGD(torch.optim.SGD):
-    """A user's optimiser that keeps a number."""
+    """Custom optimizer whose state has a number."""
 
     def step(self, closure=None):
         for parameter in self.param_groups[0]["params"]:
@@ -62,38 +62,42 @@ class CountingSGD(torch.optim.SGD):
         return super().step(closure)
 
 
-def own_schedule(progress):
+def custom_schedule(progress):
     return progress**2
 
 
 def read(path):
-    """Description and tensors of a file."""
+    """Return the description and the tensors of a file."""
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     return json.loads(header["__metadata__"]["skdann"]), load(content)
 
 
 def write(path, description, tensors):
-    """Write a file as an attacker could: with a fitting SHA-256."""
+    """Write a file as an attacker could, with a matching SHA-256."""
     description = {name: value for name, value in description.items() if name != "sha256"}
     description["sha256"] = digest(description, tensors)
     path.write_bytes(save(tensors, {"skdann": json.dumps(description)}))
 
 
-def assert_same(own, loaded, X):
-    assert own.get_params() == loaded.get_params()
-    assert vars(own).keys() == vars(loaded).keys()
+def assert_same(original, loaded, X):
+    assert original.get_params() == loaded.get_params()
+    assert vars(original).keys() == vars(loaded).keys()
     for name in ("classes_", "domains_", "feature_names_in_"):
-        if hasattr(own, name):
-            np.testing.assert_array_equal(getattr(own, name), getattr(loaded, name), strict=True)
+        if hasattr(original, name):
+            np.testing.assert_array_equal(
+                getattr(original, name), getattr(loaded, name), strict=True
+            )
     for name in ("n_features_in_", "history_", "n_epochs_", "_n_features_out"):
-        assert getattr(own, name) == getattr(loaded, name)
+        assert getattr(original, name) == getattr(loaded, name)
     for method in ("predict", "predict_proba", "predict_log_proba", "transform"):
         np.testing.assert_array_equal(
-            getattr(own, method)(X), getattr(loaded, method)(X), strict=True
+            getattr(original, method)(X), getattr(loaded, method)(X), strict=True
         )
-    if own.module_.domain_classifier is not None:
-        np.testing.assert_array_equal(own.predict_domain_proba(X), loaded.predict_domain_proba(X))
+    if original.module_.domain_classifier is not None:
+        np.testing.assert_array_equal(
+            original.predict_domain_proba(X), loaded.predict_domain_proba(X)
+        )
     assert not loaded.module_.training
 
 
@@ -138,30 +142,30 @@ class TestRoundTrip:
         ],
         ids=str,
     )
-    def test_predictions_and_training_go_on_with_equal_bits(
+    def test_predictions_and_training_are_bit_identical(
         self, params, make_clf, domains, path, assert_same_fit
     ):
-        own = make_clf(**params).fit(*domains[:3])
-        own.save(path)
+        original = make_clf(**params).fit(*domains[:3])
+        original.save(path)
         loaded = DANNClassifier.load(path)
-        assert_same(own, loaded, domains.X_target)
-        if not own.early_stopping:
-            for clf in (own, loaded):
+        assert_same(original, loaded, domains.X_target)
+        if not original.early_stopping:
+            for clf in (original, loaded):
                 clf.partial_fit(*domains[:3])
-            assert_same_fit(own, loaded)
-        before = [value.clone() for value in own.module_.state_dict().values()]
-        for clf in (own, loaded):
+            assert_same_fit(original, loaded)
+        before = [value.clone() for value in original.module_.state_dict().values()]
+        for clf in (original, loaded):
             clf.set_params(warm_start=True).fit(*domains[:3])
-        assert_same_fit(own, loaded)
-        assert not all(map(torch.equal, before, own.module_.state_dict().values()))
+        assert_same_fit(original, loaded)
+        assert not all(map(torch.equal, before, original.module_.state_dict().values()))
 
-    def test_after_partial_fit_training_goes_on(self, make_clf, domains, path, assert_same_fit):
-        own = make_clf(max_epochs=4, dropout=0.5)
-        own.partial_fit(*domains[:3], classes=[0, 1]).partial_fit(*domains[:3])
-        own.save(path)
+    def test_training_continues_after_partial_fit(self, make_clf, domains, path, assert_same_fit):
+        original = make_clf(max_epochs=4, dropout=0.5)
+        original.partial_fit(*domains[:3], classes=[0, 1]).partial_fit(*domains[:3])
+        original.save(path)
         loaded = DANNClassifier.load(path).partial_fit(*domains[:3])
         assert loaded.history_[2]["lambda"] > loaded.history_[1]["lambda"]
-        assert_same_fit(own.partial_fit(*domains[:3]), loaded)
+        assert_same_fit(original.partial_fit(*domains[:3]), loaded)
 
     @pytest.mark.parametrize(
         "labels",
@@ -177,60 +181,60 @@ class TestRoundTrip:
         ids=lambda labels: str(labels.dtype),
     )
     def test_labels_keep_values_and_dtype(self, labels, make_clf, domains, path):
-        own = make_clf().fit(domains.X_source, labels[domains.y_source], domains.X_target)
-        own.save(path)
-        assert_same(own, DANNClassifier.load(path), domains.X_target)
+        original = make_clf().fit(domains.X_source, labels[domains.y_source], domains.X_target)
+        original.save(path)
+        assert_same(original, DANNClassifier.load(path), domains.X_target)
 
     def test_several_sources_and_targets(self, make_clf, domains, path):
         X, y, X_target, _ = domains
-        own = make_clf(normalization="domain_batch")
-        own.fit(X, y, (X_target, X_target + 1.0), sample_domain=np.arange(40) % 2 * 7)
-        own.save(path)
+        original = make_clf(normalization="domain_batch")
+        original.fit(X, y, (X_target, X_target + 1.0), sample_domain=np.arange(40) % 2 * 7)
+        original.save(path)
         loaded = DANNClassifier.load(path)
         assert loaded.domains_.tolist() == [0, 7, -1, -2]
-        assert_same(own, loaded, X_target)
-        for name in own.domains_:
+        assert_same(original, loaded, X_target)
+        for name in original.domains_:
             np.testing.assert_array_equal(
-                own.predict_proba(X, sample_domain=name),
+                original.predict_proba(X, sample_domain=name),
                 loaded.predict_proba(X, sample_domain=name),
             )
 
     def test_source_only(self, make_clf, domains, path):
         with pytest.warns(UserWarning, match="no target"):
-            own = make_clf().fit(domains.X_source, domains.y_source)
-        own.save(path)
-        assert_same(own, DANNClassifier.load(path), domains.X_target)
+            original = make_clf().fit(domains.X_source, domains.y_source)
+        original.save(path)
+        assert_same(original, DANNClassifier.load(path), domains.X_target)
 
     @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
     def test_column_names(self, frame, make_clf, domains, path):
         names = ["a", "b c", "ü", '"']
         X, X_target = (frame(dict(zip(names, part.T, strict=True))) for part in domains[:3:2])
-        own = make_clf().fit(X, domains.y_source, X_target)
-        own.save(path)
+        original = make_clf().fit(X, domains.y_source, X_target)
+        original.save(path)
         loaded = DANNClassifier.load(path)
-        assert_same(own, loaded, X_target)
+        assert_same(original, loaded, X_target)
         with pytest.raises(ValueError, match="feature names should match"):
             loaded.predict(X_target[names[::-1]])
 
     def test_sparse(self, make_clf, domains, path):
         X, X_target = map(sp.csr_array, domains[:3:2])
-        own = make_clf().fit(X, domains.y_source, X_target)
-        own.save(path)
-        assert_same(own, DANNClassifier.load(path), X_target)
+        original = make_clf().fit(X, domains.y_source, X_target)
+        original.save(path)
+        assert_same(original, DANNClassifier.load(path), X_target)
 
-    def test_same_estimator_gives_the_same_file(self, clf, path, tmp_path):
+    def test_equal_estimators_give_equal_files(self, clf, path, tmp_path):
         clf.save(path)
         clf.save(tmp_path / "again")
         assert path.read_bytes() == (tmp_path / "again").read_bytes()
 
-    def test_subclass_is_loaded_by_itself_alone(self, domains, path):
-        class Own(DANNClassifier):
+    def test_a_subclass_is_loaded_only_by_itself(self, domains, path):
+        class Subclass(DANNClassifier):
             pass
 
-        own = Own(max_epochs=1).fit(*domains[:3])
-        own.save(str(path))
-        assert type(Own.load(str(path))) is Own
-        with pytest.raises(ValueError, match="holds a 'Own'"):
+        original = Subclass(max_epochs=1).fit(*domains[:3])
+        original.save(str(path))
+        assert type(Subclass.load(str(path))) is Subclass
+        with pytest.raises(ValueError, match="holds a 'Subclass'"):
             DANNClassifier.load(path)
 
     def test_another_process_predicts_the_same(self, clf, saved, domains, tmp_path):
@@ -242,15 +246,15 @@ class TestRoundTrip:
         )
         files = [saved, tmp_path / "X.npy", tmp_path / "proba.npy"]
         subprocess.run([sys.executable, "-c", code, *map(str, files)], check=True)
-        found = np.load(files[2])
-        np.testing.assert_array_equal(found, clf.predict_proba(domains.X_target))
+        actual = np.load(files[2])
+        np.testing.assert_array_equal(actual, clf.predict_proba(domains.X_target))
 
     def test_not_fitted(self, path):
         with pytest.raises(NotFittedError):
             DANNClassifier().save(path)
         assert not path.exists()
 
-    def test_non_plain_history_is_left_out_and_non_finite_kept(self, clf, path):
+    def test_other_history_values_are_omitted_and_non_finite_ones_kept(self, clf, path):
         clf.history_[0].update(score=np.float32(0.5), bad=float("-inf"), tensor=torch.zeros(1))
         clf.save(path)
         row = DANNClassifier.load(path).history_[0]
@@ -260,11 +264,11 @@ class TestRoundTrip:
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
     def test_from_gpu_to_cpu_and_back(self, make_clf, domains, path):
-        own = make_clf(device="cuda").fit(*domains[:3])
-        own.save(path)
+        original = make_clf(device="cuda").fit(*domains[:3])
+        original.save(path)
         on_cpu = DANNClassifier.load(path)
         assert on_cpu.device == "cpu"
-        expected = own.predict_proba(domains.X_target)
+        expected = original.predict_proba(domains.X_target)
         np.testing.assert_allclose(on_cpu.predict_proba(domains.X_target), expected, atol=1e-5)
         on_cpu.partial_fit(*domains[:3])
         back = DANNClassifier.load(path, device="cuda")
@@ -282,24 +286,24 @@ class TestRoundTrip:
         )
     )
     def test_plain_values_survive_json(self, value):
-        found = decode(json.loads(json.dumps(encode(value), allow_nan=False)))
-        assert repr(found) == repr(value)
+        actual = decode(json.loads(json.dumps(encode(value), allow_nan=False)))
+        assert repr(actual) == repr(value)
 
 
-class TestOwnParts:
+class TestCustomParts:
     @pytest.fixture
-    def own(self, domains):
+    def original(self, domains):
         return DANNClassifier(
-            feature_extractor=OwnExtractor,
+            feature_extractor=CustomExtractor,
             domain_classifier=nn.Linear(6, 1),
-            lambda_schedule=own_schedule,
+            lambda_schedule=custom_schedule,
             optimizer=torch.optim.NAdam,
             random_state=np.random.RandomState(0),
             max_epochs=2,
         ).fit(*domains[:3])
 
-    def test_are_given_again(self, own, domains, path, assert_same_fit):
-        own.save(path)
+    def test_are_passed_again(self, original, domains, path, assert_same_fit):
+        original.save(path)
         names = [
             "feature_extractor",
             "domain_classifier",
@@ -307,28 +311,28 @@ class TestOwnParts:
             "optimizer",
             "random_state",
         ]
-        loaded = DANNClassifier.load(path, **{name: getattr(own, name) for name in names})
-        assert_same(own, loaded, domains.X_target)
-        for clf in (own, loaded):
+        loaded = DANNClassifier.load(path, **{name: getattr(original, name) for name in names})
+        assert_same(original, loaded, domains.X_target)
+        for clf in (original, loaded):
             clf.partial_fit(*domains[:3])
-        assert_same_fit(own, loaded)
+        assert_same_fit(original, loaded)
 
-    def test_missing_ones_are_named(self, own, path):
-        own.save(path)
-        with pytest.raises(ValueError, match="lambda_schedule=<own_schedule>") as error:
-            DANNClassifier.load(path, feature_extractor=OwnExtractor)
+    def test_missing_parts_are_named(self, original, path):
+        original.save(path)
+        with pytest.raises(ValueError, match="lambda_schedule=<custom_schedule>") as error:
+            DANNClassifier.load(path, feature_extractor=CustomExtractor)
         assert "domain_classifier=<Linear>" in str(error.value)
         assert "optimizer=..., random_state=...)" in str(error.value)
         assert "feature_extractor" not in str(error.value)
 
-    def test_module_of_another_shape_is_refused(self, own, path):
-        own.save(path)
+    def test_module_of_another_shape_raises(self, original, path):
+        original.save(path)
         with pytest.raises(
             ValueError, match=r"linear.weight is .* \(6, 4\) in the file, .* \(7, 4\)"
         ):
             DANNClassifier.load(
                 path,
-                feature_extractor=OwnExtractorOfSeven,
+                feature_extractor=CustomExtractorOfSeven,
                 domain_classifier=nn.Linear(7, 1),
                 lambda_schedule="dann",
                 optimizer=torch.optim.NAdam,
@@ -337,7 +341,7 @@ class TestOwnParts:
 
     def test_unknown_parameter(self, saved):
         with pytest.raises(TypeError, match="feature_extracter"):
-            DANNClassifier.load(saved, feature_extracter=OwnExtractor)
+            DANNClassifier.load(saved, feature_extracter=CustomExtractor)
 
     def test_bad_device(self, saved):
         with pytest.raises(
@@ -345,14 +349,14 @@ class TestOwnParts:
         ):
             DANNClassifier.load(saved, device="nonsense")
 
-    def test_optimizer_with_more_than_tensors_starts_anew(self, domains, path):
-        own = DANNClassifier(optimizer=CountingSGD, max_epochs=1).fit(*domains[:3])
-        own.save(path)
+    def test_optimizer_with_non_tensor_state_restarts(self, domains, path):
+        original = DANNClassifier(optimizer=CountingSGD, max_epochs=1).fit(*domains[:3])
+        original.save(path)
         loaded = DANNClassifier.load(path, optimizer=CountingSGD)
-        assert_same(own, loaded, domains.X_target)
+        assert_same(original, loaded, domains.X_target)
         loaded.partial_fit(*domains[:3])
 
-    def test_state_that_is_no_tensor_is_refused(self, domains, path):
+    def test_module_state_that_is_not_a_tensor_raises(self, domains, path):
         class Stateful(nn.Linear):
             def get_extra_state(self):
                 return {"calls": 1}
@@ -360,9 +364,9 @@ class TestOwnParts:
             def set_extra_state(self, state):
                 pass
 
-        own = DANNClassifier(feature_extractor=Stateful(4, 3), max_epochs=1).fit(*domains[:3])
+        original = DANNClassifier(feature_extractor=Stateful(4, 3), max_epochs=1).fit(*domains[:3])
         with pytest.raises(ValueError, match="_extra_state is not a tensor"):
-            own.save(path)
+            original.save(path)
 
     def test_tied_weights(self, domains, path):
         class Tied(nn.Module):
@@ -375,15 +379,15 @@ class TestOwnParts:
             def forward(self, x):
                 return self.second(self.first(x))
 
-        own = DANNClassifier(feature_extractor=Tied, max_epochs=1).fit(*domains[:3])
-        own.save(path)
-        assert_same(own, DANNClassifier.load(path, feature_extractor=Tied), domains.X_target)
+        original = DANNClassifier(feature_extractor=Tied, max_epochs=1).fit(*domains[:3])
+        original.save(path)
+        assert_same(original, DANNClassifier.load(path, feature_extractor=Tied), domains.X_target)
 
 
 class TestNoPickle:
     def test_nothing_is_unpickled(self, saved, monkeypatch):
         def refuse(*args, **kwargs):
-            pytest.fail("unpickled")  # not an Exception, so load cannot turn it into a ValueError
+            pytest.fail("unpickled")  # not an Exception, so load does not convert it
 
         for module, name in ((pickle, "loads"), (pickle, "load"), (pickle, "Unpickler")):
             monkeypatch.setattr(module, name, refuse)
@@ -403,7 +407,7 @@ class TestNoPickle:
         raw = np.frombuffer(content[start:end], "<f4").reshape(weights["shape"])
         np.testing.assert_array_equal(raw, clf.module_.label_predictor[0].weight.detach())
 
-    def test_a_pickle_is_refused_unread(self, clf, path):
+    def test_a_pickle_raises_without_being_read(self, clf, path):
         class Bomb:
             def __reduce__(self):
                 return pytest.fail, ("unpickled",)
@@ -418,7 +422,7 @@ class TestNoPickle:
 
 class TestAtomicity:
     @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
-    def test_failed_save_leaves_the_old_file_and_no_other(
+    def test_failed_save_keeps_the_old_file_and_leaves_no_other(
         self, step, clf, saved, monkeypatch, tmp_path
     ):
         before = saved.read_bytes()
@@ -442,7 +446,7 @@ class TestAtomicity:
         assert saved.read_bytes() == before
         assert os.listdir(tmp_path) == [saved.name]
 
-    def test_a_disk_that_is_truly_full(self, clf, saved, domains, tmp_path):
+    def test_a_full_disk(self, clf, saved, domains, tmp_path):
         before, model = saved.read_bytes(), tmp_path / "pickled"
         model.write_bytes(pickle.dumps(clf))
         code = (
@@ -463,7 +467,7 @@ class TestAtomicity:
         assert saved.read_bytes() == before
         assert sorted(os.listdir(tmp_path)) == sorted([saved.name, model.name])
 
-    def test_interrupt_leaves_no_debris(self, clf, path, monkeypatch, tmp_path):
+    def test_interrupt_leaves_no_temporary_file(self, clf, path, monkeypatch, tmp_path):
         def interrupt(*args):
             raise KeyboardInterrupt
 
@@ -472,7 +476,7 @@ class TestAtomicity:
             clf.save(path)
         assert os.listdir(tmp_path) == []
 
-    def test_os_errors_pass_through(self, clf, tmp_path):
+    def test_os_errors_are_raised_unchanged(self, clf, tmp_path):
         with pytest.raises(FileNotFoundError):
             clf.save(tmp_path / "no folder" / "model")
         with pytest.raises(IsADirectoryError):
@@ -489,7 +493,7 @@ class TestAtomicity:
         with pytest.raises(PermissionError):
             clf.save(tmp_path / "model")
 
-    def test_links_are_followed_and_the_umask_kept(self, clf, path, tmp_path):
+    def test_links_are_followed_and_the_umask_applies(self, clf, path, tmp_path):
         link = tmp_path / "link"
         link.symlink_to(path)
         old = os.umask(0o027)
@@ -513,10 +517,10 @@ class TestAtomicity:
             probas = [clf.predict_proba(X) for clf in both]
             path = os.path.join(sys.argv[1], "model")
             both[0].save(path)
-            found = []
+            actual = []
             random.seed(0)
             cut = []
-            while len(found) < 15 or not cut and len(found) < 200:  # until a write was cut short
+            while len(actual) < 15 or not cut and len(actual) < 200:  # until a write is interrupted
                 child = os.fork()
                 if not child:
                     while True:
@@ -526,7 +530,7 @@ class TestAtomicity:
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 proba = DANNClassifier.load(path).predict_proba(X)
-                found.append([np.array_equal(proba, own) for own in probas].index(True))
+                actual.append([np.array_equal(proba, other) for other in probas].index(True))
                 cut = glob.glob(sys.argv[1] + "/.model.*.tmp")
             print(len(cut))
             """
@@ -634,13 +638,13 @@ class TestHostileFiles:
         assert str(saved) in str(error.value)
         assert str(error.value).endswith(".")
 
-    def test_a_file_does_not_say_where_to_write(self, saved, tmp_path):
+    def test_a_file_cannot_set_the_checkpoint_path(self, saved, tmp_path):
         description, tensors = read(saved)
         description["params"]["checkpoint"] = str(tmp_path / "overwritten")
         write(saved, description, tensors)
         assert DANNClassifier.load(saved).checkpoint is None
 
-    def test_unchanged_content_written_so_is_loaded(self, clf, saved, domains):
+    def test_unchanged_content_is_loaded(self, clf, saved, domains):
         write(saved, *read(saved))
         assert_same(clf, DANNClassifier.load(saved), domains.X_target)
 
@@ -650,7 +654,7 @@ class TestHostileFiles:
         with pytest.raises(ValueError, match="not written by skdann, or its header is damaged"):
             DANNClassifier.load(path)
 
-    def test_safetensors_of_others(self, path):
+    def test_safetensors_of_another_program(self, path):
         path.write_bytes(save({"weight": torch.zeros(2)}))
         with pytest.raises(ValueError, match="KeyError: '__metadata__'"):
             DANNClassifier.load(path)
@@ -665,7 +669,7 @@ class TestHostileFiles:
         with pytest.raises(ValueError, match="not a complete safetensors file"):
             DANNClassifier.load(path)
 
-    def test_a_weight_changed_by_one_bit_is_found(self, saved):
+    def test_a_single_changed_bit_raises(self, saved):
         content = bytearray(saved.read_bytes())
         content[-3] ^= 1
         saved.write_bytes(content)
@@ -693,15 +697,15 @@ class TestFuzz:
         except ValueError as error:
             assert str(path) in str(error)  # noqa: PT017
             return None
-        own, other = clf.module_.state_dict(), loaded.module_.state_dict()
-        assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in other.items()}
+        original, other = clf.module_.state_dict(), loaded.module_.state_dict()
+        assert {k: v.shape for k, v in original.items()} == {k: v.shape for k, v in other.items()}
         assert all(bool(value.isfinite().all()) for value in other.values())
         assert loaded.predict_proba(X).shape == (20, 2)
         return loaded
 
     @settings(max_examples=300)
     @given(data=st.data())
-    def test_flipped_bytes_and_cut_ends(self, sound, data):
+    def test_changed_bytes_and_truncated_files(self, sound, data):
         content = bytearray(sound[3])
         n_header = 8 + int.from_bytes(content[:8], "little")
         where = st.integers(0, 7) | st.integers(0, n_header) | st.integers(0, len(content) - 1)
@@ -712,12 +716,12 @@ class TestFuzz:
         path = sound[2].with_name("damaged")
         path.write_bytes(content)
         loaded = self.load_or_refuse(sound, path)
-        if loaded is not None:  # what passed the SHA-256 is the sound file, but for its layout
+        if loaded is not None:  # it passed the SHA-256, so only the layout can differ
             np.testing.assert_array_equal(
                 loaded.predict_proba(sound[0]), sound[1].predict_proba(sound[0])
             )
 
-    # a forged file may name columns
+    # a forged file may have column names
     @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
     @pytest.mark.parametrize("start", range(0, 300, 100))
     def test_forged_descriptions(self, sound, start):
@@ -753,17 +757,22 @@ class TestSearch:
         return search.fit(domains.X_source, labels, domains.X_target)
 
     @staticmethod
-    def assert_same_search(own, loaded, X):
+    def assert_same_search(original, loaded, X):
         names = ("classes_", "domains_", "n_features_in_", "adapted_", "lambda_", "standardize_")
         for name in (*names, "reason_", "scores_", "weights_"):
-            np.testing.assert_array_equal(getattr(own, name), getattr(loaded, name), strict=True)
-        assert vars(own).keys() == vars(loaded).keys()
-        np.testing.assert_array_equal(own.predict_proba(X), loaded.predict_proba(X), strict=True)
-        for members, others in zip(own.candidates_, loaded.candidates_, strict=True):
+            np.testing.assert_array_equal(
+                getattr(original, name), getattr(loaded, name), strict=True
+            )
+        assert vars(original).keys() == vars(loaded).keys()
+        np.testing.assert_array_equal(
+            original.predict_proba(X), loaded.predict_proba(X), strict=True
+        )
+        for members, others in zip(original.candidates_, loaded.candidates_, strict=True):
             for member, other in zip(members, others, strict=True):
                 assert_same(member, other, X)
         assert all(
-            any(m is own for own in itertools.chain(*loaded.candidates_)) for m in loaded.members_
+            any(m is member for member in itertools.chain(*loaded.candidates_))
+            for m in loaded.members_
         )
 
     def test_round_trip(self, search, domains, path):
@@ -783,24 +792,24 @@ class TestSearch:
         with pytest.raises(ValueError, match="feature names should match"):
             loaded.predict(X_target[list("dcba")])
 
-    def test_own_parts_are_given_again(self, domains, path):
-        estimator = DANNClassifier(feature_extractor=OwnExtractor, max_epochs=1)
+    def test_custom_parts_are_passed_again(self, domains, path):
+        estimator = DANNClassifier(feature_extractor=CustomExtractor, max_epochs=1)
         search = DANNClassifierCV(
             estimator, lambdas=(0.3,), standardize=(None,), n_seeds=1, scoring=scorer
         )
         search.fit(*domains[:3]).save(path)
         with pytest.raises(ValueError, match=r"scoring=<scorer>") as error:
             DANNClassifierCV.load(path)
-        assert "estimator__feature_extractor=<OwnExtractor>" in str(error.value)
-        given = {"scoring": scorer, "estimator__feature_extractor": OwnExtractor}
+        assert "estimator__feature_extractor=<CustomExtractor>" in str(error.value)
+        given = {"scoring": scorer, "estimator__feature_extractor": CustomExtractor}
         loaded = DANNClassifierCV.load(path, **given)
         self.assert_same_search(search, loaded, domains.X_target)
         assert loaded.scoring is scorer
-        assert loaded.estimator.feature_extractor is OwnExtractor
+        assert loaded.estimator.feature_extractor is CustomExtractor
         with pytest.raises(TypeError, match=r"\['feature_extractor'\].*prefix 'estimator__'"):
-            DANNClassifierCV.load(path, **given, feature_extractor=OwnExtractor)
+            DANNClassifierCV.load(path, **given, feature_extractor=CustomExtractor)
 
-    def test_a_member_that_diverged(self, make_clf, domains, path):
+    def test_a_diverged_member(self, make_clf, domains, path):
         search = DANNClassifierCV(
             make_clf(optimizer="sgd"), lambdas=(1e30,), standardize=(None,), n_seeds=1
         )
@@ -815,7 +824,7 @@ class TestSearch:
             loaded.predict_proba(domains.X_target), search.predict_proba(domains.X_target)
         )
 
-    def test_the_other_class_is_named(self, clf, search, path):
+    def test_a_file_of_the_other_class_raises(self, clf, search, path):
         clf.save(path)
         with pytest.raises(ValueError, match="holds a 'DANNClassifier'"):
             DANNClassifierCV.load(path)
@@ -868,7 +877,7 @@ class TestSearch:
         for other in (pickle.loads(pickle.dumps(search)), copy.deepcopy(search)):
             self.assert_same_search(search, other, domains.X_target)
 
-    def test_failed_save_leaves_the_old_file(self, search, path, monkeypatch, tmp_path):
+    def test_failed_save_keeps_the_old_file(self, search, path, monkeypatch, tmp_path):
         search.save(path)
         before = path.read_bytes()
         monkeypatch.setattr(os, "replace", lambda *_: os.stat("/nowhere"))
@@ -879,7 +888,7 @@ class TestSearch:
 
 
 class TestSkops:
-    """skops.io runs nothing either, and has to be told of our own classes alone."""
+    """skops.io executes no code either, and needs to trust only the classes of skdann."""
 
     @pytest.mark.parametrize("kind", ["classifier", "pipeline", "search"])
     def test_round_trip(self, kind, make_clf, domains, path):
@@ -901,7 +910,7 @@ class TestSkops:
         if kind == "classifier":
             assert_same(clf, loaded, X_target)
 
-    def test_no_pickle_inside(self, clf, path, monkeypatch):
+    def test_skops_uses_no_pickle(self, clf, path, monkeypatch):
         skops = pytest.importorskip("skops.io")
         for module, name in ((pickle, "loads"), (pickle, "load"), (pickle, "Unpickler")):
             monkeypatch.setattr(module, name, lambda *_: pytest.fail("unpickled"))
@@ -910,7 +919,7 @@ class TestSkops:
 
 
 class TestOtherWays:
-    def test_a_pickle_from_a_device_that_is_not_there(self, clf, domains):
+    def test_a_pickle_from_a_missing_device(self, clf, domains):
         expected = clf.predict_proba(domains.X_target)
         clf.device = "cuda:7"
         content = pickle.dumps(clf)
@@ -919,12 +928,12 @@ class TestOtherWays:
         assert loaded.device == "cuda:7"
         np.testing.assert_array_equal(loaded.predict_proba(domains.X_target), expected)
 
-    def test_a_net_that_keeps_more_than_tensors_is_pickled_whole(self, domains):
-        own = DANNClassifier(optimizer=CountingSGD, max_epochs=1).fit(*domains[:3])
-        other = pickle.loads(pickle.dumps(own))
+    def test_a_net_with_non_tensor_state_is_pickled_whole(self, domains):
+        original = DANNClassifier(optimizer=CountingSGD, max_epochs=1).fit(*domains[:3])
+        other = pickle.loads(pickle.dumps(original))
         state = next(iter(other.net_.optimizer_.state.values()))
         assert state["n_steps"] == 1
-        assert_same(own, other, domains.X_target)
+        assert_same(original, other, domains.X_target)
 
     @pytest.mark.parametrize(
         "copied",
@@ -950,8 +959,8 @@ class TestOtherWays:
         self.check(clf, loaded, domains, assert_same_fit)
 
     @staticmethod
-    def check(own, other, domains, assert_same_fit):
-        assert_same(own, other, domains.X_target)
-        for clf in (own, other):
+    def check(original, other, domains, assert_same_fit):
+        assert_same(original, other, domains.X_target)
+        for clf in (original, other):
             clf.partial_fit(*domains[:3])
-        assert_same_fit(own, other)
+        assert_same_fit(original, other)

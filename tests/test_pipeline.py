@@ -1,4 +1,4 @@
-"""Tests of make_pipeline: the target goes through the transformers, with and without routing."""
+"""Tests of make_pipeline: the target passes the transformers, with and without routing."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def raw(domains: Any) -> Any:
 
 @pytest.fixture
 def by_hand(raw: Any, make_clf: Any) -> DANNClassifier:
-    """The classifier fitted on rows of both domains scaled by hand."""
+    """Return a classifier fitted on rows of both domains that are scaled by hand."""
     scaler = StandardScaler().fit(raw.X_source)
     X_source, X_target = scaler.transform(raw.X_source), scaler.transform(raw.X_target)
     return make_clf().fit(X_source, raw.y_source, X_target)
 
 
 class Recorder(TransformerMixin, BaseEstimator):
-    """Pass rows through, and note in a list of the test's own which method saw how many."""
+    """Transformer that changes nothing, and records the number of rows of each call in a list."""
 
     def __init__(self, seen: list[tuple[str, int]]) -> None:
         self.seen = seen
@@ -75,7 +75,7 @@ class Recorder(TransformerMixin, BaseEstimator):
 
 
 class CrossFitted(TransformerMixin, BaseEstimator):
-    """Transform the rows of the fit otherwise than later rows, as TargetEncoder does."""
+    """Transformer that treats training rows differently from later rows, like TargetEncoder."""
 
     def fit(self, X: Any, y: Any = None) -> CrossFitted:
         self.fitted_ = True
@@ -144,9 +144,7 @@ def test_several_targets_are_each_transformed(
     assert pipe[-1].domains_.tolist() == [0, -1, -2]
 
 
-def test_several_steps_equal_those_of_plain_scikit_learn(
-    raw: Any, make_clf: Any, assert_same_fit: Any
-) -> None:
+def test_several_steps_equal_scikit_learn(raw: Any, make_clf: Any, assert_same_fit: Any) -> None:
     def steps() -> list[Any]:
         return [StandardScaler(), PCA(3, random_state=0), SelectKBest(k=2), MinMaxScaler()]
 
@@ -159,7 +157,7 @@ def test_several_steps_equal_those_of_plain_scikit_learn(
     assert_same_fit(ours[-1], theirs[-1])
 
 
-def test_transformers_see_the_source_alone_in_fit(raw: Any, make_clf: Any) -> None:
+def test_transformers_are_fitted_on_the_source_only(raw: Any, make_clf: Any) -> None:
     seen: list[tuple[str, int]] = []
     pipe = make_pipeline(Recorder(seen), make_clf())
     pipe.fit(raw.X_source, raw.y_source, X_target=(raw.X_target[:11], raw.X_target[:9]))
@@ -178,7 +176,7 @@ def test_fit_transform_of_a_transformer_is_used_for_the_source(
 
 
 @ROUTING
-def test_without_a_target_a_pipeline_warns_as_the_classifier_does(
+def test_without_a_target_a_pipeline_warns_like_the_classifier(
     raw: Any, make_clf: Any, routing: bool
 ) -> None:
     with sklearn.config_context(enable_metadata_routing=routing):
@@ -276,7 +274,7 @@ def test_weights_and_domains_reach_the_classifier(
     assert pipe[-1].domains_.tolist() == [0, 1, 2, -1]
     unweighted = make_pipeline(StandardScaler(), make_clf())
     unweighted.fit(raw.X_source, raw.y_source, X_target=raw.X_target, sample_domain=domain)
-    with pytest.raises(AssertionError):  # the weights matter, so the equality says something
+    with pytest.raises(AssertionError):  # the weights matter, so the equality is informative
         assert_same_fit(unweighted[-1], expected)
 
 
@@ -303,7 +301,7 @@ def test_parameters_of_transformers_reach_them(raw: Any, make_clf: Any) -> None:
     assert not np.array_equal(pipe[0].mean_, raw.X_source.mean(0))
 
 
-def test_a_prefixed_target_arrives_as_it_is(
+def test_a_prefixed_target_is_passed_unchanged(
     raw: Any, by_hand: Any, make_clf: Any, assert_same_fit: Any
 ) -> None:
     scaled = StandardScaler().fit(raw.X_source).transform(raw.X_target)
@@ -315,7 +313,7 @@ def test_a_prefixed_target_arrives_as_it_is(
 
 
 @pytest.mark.usefixtures("no_training")
-def test_two_targets_by_two_names_are_refused(raw: Any, make_clf: Any) -> None:
+def test_a_target_passed_by_two_names_raises(raw: Any, make_clf: Any) -> None:
     pipe = make_pipeline(StandardScaler(), make_clf())
     both = {"X_target": raw.X_target, "dannclassifier__X_target": raw.X_target / 2}
     for params in (both, dict(reversed(both.items()))):
@@ -326,7 +324,7 @@ def test_two_targets_by_two_names_are_refused(raw: Any, make_clf: Any) -> None:
 @ROUTING
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("name", ["X_targets", "nostep__X_target", "classes"])
-def test_unknown_parameters_are_refused(raw: Any, make_clf: Any, routing: bool, name: str) -> None:
+def test_unknown_parameters_raise(raw: Any, make_clf: Any, routing: bool, name: str) -> None:
     pipe = make_pipeline(StandardScaler(), make_clf())
     with (
         sklearn.config_context(enable_metadata_routing=routing),
@@ -335,7 +333,7 @@ def test_unknown_parameters_are_refused(raw: Any, make_clf: Any, routing: bool, 
         pipe.fit(raw.X_source, raw.y_source, X_target=raw.X_target, **{name: raw.X_target})
 
 
-def test_an_unknown_parameter_is_told_the_known_ones(raw: Any, make_clf: Any) -> None:
+def test_an_unknown_parameter_is_answered_with_the_known_ones(raw: Any, make_clf: Any) -> None:
     says = r"X_targets.*X_target, sample_weight, sample_domain.*stepname__parameter"
     with pytest.raises(TypeError, match=says):
         make_pipeline(StandardScaler(), make_clf()).fit(
@@ -344,7 +342,7 @@ def test_an_unknown_parameter_is_told_the_known_ones(raw: Any, make_clf: Any) ->
 
 
 @pytest.mark.usefixtures("no_training")
-def test_bad_targets_are_refused_by_the_transformers(raw: Any, make_clf: Any) -> None:
+def test_invalid_targets_raise_in_the_transformers(raw: Any, make_clf: Any) -> None:
     pipe = make_pipeline(StandardScaler(), make_clf())
     with pytest.raises(ValueError, match="3 features, but StandardScaler is expecting 4"):
         pipe.fit(raw.X_source, raw.y_source, X_target=raw.X_target[:, :3])
@@ -353,7 +351,7 @@ def test_bad_targets_are_refused_by_the_transformers(raw: Any, make_clf: Any) ->
 
 
 @ROUTING
-def test_inference_takes_domains(raw: Any, make_clf: Any, routing: bool) -> None:
+def test_inference_accepts_domains(raw: Any, make_clf: Any, routing: bool) -> None:
     clf = make_clf(normalization="domain_batch")
     with sklearn.config_context(enable_metadata_routing=routing):
         if routing:
@@ -366,7 +364,7 @@ def test_inference_takes_domains(raw: Any, make_clf: Any, routing: bool) -> None
         assert not np.array_equal(got, pipe.predict_proba(raw.X_target))
 
 
-# What scikit-learn's pipelines do
+# Behavior of scikit-learn's pipelines
 
 
 @ROUTING
@@ -398,7 +396,7 @@ def test_memory_caches_the_transformers(
 
 @ROUTING
 @pytest.mark.parametrize("copy", [clone, lambda pipe: pickle.loads(pickle.dumps(pipe))])
-def test_a_copy_fits_as_the_original(
+def test_a_copy_fits_like_the_original(
     raw: Any, by_hand: Any, make_clf: Any, assert_same_fit: Any, copy: Any, routing: bool
 ) -> None:
     pipe = copy(make_pipeline(StandardScaler(), make_clf()))
@@ -428,7 +426,7 @@ def test_a_fitted_pipeline_survives_every_round_trip(
 
 @ROUTING
 @pytest.mark.parametrize("step", ["passthrough", None])
-def test_steps_that_are_left_out(
+def test_steps_that_are_skipped(
     domains: Any, make_clf: Any, assert_same_fit: Any, step: Any, routing: bool
 ) -> None:
     expected = make_clf().fit(domains.X_source, domains.y_source, domains.X_target)
@@ -441,7 +439,7 @@ def test_steps_that_are_left_out(
 
 @ROUTING
 @pytest.mark.parametrize("wrap", [lambda X: X, lambda X: (X,)], ids=["bare", "tuple"])
-def test_a_pipeline_of_the_classifier_alone(
+def test_a_pipeline_with_only_the_classifier(
     domains: Any, make_clf: Any, assert_same_fit: Any, wrap: Any, routing: bool
 ) -> None:
     expected = make_clf().fit(domains.X_source, domains.y_source, domains.X_target)
@@ -474,7 +472,7 @@ def test_a_calibrated_classifier_within_a_pipeline(raw: Any, make_clf: Any, rout
         assert_array_equal(pipe.predict_proba(raw.X_target), expected.predict_proba(X_target))
 
 
-def test_a_classifier_that_knows_no_target_says_so(raw: Any) -> None:
+def test_a_classifier_without_target_parameter_raises(raw: Any) -> None:
     pipe = make_pipeline(StandardScaler(), LogisticRegression())
     pipe.fit(raw.X_source, raw.y_source).predict(raw.X_target)
     with pytest.raises(TypeError, match="X_target"):
@@ -482,7 +480,7 @@ def test_a_classifier_that_knows_no_target_says_so(raw: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["predict", "transform"])
-def test_an_unfitted_pipeline_says_so(raw: Any, make_clf: Any, method: str) -> None:
+def test_an_unfitted_pipeline_raises(raw: Any, make_clf: Any, method: str) -> None:
     with pytest.raises(NotFittedError):
         getattr(make_pipeline(StandardScaler(), make_clf()), method)(raw.X_target)
 
@@ -494,7 +492,7 @@ def test_refitting_forgets_the_earlier_target(raw: Any, by_hand: Any, make_clf: 
     assert pipe[-1].domains_.tolist() == by_hand.domains_.tolist() == [0, -1]
 
 
-def test_verbose_prints_every_step_as_scikit_learn_does(
+def test_verbose_prints_every_step_like_scikit_learn(
     raw: Any, make_clf: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def lines() -> list[str]:

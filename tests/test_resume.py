@@ -1,4 +1,4 @@
-"""Resuming: a fit that was killed or interrupted ends with the bits of one that never was."""
+"""Resuming: a killed or interrupted fit ends bit-identical to an uninterrupted one."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ from skdann._saving.state import net_state
 
 
 class Stop(Callback):
-    """Break the fit off, at the first batch of an epoch."""
+    """Callback that raises at the first batch of an epoch."""
 
     def __init__(self, epoch, error):
         self.epoch, self.error = epoch, error
@@ -32,8 +32,8 @@ class Stop(Callback):
             raise self.error
 
 
-class OwnExtractor(nn.Module):
-    """A network whose dropout draws from torch's own generator."""
+class CustomExtractor(nn.Module):
+    """Custom network whose dropout uses torch's global generator."""
 
     def __init__(self, n_in):
         super().__init__()
@@ -46,10 +46,10 @@ class OwnExtractor(nn.Module):
 
 
 def assert_same_net(first, second):
-    """Assert that weights, optimiser and generators agree in every bit, and the history too."""
-    own, other = net_state(first.net_), net_state(second.net_)
-    assert own.keys() == other.keys()
-    for name, value in own.items():
+    """Assert that weights, optimizer state, generators and history are bit-identical."""
+    state, other = net_state(first.net_), net_state(second.net_)
+    assert state.keys() == other.keys()
+    for name, value in state.items():
         assert torch.equal(value, other[name]), f"{name} differs"
     histories = [
         [{k: v for k, v in row.items() if k != "dur"} for row in clf.history_]
@@ -69,7 +69,7 @@ CASES = {
     "rmsprop": {"optimizer": "rmsprop", "weight_decay": 0.01, "class_weight": "balanced"},
     "alternating": {"adversarial": "alternating", "domain_steps": 2, "conditioning": "cdan"},
     "domain_batch": {"normalization": "domain_batch", "standardize": "domain"},
-    "own module": {"feature_extractor": OwnExtractor},
+    "custom module": {"feature_extractor": CustomExtractor},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3, "max_epochs": 9},
     "stops early": {
         "early_stopping": True, "validation_fraction": 0.3, "max_epochs": 40, "patience": 1,
@@ -80,10 +80,10 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("epoch", [1, 2, 5])
-def test_a_fit_that_failed_goes_on_with_equal_bits(case, epoch, make_clf, domains, path):
+def test_a_failed_fit_resumes_bit_identically(case, epoch, make_clf, domains, path):
     X, y, X_target, _ = domains
     params = {"max_epochs": 6, "checkpoint": path, **CASES[case]}
-    targets = (X_target, X_target[:7] + 1.0)  # passes of the targets end in the midst of epochs
+    targets = (X_target, X_target[:7] + 1.0)  # passes over the targets end within epochs
     whole = make_clf(**{**params, "checkpoint": None}).fit(X, y, targets)
     broken = make_clf(**params, callbacks=[Stop(epoch, RuntimeError("out of luck"))])
     if epoch <= whole.n_epochs_:
@@ -98,7 +98,7 @@ def test_a_fit_that_failed_goes_on_with_equal_bits(case, epoch, make_clf, domain
     assert os.listdir(path.parent) == []
 
 
-def test_epochs_done_are_not_trained_again(make_clf, domains, path):
+def test_completed_epochs_are_not_repeated(make_clf, domains, path):
     seen = []
 
     class Count(Callback):
@@ -133,7 +133,7 @@ def test_warm_start(make_clf, domains, path):
     assert_same_net(whole, clf.fit(*domains[:3]))
 
 
-def test_an_interrupted_fit_goes_on(make_clf, domains, path):
+def test_an_interrupted_fit_resumes(make_clf, domains, path):
     whole = make_clf(max_epochs=6).fit(*domains[:3])
     clf = make_clf(max_epochs=6, checkpoint=path, callbacks=[Stop(4, KeyboardInterrupt())])
     clf.fit(*domains[:3])
@@ -146,7 +146,7 @@ def test_an_interrupted_fit_goes_on(make_clf, domains, path):
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("epoch", [1, 2, 5])
-def test_an_interrupt_leaves_the_last_whole_epoch(optimizer, epoch, make_clf, domains):
+def test_an_interrupt_keeps_the_last_complete_epoch(optimizer, epoch, make_clf, domains):
     states = []
 
     class Record(Callback):
@@ -158,13 +158,13 @@ def test_an_interrupt_leaves_the_last_whole_epoch(optimizer, epoch, make_clf, do
     )
     clf.fit(*domains[:3])
     assert clf.n_epochs_ == len(clf.history_) == clf.net_.n_epochs_done_ == epoch - 1
-    found = net_state(clf.net_)
-    assert found.keys() == states[-1].keys()
+    actual = net_state(clf.net_)
+    assert actual.keys() == states[-1].keys()
     for name, value in states[-1].items():
-        assert torch.equal(found[name], value), f"{name} is not that of the last whole epoch"
+        assert torch.equal(actual[name], value), f"{name} is not that of the last complete epoch"
 
 
-def test_an_interrupt_leaves_what_else_optimizer_and_modules_keep(make_clf, domains):
+def test_an_interrupt_restores_other_state_of_optimizer_and_modules(make_clf, domains):
     class Counting(torch.optim.SGD):
         def step(self, closure=None):
             loss = super().step(closure)
@@ -181,7 +181,7 @@ def test_an_interrupt_leaves_what_else_optimizer_and_modules_keep(make_clf, doma
 
         def forward(self, x):
             if self.training:
-                self.n = self.n + 1  # another tensor each time
+                self.n = self.n + 1  # a new tensor in each call
             return super().forward(x)
 
     def kept(net):
@@ -207,7 +207,7 @@ def test_an_interrupt_leaves_what_else_optimizer_and_modules_keep(make_clf, doma
 
 
 def test_ctrl_c_at_any_moment(make_clf, domains):
-    make_clf().fit(*domains[:3])  # what torch imports at its first step takes seconds
+    make_clf().fit(*domains[:3])  # torch's imports at its first step take seconds
     params = {"max_epochs": 10**5, "dropout": 0.5}
     for seconds in (0.1, 0.15, 0.2):
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
@@ -219,7 +219,7 @@ def test_ctrl_c_at_any_moment(make_clf, domains):
         assert_same_net(clf, make_clf(**params, callbacks=[stop]).fit(*domains[:3]))
 
 
-def test_an_interrupt_of_a_search_ends_it_and_leaves_it_as_it_was(make_clf, domains):
+def test_an_interrupt_ends_a_search_and_leaves_it_unchanged(make_clf, domains):
     search = DANNClassifierCV(
         make_clf(callbacks=[Stop(2, KeyboardInterrupt())]), n_seeds=2, random_state=0
     )
@@ -303,7 +303,7 @@ class TestAnotherFit:
         with pytest.raises(ValueError, match="needs a random_state"):
             search.fit(*domains[:3])
 
-    def test_a_saved_model_says_nothing_of_it(self, make_clf, domains, path, tmp_path):
+    def test_a_saved_model_does_not_contain_the_path(self, make_clf, domains, path, tmp_path):
         clf = make_clf(checkpoint=path).fit(*domains[:3])
         clf.save(tmp_path / "model")
         assert b"fit.checkpoint" not in (tmp_path / "model").read_bytes()
@@ -367,13 +367,13 @@ def test_killed_at_random_moments(kind, tmp_path):
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) > 0, "no kill fell into a fit, so this showed nothing"
     cls = DANNClassifierCV if kind == "search" else DANNClassifier
-    own, other = (cls.load(tmp_path / name) for name in ("whole", "model"))
+    whole, resumed = (cls.load(tmp_path / name) for name in ("whole", "model"))
     if kind == "search":
-        assert own.reason_ == other.reason_
-        own, other = (list(itertools.chain(*clf.candidates_)) for clf in (own, other))
+        assert whole.reason_ == resumed.reason_
+        whole, resumed = (list(itertools.chain(*clf.candidates_)) for clf in (whole, resumed))
     else:
-        own, other = [own], [other]
-    for first, second in zip(own, other, strict=True):
+        whole, resumed = [whole], [resumed]
+    for first, second in zip(whole, resumed, strict=True):
         assert_same_net(first, second)
-    left = [name for name in os.listdir(tmp_path) if not name.startswith(".model")]
-    assert sorted(left) == ["model", "whole"]
+    remaining = [name for name in os.listdir(tmp_path) if not name.startswith(".model")]
+    assert sorted(remaining) == ["model", "whole"]

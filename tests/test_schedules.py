@@ -1,4 +1,4 @@
-"""Tests of the schedules, against the numbers of their formulas."""
+"""Tests of the schedules, against values of their formulas."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skdann._training.schedules import (
 
 progress = st.floats(0, 1)
 
-# worked out apart from the code: 2/(1+e^(-10p))-1 = tanh(5p), and powers of (1+10p)
+# computed independently of the code: 2/(1+e^(-10p))-1 = tanh(5p), and powers of (1+10p)
 LAMBDA_POINTS = [
     ("dann", 0.0, 0.0),
     ("dann", 0.1, 0.46211715726000976),
@@ -47,15 +47,15 @@ LR_POINTS = [
 
 
 @pytest.mark.parametrize(("name", "at", "factor"), LAMBDA_POINTS)
-def test_lambda_schedule_goes_through_its_points(name, at, factor):
-    found = evaluate_schedule("lambda_schedule", name, LAMBDA_SCHEDULES, at)
-    assert found == pytest.approx(factor, abs=1e-12)
+def test_lambda_schedule_passes_through_its_points(name, at, factor):
+    actual = evaluate_schedule("lambda_schedule", name, LAMBDA_SCHEDULES, at)
+    assert actual == pytest.approx(factor, abs=1e-12)
 
 
 @pytest.mark.parametrize(("name", "at", "factor"), LR_POINTS)
-def test_lr_schedule_goes_through_its_points(name, at, factor):
-    found = evaluate_schedule("lr_schedule", name, LR_SCHEDULES, at)
-    assert found == pytest.approx(factor, abs=1e-12)
+def test_lr_schedule_passes_through_its_points(name, at, factor):
+    actual = evaluate_schedule("lr_schedule", name, LR_SCHEDULES, at)
+    assert actual == pytest.approx(factor, abs=1e-12)
 
 
 def test_every_named_schedule_has_its_points_above():
@@ -78,7 +78,7 @@ def test_a_callable_is_called_with_the_progress(p):
 
 
 @pytest.mark.parametrize("value", [1.5, -0.25, math.nan, math.inf, -math.inf])
-def test_a_factor_outside_zero_and_one_is_refused(value):
+def test_a_factor_outside_zero_and_one_raises(value):
     with pytest.raises(ValueError, match=rf"lr_schedule returned {value!r} at progress 0\.42"):
         evaluate_schedule("lr_schedule", lambda at: value, LR_SCHEDULES, 0.42)
 
@@ -96,7 +96,7 @@ def test_a_callable_is_checked_on_the_whole_range_before_training(schedule, text
         check_schedule("lambda_schedule", schedule, LAMBDA_SCHEDULES)
 
 
-def test_sound_schedules_pass_the_check():
+def test_valid_schedules_pass_the_check():
     check_schedule("lambda_schedule", lambda p: p * p, LAMBDA_SCHEDULES)
     for name in LAMBDA_SCHEDULES:
         check_schedule("lambda_schedule", name, LAMBDA_SCHEDULES)

@@ -1,4 +1,4 @@
-"""The package's shape: imports go downward only, and the public names are the documented ones."""
+"""Structure of the package: imports go downward only, and public names are documented."""
 
 import ast
 import importlib
@@ -40,7 +40,7 @@ def top_level_modules():
 
 
 def imported_names(file):
-    """Dotted names, from skdann on, of what a file imports outside functions."""
+    """Return the dotted names that a file imports from skdann outside functions."""
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skdann"):
             for alias in node.names:
@@ -50,14 +50,14 @@ def imported_names(file):
 
 
 def imports_of(module):
-    """Names of the top-level skdann modules that a module's files import."""
+    """Return the top-level skdann modules that the files of a module import."""
     path = ROOT / module
     for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
         yield from (name.split(".")[1] for name in imported_names(file))
 
 
 def imports_within(folder):
-    """For each module of a folder, the modules of the same folder that it imports."""
+    """Return, for each module of a folder, the modules of that folder that it imports."""
     prefix = f"skdann.{folder}."
     return {
         file.stem: {
@@ -70,7 +70,7 @@ def imports_within(folder):
     }
 
 
-def test_every_module_has_its_place():
+def test_every_module_has_a_level():
     assert sorted(top_level_modules()) == sorted(ORDER)
 
 
@@ -81,15 +81,15 @@ def test_imports_go_downward_only(module):
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_no_circle_within_a_folder(folder):
+def test_no_import_cycle_within_a_folder(folder):
     TopologicalSorter(imports_within(folder)).prepare()  # raises CycleError
 
 
-def test_the_top_level_fits_on_one_hand_or_two():
+def test_the_top_level_has_at_most_ten_modules():
     assert len(list(ROOT.glob("*.py"))) <= MOST_MODULES
 
 
-def test_private_names_of_others_come_through_compat_alone():
+def test_private_names_of_other_libraries_are_imported_in_compat_only():
     for file in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and file.name != "_compat.py":
@@ -99,7 +99,7 @@ def test_private_names_of_others_come_through_compat_alone():
                     assert not any(name.startswith("_") for name in names), (file.name, names)
 
 
-def test_skorch_is_used_by_the_engine_alone():
+def test_skorch_is_imported_by_training_only():
     users = {
         file.name
         for file in ROOT.rglob("*.py")
@@ -119,7 +119,7 @@ def test_all_is_sorted_and_documented(name):
         assert inspect.getdoc(value), public
 
 
-def test_public_names_are_those_of_the_guide():
+def test_public_names_are_the_documented_ones():
     guide = (ROOT.parent / "docs" / "guide.md").read_text()
     section = guide[guide.index("## Public names") :]
     documented = set(re.findall(r"^- `skdann\.(\w+)`", section, re.MULTILINE))
