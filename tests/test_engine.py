@@ -879,7 +879,8 @@ def test_an_interrupt_keeps_the_complete_epochs():
     X, y, targets = domains(n_source=40)
     parameters = {**SMALL, "batch_size": 10, "max_epochs": 6}
     whole = fit(parameters, X, y, targets)
-    clf = fit({**parameters, "callbacks": [Interrupt(epoch=3)]}, X, y, targets)
+    with pytest.warns(UserWarning, match="keeps its last whole epoch, number 2 of 6"):
+        clf = fit({**parameters, "callbacks": [Interrupt(epoch=3)]}, X, y, targets)
     assert clf.n_epochs_ == len(clf.history_) == len(clf.net_.history) == 2
     for actual, expected in zip(clf.history_, whole.history_, strict=False):
         assert actual["label_loss"] == expected["label_loss"]
@@ -892,11 +893,26 @@ def test_an_interrupt_keeps_the_complete_epochs():
 
 
 @pytest.mark.parametrize("changed", [{}, {"early_stopping": True}, {"verbose": 1}])
-def test_an_interrupt_of_the_first_epoch_leaves_a_fit_of_no_epoch(changed):
+def test_an_interrupt_of_the_first_epoch_leaves_nothing_fitted(changed):
     X, y, targets = domains()
-    clf = fit({**SMALL, **changed, "callbacks": [Interrupt(epoch=1, step=1)]}, X, y, targets)
-    assert clf.n_epochs_ == len(clf.history_) == 0
-    assert clf.predict(X).shape == y.shape
+    clf = DANNClassifier(**{**SMALL, **changed, "callbacks": [Interrupt(epoch=1, step=1)]})
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, y, tuple(targets))
+    assert set(vars(clf)) == set(clf.get_params())
+
+
+def test_an_interrupted_warm_start_keeps_the_earlier_fit():
+    X, y, targets = domains()
+    clf = fit({**SMALL, "warm_start": True}, X, y, targets)
+    before = clf.predict_proba(X)
+    clf.set_params(callbacks=[Interrupt(epoch=SMALL["max_epochs"] + 1, step=1)])
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, y, tuple(targets))
+    assert_array_equal(clf.predict_proba(X), before)
+    clf.callbacks[0].epoch += 1  # a whole epoch comes first
+    with pytest.warns(UserWarning, match="keeps its last whole epoch, number 1 of"):
+        clf.fit(X, y, tuple(targets))
+    assert clf.n_epochs_ == SMALL["max_epochs"] + 1
 
 
 @pytest.mark.parametrize("changed", [{}, {"optimizer": "adam"}, {"adversarial": "alternating"}])
@@ -1042,7 +1058,7 @@ def test_random_states_are_restored_after_an_error_and_an_interrupt():
     params = {**SMALL, "feature_extractor": CustomExtractor}
     with no_trace(), pytest.raises(ValueError, match="diverged"):
         fit({**params, "optimizer": "sgd", "lr": 1e25}, X, y, targets)
-    with no_trace():
+    with no_trace(), pytest.warns(UserWarning, match="interrupted"):
         fit({**params, "callbacks": [Interrupt(epoch=2, step=1)]}, X, y, targets)
 
 

@@ -136,7 +136,8 @@ def test_warm_start(make_clf, domains, path):
 def test_an_interrupted_fit_resumes(make_clf, domains, path):
     whole = make_clf(max_epochs=6).fit(*domains[:3])
     clf = make_clf(max_epochs=6, checkpoint=path, callbacks=[Stop(4, KeyboardInterrupt())])
-    clf.fit(*domains[:3])
+    with pytest.warns(UserWarning, match="keeps its last whole epoch, number 3 of 6"):
+        clf.fit(*domains[:3])
     assert clf.n_epochs_ == 3
     assert path.exists()
     clf.callbacks[0].epoch = -1
@@ -145,7 +146,7 @@ def test_an_interrupted_fit_resumes(make_clf, domains, path):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("epoch", [1, 2, 5])
+@pytest.mark.parametrize("epoch", [2, 5])
 def test_an_interrupt_keeps_the_last_complete_epoch(optimizer, epoch, make_clf, domains):
     states = []
 
@@ -156,7 +157,8 @@ def test_an_interrupt_keeps_the_last_complete_epoch(optimizer, epoch, make_clf, 
     clf = make_clf(
         max_epochs=6, optimizer=optimizer, callbacks=[Record(), Stop(epoch, KeyboardInterrupt())]
     )
-    clf.fit(*domains[:3])
+    with pytest.warns(UserWarning, match="interrupted"):
+        clf.fit(*domains[:3])
     assert clf.n_epochs_ == len(clf.history_) == clf.net_.n_epochs_done_ == epoch - 1
     actual = net_state(clf.net_)
     assert actual.keys() == states[-1].keys()
@@ -198,9 +200,9 @@ def test_an_interrupt_restores_other_state_of_optimizer_and_modules(make_clf, do
             if len(net.history) == 4:
                 raise KeyboardInterrupt
 
-    clf = make_clf(
-        feature_extractor=Body(), max_epochs=6, optimizer=Counting, callbacks=[Late()]
-    ).fit(*domains[:3])
+    clf = make_clf(feature_extractor=Body(), max_epochs=6, optimizer=Counting, callbacks=[Late()])
+    with pytest.warns(UserWarning, match="interrupted"):
+        clf.fit(*domains[:3])
     assert clf.n_epochs_ == 3
     assert kept(clf.net_) == at_begin[3]
     assert at_begin[3] != at_begin[2]
@@ -212,11 +214,14 @@ def test_ctrl_c_at_any_moment(make_clf, domains):
     for seconds in (0.1, 0.15, 0.2):
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
-        clf = make_clf(**params).fit(*domains[:3])
+        with pytest.warns(UserWarning, match="interrupted"):
+            clf = make_clf(**params).fit(*domains[:3])
         timer.join()
         assert clf.n_epochs_ == len(clf.history_) == clf.net_.n_epochs_done_ > 0
         stop = Stop(clf.n_epochs_ + 1, KeyboardInterrupt())
-        assert_same_net(clf, make_clf(**params, callbacks=[stop]).fit(*domains[:3]))
+        with pytest.warns(UserWarning, match="interrupted"):
+            other = make_clf(**params, callbacks=[stop]).fit(*domains[:3])
+        assert_same_net(clf, other)
 
 
 def test_an_interrupt_ends_a_search_and_leaves_it_unchanged(make_clf, domains):
