@@ -1090,6 +1090,7 @@ def test_streams_of_one_seed_differ_from_each_other():
 # Inference
 
 
+@pytest.mark.filterwarnings("ignore:X looks like rows of the source")  # as they are, on purpose
 @pytest.mark.parametrize(
     "changed",
     [

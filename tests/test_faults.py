@@ -373,6 +373,7 @@ class CustomExtractor(nn.Module):
         return self.layers(x)
 
 
+@pytest.mark.filterwarnings("ignore:X looks like rows of the source")  # as they are, on purpose
 class TestThreads:
     @pytest.mark.parametrize(
         "params",

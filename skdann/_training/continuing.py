@@ -30,14 +30,22 @@ def check_continued(estimator: Any, net: Any, what: str) -> None:
     ValueError
         If such a parameter changed.
     """
-    before = {**vars(net.networks), **{name: getattr(net.training, name) for name in BUILT}}
+    before = {**vars(net.networks), **vars(net.training)}
     now = {**vars(network_params(estimator)), **vars(training_params(estimator))}
-    changed = [name for name, value in before.items() if not _is_same(value, now[name])]
-    adversaries = [ADVERSARIES[name] for name in (net.training.adversarial, now["adversarial"])]
-    if adversaries[0].has_classifier != adversaries[1].has_classifier:
-        changed.append("adversarial")
-    if what == "partial_fit" and _shift_kind(estimator) != estimator.label_shift:
-        changed.append("label_shift")
+    before["standardize"], now["standardize"] = net.networks.standardize[0], estimator.standardize
+    names = [*vars(net.networks), *BUILT]
+    if _has_classifier(before) != _has_classifier(now):
+        names.append("adversarial")
+    if what == "partial_fit":
+        shift = estimator._label_shift
+        before["label_shift"] = None if shift is None else shift.kind
+        now["label_shift"] = estimator.label_shift
+        names.append("label_shift")
+    changed = [
+        f"{name}={now[name]!r} (was {before[name]!r})"
+        for name in names
+        if not _is_same(before[name], now[name])
+    ]
     if changed:
         raise ValueError(
             f"{', '.join(changed)} changed since the last fit, but {what} continues with its "
@@ -46,9 +54,8 @@ def check_continued(estimator: Any, net: Any, what: str) -> None:
         )
 
 
-def _shift_kind(estimator: Any) -> str | None:
-    shift = estimator._label_shift
-    return None if shift is None else shift.kind
+def _has_classifier(params: dict[str, Any]) -> bool:
+    return ADVERSARIES[params["adversarial"]].has_classifier
 
 
 def _is_same(before: Any, now: Any) -> bool:

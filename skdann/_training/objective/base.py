@@ -46,19 +46,6 @@ class Adversary(ABC):
 
     def __init__(self, module: DANNModule, params: TrainingParams) -> None:
         self.module, self.params = module, params
-        if not self.has_classifier:
-            self._check_networks()
-
-    def _check_networks(self) -> None:
-        """Raise if the networks of an earlier fit do not suit this adversary."""
-        has_classifier = self.module.domain_classifier is not None
-        if has_classifier != self.has_classifier:
-            trained, built = ("a", "none") if self.has_classifier else ("no", "one")
-            raise ValueError(
-                f"adversarial={self.params.adversarial!r} trains {trained} domain classifier, but "
-                f"the networks of the earlier fit have {built}; keep the earlier adversarial, or "
-                "fit a new estimator."
-            )
 
     def begin(self, features: Tensor, batch: Batch, optimizer: Any) -> None:
         """Act before the losses of a step are computed; by default, do nothing."""
@@ -128,7 +115,6 @@ class ClassifierAdversary(Adversary):
 
     def classify(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Kept]:
         """Return the loss of G_d, given the (conditioned) features that it sees, and the kept."""
-        self._check_networks()
         logits = self.module.classify_domains(seen, batch.rows)
         kept = (logits, batch.domain, batch.domain_weight)
         return self._cross_entropy(*kept), kept
@@ -146,7 +132,6 @@ class ClassifierAdversary(Adversary):
         self, classifier: Any, features: Tensor, batch: Batch, *, needs_input: bool = True
     ) -> tuple[Tensor, Kept]:
         """Write the gradients of G_d in closed form; return that of the features, and the kept."""
-        self._check_networks()
         kept = (classifier.forward(features, batch.rows), batch.domain, batch.domain_weight)
         grad = domain_gradient(*kept, self.params.domain_label_smoothing)
         if self.params.domain_loss_weight != 1.0:
