@@ -49,8 +49,9 @@ def test_sdist_contains_everything_to_build_and_test(built):
         assert all(member.isfile() for member in archive.getmembers())
     tops = {name.partition("/")[0] for name in files}
     needed = {"skdann", "tests", "docs", "examples", "benchmarks"}
-    needed |= {".ci", "Makefile", "constraints.txt"}
+    needed |= {".ci", "Makefile", "constraints.txt", "constraints-lowest.txt"}
     texts = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "README.md", "LICENSE"}
+    texts |= {"RELEASING.md", "SECURITY.md"}
     assert needed | texts | {"pyproject.toml", "PKG-INFO"} <= tops
     assert tops <= needed | texts | {"pyproject.toml", "PKG-INFO", ".gitignore"}
     for folder in ("skdann", "tests"):
