@@ -1,4 +1,4 @@
-"""What the estimators share: predictions from class scores, the report, and saving."""
+"""Base class of the estimators: prediction, scoring, diagnosis, saving and export."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from skdann.inspection._report import Diagnosis
 class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Base class of the domain-adaptive classifiers."""
 
-    # requested by default, so that a search that routes it scores pooled rows right
+    # requested by default, so that a search with routing scores pooled rows correctly
     __metadata_request__score: ClassVar = {"sample_domain": True}
 
-    _domain_statistics: tuple[np.ndarray, np.ndarray] | None = None  # to tell domains apart
+    _domain_statistics: tuple[np.ndarray, np.ndarray] | None = None  # distinguishes domains
     _placeholders: Sequence[Any] = ()  # labels that only mark unlabelled rows
 
     def __sklearn_tags__(self):
@@ -39,20 +39,20 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     @abstractmethod
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
-        """Scores (n_samples, n_classes) of checked rows; the highest one names the class."""
+        """Return scores (n_samples, n_classes), after checking X; the maximum is the prediction."""
 
     @abstractmethod
     def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
-        """Logarithms of the class probabilities."""
+        """Return logarithms of the class probabilities."""
 
     def _warn_if_source(self, X: Any, sample_domain: Any) -> None:
-        """Warn if rows without a domain look like source rows, and it matters."""
+        """Warn if rows without a domain look like source rows, which changes the prediction."""
         if sample_domain is None and self._domain_statistics is not None:
             DomainStatistics(*self._domain_statistics).warn_if_source(X)
 
     @abstractmethod
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
-        """The classifier whose networks are looked at, and further fields of the report."""
+        """Return the classifier to diagnose, and further fields of the report."""
 
     @neutral_surroundings()
     def predict(self, X, *, sample_domain=None):
@@ -93,22 +93,21 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         return self._class_log_proba(X, sample_domain)
 
     def score(self, X, y, sample_weight=None, *, sample_domain=None):
-        """Return the accuracy of the predictions, of labelled rows of either domain.
+        """Return the accuracy of the predictions on labelled rows of either domain.
 
         Parameters
         ----------
         X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of one domain, or of several if `sample_domain` names them.
+            Rows of one domain, or of several with `sample_domain`.
         y : array-like of shape (n_samples,)
-            Labels. Rows whose label only marks unlabelled target rows, as in a fit on pooled rows,
-            are left out.
+            Labels. Rows with a label that only marks unlabelled target rows in `fit` on pooled rows
+            are ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows.
         sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            Domain of each row, as in `domains_`. None means target rows, except that where each
-            domain is scaled or normalized by statistics of its own, rows that are more like the
-            source than the target count as source rows: a cross-validation scores held-out source
-            rows.
+            Domain of each row, as in `domains_`. None means target. Exception: if each domain is
+            scaled or normalized by separate statistics, rows that resemble the source more than the
+            target are treated as source rows, because cross-validation scores held-out source rows.
 
         Returns
         -------
@@ -118,8 +117,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Raises
         ------
         ValueError
-            If no row is left, or source rows may come from several domains and `sample_domain` does
-            not say from which.
+            If no labelled row remains, or the rows resemble the source, which has several domains,
+            and `sample_domain` is None.
         """
         check_is_fitted(self)
         label = plain_labels(y, "y")
@@ -134,19 +133,19 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         return float(accuracy_score(label[rows], predicted, sample_weight=weight))
 
     def _labelled_rows(self, label: np.ndarray) -> Any:
-        """Return the rows whose label is not one of those that mark unlabelled rows."""
+        """Return the indices of rows whose label does not mark unlabelled rows."""
         if not self._placeholders:
             return slice(None)
         is_labelled = ~np.isin(label, self._placeholders)
         if not is_labelled.any():
             raise ValueError(
-                f"y holds only labels that mark unlabelled rows ({self._placeholders}), which "
-                "leaves nothing to score; pass labelled rows."
+                f"y has only labels that mark unlabelled rows ({self._placeholders}), so there is "
+                "nothing to score; pass labelled rows."
             )
         return slice(None) if is_labelled.all() else np.flatnonzero(is_labelled)
 
     def _recognize(self, X: Any) -> Any:
-        """Name the source if rows are more like it than the target and it matters, or None."""
+        """Return the source domain if it matters and rows resemble it more than the target."""
         if self._domain_statistics is None:
             return None
         statistics = DomainStatistics(*self._domain_statistics)
@@ -155,9 +154,9 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         sources = self.domains_[self.domains_ >= 0]
         if len(sources) > 1:
             raise ValueError(
-                f"X holds source rows, but the estimator keeps {len(sources)} source domains "
-                f"{sources.tolist()} apart; pass sample_domain to score, e.g. through metadata "
-                "routing."
+                f"X looks like source rows, but the estimator has separate statistics for "
+                f"{len(sources)} source domains, {sources.tolist()}; pass sample_domain to score, "
+                "e.g. through metadata routing."
             )
         return sources[0]
 
@@ -173,8 +172,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-            Source rows, as :meth:`predict` takes them: after the pipeline's scaler. They count as
-            rows of the first source domain.
+            Source rows, as passed to :meth:`predict`: after the pipeline's scaler. They are treated
+            as rows of the first source domain.
         X_target : array-like of shape (n_target, n_features), or tuple of these
             Unlabelled target rows, in the order of the fit; several targets are judged as one.
         y_source : array-like of shape (n_source,) or None, default=None
@@ -213,14 +212,14 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         ['label_shift']
         """
         check_is_fitted(self)
-        classifier, more = self._diagnosed()
+        classifier, fields = self._diagnosed()
         return diagnose(
             classifier,
             X_source,
             X_target,
             y_source=y_source,
             random_state=classifier.random_state,
-            **more,
+            **fields,
         )
 
     @neutral_surroundings()
@@ -340,7 +339,7 @@ def takes_target(estimator: Any) -> bool:
 
 
 def transform_training_rows(estimator: Any, X: Any, sample_domain: Any) -> Any:
-    """Transform the rows that `fit` got as X_source, by default as rows of the first source."""
+    """Transform rows that were passed to `fit` as X_source, by default as the first source."""
     if sample_domain is None:
         sample_domain = estimator.domains_[0]
     return estimator.transform(X, sample_domain=sample_domain)

@@ -562,7 +562,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         return net
 
     def _scales_columns(self) -> bool:
-        """Whether columns on different scales do no harm, or may be scaled by the user's module."""
+        """Whether columns are scaled by `standardize`, or possibly by a custom module."""
         return self.standardize is not None or not is_sizes(self.feature_extractor)
 
     @with_callbacks

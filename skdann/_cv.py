@@ -104,7 +104,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         figures that the score consists of, "weight" (share in the predictions), and "error" if its
         training failed.
     candidates_ : list of list of DANNClassifier
-        Fitted members of each candidate, in the order of `scores_`.
+        Members of each candidate, in the order of `scores_`. With ``aggregate="best"``, only the
+        members of the selected candidate stay fitted.
     members_ : list of DANNClassifier
         Members of the selected candidates, which predict.
     weights_ : ndarray of shape (n_members,)
@@ -298,7 +299,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             outcome = self._select(candidates, folds, data, fold_seed)
             self._set_columns(data)
             members = [c.members for c in candidates]
-            if self.aggregate == "best":  # a smaller model: only what predicts stays fitted
+            if self.aggregate == "best":  # only the selected members stay fitted
                 selected = outcome.weights > 0
                 pairs = zip(members, selected, strict=True)
                 members = [m if is_kept else [clone(one) for one in m] for m, is_kept in pairs]

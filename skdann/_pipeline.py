@@ -79,10 +79,11 @@ class DomainPipeline(Pipeline):
         y : array-like of shape (n_samples,), default=None
             Labels of the source rows.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled target rows. Each step gets them as transformed by the steps before.
+            Unlabelled target rows. Each step gets them transformed by the previous steps.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
-            Passed unchanged to the last step. A step in the middle that takes `X_target`, such as
-            a DANNClassifier whose features a classifier learns from, gets `sample_domain` too.
+            Passed unchanged to the last step. Earlier steps that take `X_target`, such as a
+            DANNClassifier that provides the features of another classifier, also get
+            `sample_domain`.
         **params : dict
             ``step__param`` for any step, passed unchanged.
 
@@ -105,8 +106,8 @@ class DomainPipeline(Pipeline):
             for index in inner:
                 X = self._fit_transformers(start, index, X, y, given, step_params, watch_step)
                 name, step = self.steps[index]
-                own = {n: given[n] for n in ("X_target", "sample_domain") if n in given}
-                X = step.fit_transform(X, y, **own, **step_params.get(name, {}))
+                passed = {n: given[n] for n in ("X_target", "sample_domain") if n in given}
+                X = step.fit_transform(X, y, **passed, **step_params.get(name, {}))
                 given = _transform_target(step, given)
                 start = index + 1
             end = len(self.steps) - 1
@@ -124,7 +125,7 @@ class DomainPipeline(Pipeline):
         step_params: dict[str, dict[str, Any]],
         watch_step: Callable[..., Any],
     ) -> Any:
-        """Fit some steps as scikit-learn does: cached, cloned and timed; transform both domains."""
+        """Fit steps by scikit-learn's Pipeline (cached, cloned, timed); transform both domains."""
         steps = [*self.steps[start:end], (self.steps[end][0], "passthrough")]
         head = Pipeline(steps, memory=self.memory, verbose=self.verbose)
         params = {
@@ -146,19 +147,19 @@ class DomainPipeline(Pipeline):
         step_params: dict[str, dict[str, Any]],
         watch_step: Callable[..., Any],
     ) -> None:
-        """Fit the last step, which gets the target rows if it takes them."""
+        """Fit the last step, with the target rows if it takes them."""
         name, last = self.steps[-1]
         if last is None or last == "passthrough":
             return
-        own = dict(step_params.get(name, {}))
+        params = dict(step_params.get(name, {}))
         for param, value in given.items():
-            if param in own:
+            if param in params:
                 raise TypeError(f"fit got {param!r} twice, once as {name}__{param}; pass it once.")
             is_used = param != "X_target" or takes_target(last)
             if is_used or not any(takes_target(step) for _, step in self.steps[:-1]):
-                own[param] = value
+                params[param] = value
         with watch_step("fit-final-estimator", last, X, y):
-            last.fit(X, y, **own)
+            last.fit(X, y, **params)
 
     def _split_params(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """Return the parameters of each step."""
@@ -177,7 +178,7 @@ class DomainPipeline(Pipeline):
     def fit_transform(
         self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params
     ):
-        """Fit as in :meth:`fit`, then transform the source rows as rows of the source domain.
+        """Fit as in :meth:`fit`, then return the transformed source rows.
 
         Parameters
         ----------
@@ -219,7 +220,7 @@ class DomainPipeline(Pipeline):
         return part
 
     def _validate_steps(self):
-        """Check the steps; a sampler gets an error with a remedy."""
+        """Validate the steps; raise if one is a sampler."""
         for name, step in self.steps[:-1]:
             if hasattr(step, "fit_resample"):
                 raise TypeError(

@@ -879,7 +879,7 @@ def test_an_interrupt_keeps_the_complete_epochs():
     X, y, targets = domains(n_source=40)
     parameters = {**SMALL, "batch_size": 10, "max_epochs": 6}
     whole = fit(parameters, X, y, targets)
-    with pytest.warns(UserWarning, match="keeps its last whole epoch, number 2 of 6"):
+    with pytest.warns(UserWarning, match="keeps its last complete epoch, 2 of 6"):
         clf = fit({**parameters, "callbacks": [Interrupt(epoch=3)]}, X, y, targets)
     assert clf.n_epochs_ == len(clf.history_) == len(clf.net_.history) == 2
     for actual, expected in zip(clf.history_, whole.history_, strict=False):
@@ -909,8 +909,8 @@ def test_an_interrupted_warm_start_keeps_the_earlier_fit():
     with pytest.raises(KeyboardInterrupt):
         clf.fit(X, y, tuple(targets))
     assert_array_equal(clf.predict_proba(X), before)
-    clf.callbacks[0].epoch += 1  # a whole epoch comes first
-    with pytest.warns(UserWarning, match="keeps its last whole epoch, number 1 of"):
+    clf.callbacks[0].epoch += 1  # after a complete epoch
+    with pytest.warns(UserWarning, match="keeps its last complete epoch, 1 of"):
         clf.fit(X, y, tuple(targets))
     assert clf.n_epochs_ == SMALL["max_epochs"] + 1
 

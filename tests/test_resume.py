@@ -136,7 +136,7 @@ def test_warm_start(make_clf, domains, path):
 def test_an_interrupted_fit_resumes(make_clf, domains, path):
     whole = make_clf(max_epochs=6).fit(*domains[:3])
     clf = make_clf(max_epochs=6, checkpoint=path, callbacks=[Stop(4, KeyboardInterrupt())])
-    with pytest.warns(UserWarning, match="keeps its last whole epoch, number 3 of 6"):
+    with pytest.warns(UserWarning, match="keeps its last complete epoch, 3 of 6"):
         clf.fit(*domains[:3])
     assert clf.n_epochs_ == 3
     assert path.exists()

@@ -1,4 +1,4 @@
-"""Continuing an earlier fit, by warm start or `partial_fit`: changed parameters are not ignored."""
+"""Checks before an earlier fit is continued by warm start or `partial_fit`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from typing import Any
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import network_params, training_params
 
-BUILT = ("optimizer", "weight_decay", "device")  # parameters of training that built the optimizer
+BUILT = ("optimizer", "weight_decay", "device")  # training parameters of the optimizer
 
 
 def check_continued(estimator: Any, net: Any, what: str) -> None:
-    """Raise if parameters changed since the fit that cannot take effect on its net.
+    """Raise if parameters of the networks or of the optimizer changed since the fit.
 
-    Everything that built the networks or the optimizer counts; schedules, losses, batches and the
-    learning rate may change.
+    Such changes could not take effect. Schedules, losses, batches and the learning rate may change.
 
     Parameters
     ----------
     estimator : DANNClassifier
-        Its parameters as they are now.
+        Estimator with its current parameters.
     net : DANNNet
-        The net of the last fit.
+        Net of the last fit.
     what : str
         How the fit is continued, for the error.
 
@@ -59,7 +58,7 @@ def _has_classifier(params: dict[str, Any]) -> bool:
 
 
 def _is_same(before: Any, now: Any) -> bool:
-    """Whether two values of a parameter are equal; modules and factories are the same object."""
+    """Whether two values of a parameter are equal, or identical for modules and factories."""
     if isinstance(before, list | tuple) and isinstance(now, list | tuple):
         return list(before) == list(now)
     if callable(before) or callable(now):

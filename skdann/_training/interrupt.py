@@ -1,8 +1,8 @@
-"""Ctrl-C: it ends what the user meant to end.
+"""Handling of Ctrl-C during training.
 
-skorch swallows every KeyboardInterrupt, because its callbacks stop training by raising one. A
-single fit then keeps its last whole epoch. Inside a search, a calibration or an ensemble the fit is
-a part of something larger, which the interrupt must end.
+skorch catches every KeyboardInterrupt, because its callbacks stop training by raising one. A single
+fit then keeps its last complete epoch. If the fit is part of a search, a calibration or an
+ensemble, the interrupt must end that.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ def is_stop(error: KeyboardInterrupt) -> bool:
 
 
 def end_interrupted(estimator: Any, n_epochs: int) -> None:
-    """Warn that a fit was cut short; raise where there is nothing to keep or more to end.
+    """Warn that a fit was interrupted; raise if it has no epoch or is part of another fit.
 
     Parameters
     ----------
     estimator : estimator
-        Its `fit` is running.
+        Estimator whose `fit` is running.
     n_epochs : int
-        Number of whole epochs that it trained.
+        Number of complete epochs.
 
     Raises
     ------
     KeyboardInterrupt
-        If there is no whole epoch, or the fit is a part of a search or of another estimator's.
+        If there is no complete epoch, or a search or another estimator called `fit`.
     """
     if not n_epochs or is_within_another_fit(estimator):
         raise KeyboardInterrupt
     warn_user(
-        f"Training was interrupted: the {type(estimator).__name__} keeps its last whole epoch, "
-        f"number {n_epochs} of {estimator.max_epochs}. Fit again for the rest."
+        f"Training was interrupted; the {type(estimator).__name__} keeps its last complete epoch, "
+        f"{n_epochs} of {estimator.max_epochs}. Call fit again to train all epochs."
     )

@@ -69,7 +69,7 @@ class DANNNet(NeuralNet):
     training : TrainingParams
         Hyperparameters of training.
     shape : DataShape
-        Numbers of columns, classes and domains.
+        Shape of the data: columns, classes and domains.
     seeds : tuple of int
         Source of all randomness, one seed per member.
     start : tuple of DANNModule and list of dict, or None, default=None

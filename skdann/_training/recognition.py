@@ -1,9 +1,8 @@
-r"""Recognize whether rows come from the source or from the target domain.
+r"""Recognition of rows of the source domain that are passed without a domain.
 
-It matters only to networks that scale or normalize each domain by its own statistics: they take
-rows without a domain for target rows, which source rows may not be. A batch is compared with normal
-distributions that have the mean :math:`\mu` and the standard deviation :math:`\sigma` of each
-column in each domain,
+Networks that scale or normalize each domain by separate statistics treat rows without a domain as
+target rows, which is wrong for source rows. The rows are compared with normal distributions that
+have the mean :math:`\mu` and the standard deviation :math:`\sigma` of each column in each domain,
 
 .. math:: \ell_D(x) = -\sum_j \Big(\log \sigma_{Dj}
     + \frac{\min(z_{Dj}^2, 25)}{2}\Big), \qquad z_{Dj} = \frac{x_j - \mu_{Dj}}{\sigma_{Dj}}.
@@ -20,12 +19,12 @@ import scipy.sparse as sp
 from skdann._input.domains import DomainData
 from skdann._input.messages import warn_user
 
-LEAST_ROWS = 20  # no warning for fewer
-MOST_ROWS = 500
-MOST_SPARSE_ROWS = 100
-LARGEST_SQUARE = 25.0
-LEAST_DEVIATIONS = 5.0  # of the mean log-ratio from 0, for a warning
-SMALL_SHARE = 1e-3  # of the pooled deviation, below which a column counts as constant
+MIN_ROWS = 20  # minimum number of rows for a warning
+MAX_ROWS = 500
+MAX_SPARSE_ROWS = 100
+MAX_SQUARE = 25.0
+MIN_DEVIATIONS = 5.0  # minimum standard errors of the mean log-ratio above 0, for a warning
+MIN_STD_SHARE = 1e-3  # lower limit of a standard deviation, as a share of the pooled one
 
 
 class DomainStatistics(NamedTuple):
@@ -45,33 +44,32 @@ class DomainStatistics(NamedTuple):
         parts = [_moments(data.X[: data.n_source]), _moments(data.X[data.n_source :])]
         mean, std = (np.stack(moments) for moments in zip(*parts, strict=True))
         pooled = np.sqrt((std**2).mean(0) + mean.var(0))
-        return cls(mean, np.maximum(std, np.where(pooled > 0, SMALL_SHARE * pooled, 1.0)))
+        return cls(mean, np.maximum(std, np.where(pooled > 0, MIN_STD_SHARE * pooled, 1.0)))
 
     def log_ratio(self, X: Any) -> np.ndarray:
-        """Log-likelihood of the source minus that of the target, for a sample of the rows."""
-        most = MOST_SPARSE_ROWS if sp.issparse(X) else MOST_ROWS
-        rows = X[:: -(-X.shape[0] // most)]
+        """Return log-likelihoods under the source minus the target, for a subsample of rows."""
+        n_max = MAX_SPARSE_ROWS if sp.issparse(X) else MAX_ROWS
+        rows = X[:: -(-X.shape[0] // n_max)]
         rows = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
         source, target = (
-            -np.log(std).sum() - np.minimum(((rows - mean) / std) ** 2, LARGEST_SQUARE).sum(1) / 2
+            -np.log(std).sum() - np.minimum(((rows - mean) / std) ** 2, MAX_SQUARE).sum(1) / 2
             for mean, std in zip(self.mean, self.std, strict=True)
         )
         return source - target
 
     def is_source(self, X: Any) -> bool:
-        """Whether rows are more like the source than the target."""
+        """Whether rows resemble the source more than the target."""
         return bool(self.log_ratio(X).mean() > 0)
 
     def warn_if_source(self, X: Any) -> None:
         """Warn if rows that will be treated as target rows clearly look like source rows."""
-        if X.shape[0] < LEAST_ROWS:
+        if X.shape[0] < MIN_ROWS:
             return
         ratio = self.log_ratio(X)
-        if ratio.mean() > LEAST_DEVIATIONS * ratio.std() / len(ratio) ** 0.5:
+        if ratio.mean() > MIN_DEVIATIONS * ratio.std() / len(ratio) ** 0.5:
             warn_user(
-                "X looks like rows of the source domain but is treated as rows of the target, "
-                "whose statistics scale it; pass sample_domain=0 with source rows, or "
-                "sample_domain=-1 if they are target rows."
+                "X looks like rows of the source domain, but is treated by the statistics of the "
+                "target; pass sample_domain=0 for source rows, or sample_domain=-1 for target rows."
             )
 
 
@@ -87,7 +85,7 @@ def measure_domains(
 
 
 def _moments(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column."""
+    """Return mean and standard deviation of each column."""
     if sp.issparse(X):
         mean = np.asarray(X.mean(0, dtype=np.float64)).ravel()
         square = np.asarray(X.multiply(X).mean(0, dtype=np.float64)).ravel()
