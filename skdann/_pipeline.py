@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline as _make_pipeline
 
 from skdann._compat import with_callbacks
 from skdann._input.arguments import explain_arguments
+from skdann._input.matching import check_order
 from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
 
@@ -51,6 +52,10 @@ class DomainPipeline(Pipeline):
         DomainPipeline
             The fitted pipeline itself.
         """
+        for param in self.transform_input or ():
+            parts = params.get(param)
+            for rows in parts if isinstance(parts, tuple) else (parts,):
+                check_order(param, rows, X)
         if get_config()["enable_metadata_routing"] or not self.transform_input:
             return super().fit(X, y, **params)
         self._validate_steps()

@@ -66,6 +66,8 @@ def describe_columns(estimator: Any) -> dict[str, Any]:
         "domains": estimator.domains_.tolist(),
         "n_features_in": estimator.n_features_in_,
         "feature_names_in": None if names is None else encode(names.tolist()),
+        # dates, say, are left out: JSON has none
+        **encode_values({"other_names": getattr(estimator, "_other_names", None)})[0],
     }
 
 
@@ -138,6 +140,9 @@ def columns_of(description: dict[str, Any]) -> dict[str, Any]:
         if len(names) != n_features or not all(isinstance(name, str) for name in names):
             raise ValueError(f"feature_names_in_ must be {n_features} strings, not {names}")
         fitted["feature_names_in_"] = np.array(names, dtype=object)
+    fitted["_other_names"] = others = decode(description.get("other_names"))
+    if others is not None and (not isinstance(others, list) or len(others) != n_features):
+        raise ValueError(f"other_names must be {n_features} names, not {others}")
     return fitted
 
 
