@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline as _make_pipeline
 from skdann._base import takes_target, transform_training_rows
 from skdann._compat import with_callbacks
 from skdann._input.arguments import explain_arguments
+from skdann._input.matching import check_order
 from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
 
@@ -95,6 +96,8 @@ class DomainPipeline(Pipeline):
         given = {"X_target": X_target, "sample_weight": sample_weight}
         given["sample_domain"] = sample_domain
         given = {name: value for name, value in given.items() if value is not None}
+        for rows in X_target if isinstance(X_target, tuple) else (X_target,):
+            check_order("X_target", rows, X)
         if get_config()["enable_metadata_routing"] or not self.transform_input:
             return super().fit(X, y, **given, **params)
         self._validate_steps()

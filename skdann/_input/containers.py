@@ -60,7 +60,7 @@ def unwrap(values: Any, name: str) -> Any:
         return _from_arrow(values)
     if hasattr(values, "iloc") and hasattr(values, "columns"):
         return _without_fill(values)
-    return _without_mask(values, name)
+    return without_mask(values, name)
 
 
 def column_names(X: Any) -> list[Any] | None:
@@ -97,6 +97,8 @@ def order_columns(X: Any, names: list[Any]) -> Any:
 
 def shape_of(X: Any) -> tuple[int, ...]:
     """Shape of an array, frame, sparse matrix or nested list; (n,) where lists are ragged."""
+    if isinstance(X, torch.Tensor) and X.is_nested:
+        return (X.size(0),)
     if hasattr(X, "shape"):
         return tuple(X.shape)
     if not hasattr(X, "__len__"):
@@ -121,10 +123,11 @@ def stack_rows(parts: Sequence[Any]) -> Any:
     """
     if len(parts) == 1:
         return parts[0]
-    if any(sp.issparse(part) for part in parts):
-        return sp.vstack(parts, format="csr")
     if column_names(parts[0]) is None:
-        return np.concatenate([np.asarray(unwrap(part, "X_target")) for part in parts])
+        plain = [unwrap(part, "X_target") for part in parts]
+        if any(sp.issparse(part) for part in plain):
+            return sp.vstack(plain, format="csr")
+        return np.concatenate([np.asarray(part) for part in plain])
     libraries = {type(part).__module__.partition(".")[0] for part in parts}
     if len(libraries) > 1:
         parts = [part if hasattr(part, "iloc") else part.to_pandas() for part in parts]
@@ -134,7 +137,7 @@ def stack_rows(parts: Sequence[Any]) -> Any:
     return concatenate(parts)
 
 
-def _without_mask(values: Any, name: str) -> Any:
+def without_mask(values: Any, name: str) -> Any:
     """Return a masked array as a plain one; raise if an entry is masked, also one in a list."""
     n_masked = _count_masked(values)
     if n_masked:
@@ -161,7 +164,7 @@ def _from_torch(values: Any, name: str) -> Any:
     """Read a tensor of any device, layout and dtype."""
     if hasattr(values, "get_mask"):  # a MaskedTensor, whose mask is True where there is a value
         data, is_given = (_from_torch(part(), name) for part in (values.get_data, values.get_mask))
-        return _without_mask(np.ma.masked_array(data, mask=~is_given), name)
+        return without_mask(np.ma.masked_array(data, mask=~is_given), name)
     try:
         values = values.detach().cpu().resolve_conj().resolve_neg()
         if values.is_quantized:

@@ -156,7 +156,7 @@ def check_domains(
             "the source rows as y_source."
         )
     X_source = load(X_source)
-    source = _read_source(X_source, estimator)
+    source = read_rows(X_source, "X_source", estimator)
     feature_names, other_names = check_names(source.names, "X_source")
     n_rows = source.values.shape[0]
     row_domain = _check_sample_domain(sample_domain, n_rows)
@@ -251,16 +251,6 @@ class _LeastSize:
             f"X_target or sample_domain: target domain {domain} has {n_rows} "
             f"row{'s' * (n_rows != 1)}; at least {self.n_rows} needed to adapt to it. {remedy}."
         )
-
-
-def _read_source(X_source: Any, estimator: str) -> Rows:
-    shape = shape_of(X_source)
-    if len(shape) == 2 and shape[0] == 0 < shape[1]:
-        raise ValueError(
-            f"X_source has 0 sample(s), while a minimum of 1 is required by {estimator}; skip "
-            "chunks without rows."
-        )
-    return read_rows(X_source, "X_source", estimator)
 
 
 def _read_targets(

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from skdann._input.containers import column_names, container_of, load, order_columns, shape_of
+from skdann._input.containers import (
+    column_names,
+    container_of,
+    load,
+    order_columns,
+    shape_of,
+    without_mask,
+)
 
 PIPELINE_REMEDY = (
     "pass the target through the same transformers as the source, e.g. with skdann.make_pipeline"
@@ -68,7 +75,7 @@ def match_target(name: str, rows: Any, X_source: Any, *, source_name: str = "X_s
     ValueError
         If dimensions, container or columns differ. The number of rows is not checked.
     """
-    rows, X_source = load(rows), load(X_source)
+    rows, X_source = without_mask(load(rows), name), load(X_source)
     shape, expected = shape_of(rows), shape_of(X_source)
     if len(shape) != len(expected):
         raise ValueError(
@@ -90,6 +97,22 @@ def match_target(name: str, rows: Any, X_source: Any, *, source_name: str = "X_s
             f"{PIPELINE_REMEDY}. {SUBSET_REMEDY}."
         )
     return rows
+
+
+def check_order(name: str, rows: Any, X: Any) -> None:
+    """Raise if columns whose names are not strings are in another order than those of X.
+
+    scikit-learn's transformers compare names that are strings, and take others by position.
+    """
+    columns, expected = column_names(rows), column_names(X)
+    if columns is None or expected is None or columns == expected:
+        return
+    if not any(isinstance(each, str) for each in columns) and set(columns) == set(expected):
+        raise ValueError(
+            f"{name} has the columns of X in another order, {columns[:10]}, and transformers of "
+            "scikit-learn match names by position unless they are strings; order the columns as "
+            "in X, or rename them in both, e.g. X.columns = X.columns.astype(str)."
+        )
 
 
 def _match_columns(name: str, rows: Any, expected: list[Any], source_name: str) -> Any:

@@ -75,6 +75,11 @@ def read_rows(
             f"{shape}. Reshape your data with X.reshape(-1, 1) if it is one column, "
             "X.reshape(1, -1) if one row."
         )
+    if shape[0] == 0 < shape[1]:
+        raise ValueError(
+            f"{name} has 0 sample(s), while a minimum of 1 is required"
+            f"{f' by {estimator}' if estimator else ''}; skip chunks without rows."
+        )
     with np.errstate(all="ignore"):  # values of any size are summed and cast here
         try:
             values = _as_numbers(plain, name, estimator, allow_missing)
@@ -107,6 +112,7 @@ def check_rows_to_predict(estimator: Any, X: Any) -> Any:
     """
     X = load(X)
     names = column_names(X)
+    _check_repeated_names(X, "X")
     _check_other_names(estimator, names)
     as_seen = X if names is not None else unwrap(X, "X")
     # only the names: errors and warnings of scikit-learn, whose tests of estimators expect them

@@ -65,5 +65,7 @@ def neutral_surroundings() -> Iterator[None]:
         stack.enter_context(default_numpy_errors())
         stack.enter_context(config_context(**SKLEARN_CONFIG))
         if _FORKED:
-            stack.enter_context(threadpool_limits(1, user_api="openmp"))
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)
+            stack.enter_context(threadpool_limits(1, user_api="openmp"))  # of scikit-learn
         yield

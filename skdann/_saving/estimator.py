@@ -67,7 +67,8 @@ def describe_columns(estimator: Any) -> dict[str, Any]:
         "domains": estimator.domains_.tolist(),
         "n_features_in": estimator.n_features_in_,
         "feature_names_in": None if names is None else encode(names.tolist()),
-        "other_names": encode(getattr(estimator, "_other_names", None)),
+        # dates, say, are left out: JSON has none
+        **encode_values({"other_names": getattr(estimator, "_other_names", None)})[0],
         "placeholders": encode(list(estimator._placeholders)),
         "domain_statistics": None if statistics is None else [s.tolist() for s in statistics],
     }
@@ -143,11 +144,9 @@ def read_columns(description: dict[str, Any]) -> dict[str, Any]:
         if len(names) != n_features or not all(isinstance(name, str) for name in names):
             raise ValueError(f"feature_names_in_ must be {n_features} strings, not {names}")
         fitted["feature_names_in_"] = np.array(names, dtype=object)
-    other_names = decode(description.get("other_names"))
-    is_named = isinstance(other_names, list) and len(other_names) == n_features
-    if other_names is not None and not is_named:
-        raise ValueError(f"other_names must be {n_features} names, not {other_names}")
-    fitted["_other_names"] = other_names
+    fitted["_other_names"] = others = decode(description.get("other_names"))
+    if others is not None and (not isinstance(others, list) or len(others) != n_features):
+        raise ValueError(f"other_names must be {n_features} names, not {others}")
     fitted["_placeholders"] = decode(description.get("placeholders", []))
     moments = description.get("domain_statistics")
     fitted["_domain_statistics"] = moments and tuple(np.array(m, dtype=float) for m in moments)

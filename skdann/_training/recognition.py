@@ -81,7 +81,10 @@ def measure_domains(
         estimator.standardize == "domain" or estimator.normalization == "domain_batch"
         for estimator in estimators
     )
-    return tuple(DomainStatistics.measure(data)) if data.n_targets and matters else None
+    if not data.n_targets or not matters:
+        return None
+    mean, std = DomainStatistics.measure(data)
+    return mean, std
 
 
 def _moments(X: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from skdann._input.containers import unwrap
+from skdann._input.containers import load, unwrap
 from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
 from skdann._input.seeding import derive_seed
@@ -62,6 +62,7 @@ def diagnose(
         Report with the figures.
     """
     seed = derive_seed(random_state)
+    X_source = load(X_source)
     matched = [match_target(name, rows, X_source) for name, rows in name_targets(X_target).items()]
     n_most = MAX_ROWS // len(matched)
     targets = tuple(draw_labelled(rows, None, n_most, seed)[0] for rows in matched)

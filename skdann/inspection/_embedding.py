@@ -330,7 +330,8 @@ def _principal_components(X: Any, n_components: int, seed: int) -> tuple[np.ndar
         solver = "full"
     X = X.astype(np.float64)
     pca = PCA(n_components, svd_solver=solver, random_state=seed)
-    with np.errstate(invalid="ignore"):  # constant rows have no variance
+    pca.set_output(transform="default")
+    with np.errstate(invalid="ignore"):  # constant rows have no variance to share
         points = pca.fit_transform(X)
     return points, np.nan_to_num(pca.explained_variance_ratio_)
 

@@ -55,11 +55,12 @@ def linear_classifier(X: Any, class_weight: str | None = None) -> Any:
     from sklearn.impute import SimpleImputer  # slow to import
 
     # StandardScaler would inflate columns of rare words
-    return make_pipeline(
+    model = make_pipeline(
         MaxAbsScaler() if sp.issparse(X) else StandardScaler(),
         SimpleImputer(keep_empty_features=True),
         LogisticRegression(C=0.1, class_weight=class_weight, max_iter=1000),
     )
+    return model.set_output(transform="default")
 
 
 def out_of_fold(

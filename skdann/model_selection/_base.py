@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import UNUSED
 
-from skdann._input.containers import shape_of, stack_rows
+from skdann._input.containers import load, shape_of, stack_rows
 from skdann._input.matching import match_target, name_targets
 from skdann._input.rows import read_rows
 
@@ -64,6 +64,7 @@ class TargetScorer(BaseEstimator):
         ValueError, TypeError
             If a hyperparameter or an input is invalid, or there are no target rows.
         """
+        X = load(X)
         return float(self._score(estimator, X, y, self._prepare(X, X_target)))
 
     score = __call__  # scikit-learn looks up metadata requests by the names of methods
@@ -109,7 +110,7 @@ def pool_targets(X_target: Any, X: Any, scorer: str) -> Any:
     targets = name_targets(X_target)
     for name, rows in targets.items():
         targets[name] = match_target(name, rows, X, source_name="X")
-        if shape_of(rows)[0] == 0:
+        if shape_of(targets[name])[0] == 0:
             raise ValueError(f"{name} has no rows; pass at least one row of the target.")
     return stack_rows(list(targets.values()))
 
