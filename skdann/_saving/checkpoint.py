@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,16 +158,17 @@ class Checkpoint:
 @contextlib.contextmanager
 def numbered_checkpoints(
     path: str | os.PathLike[str] | None,
-) -> Iterator[Callable[[Mapping[str, Any]], Checkpoint | None]]:
+) -> Iterator[Callable[[Sequence[Any]], Checkpoint | None]]:
     """Yield a function that creates checkpoints path.0, path.1, ...; remove their files at the end.
 
     If the block fails, the files are kept.
     """
     checkpoints: list[Checkpoint] = []
 
-    def next_checkpoint(params: Mapping[str, Any]) -> Checkpoint | None:
+    def next_checkpoint(members: Sequence[Any]) -> Checkpoint | None:
         if path is None:
             return None
+        params = {"members": [repr(member.get_params()) for member in members]}
         checkpoints.append(Checkpoint(f"{os.fspath(path)}.{len(checkpoints)}", params))
         return checkpoints[-1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ def train_candidates(
     settings: Sequence[Setting],
     seeds: Sequence[int],
     listeners: Sequence[Any] = (),
-    next_checkpoint: Callable[[Mapping[str, Any]], Any] = lambda params: None,
+    next_checkpoint: Callable[[Sequence[Any]], Any] = lambda members: None,
 ) -> list[Candidate]:
     """Train every setting with every seed.
 
@@ -125,8 +125,8 @@ def train_candidates(
         Seeds of the members of each candidate.
     listeners : sequence of skorch callbacks, default=()
         Callbacks attached while each network trains.
-    next_checkpoint : callable, default=lambda params: None
-        Called once per network, with the parameters that identify it; returns its checkpoint.
+    next_checkpoint : callable, default=lambda members: None
+        Called once per network, with its members; returns its checkpoint.
 
     Returns
     -------
@@ -164,13 +164,12 @@ def train_candidates(
     data = adjust_for_label_shift(estimator, data, int(seeds[0]))
     for group in _groups(candidates, estimator):
         members = [candidate.members[index] for candidate, index in group]
-        identity = {"members": [repr(member.get_params()) for member in members]}
         errors = train_members(
             members,
             data,
             [folds[index] for _, index in group],
             listeners,
-            next_checkpoint(identity),
+            next_checkpoint(members),
         )
         for (candidate, _), error in zip(group, errors, strict=True):
             candidate.error = candidate.error or ("" if error is None else str(error))

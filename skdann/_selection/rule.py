@@ -31,7 +31,12 @@ from skdann._input.drawing import draw_rows
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
 from skdann._training.fitting import Fold
-from skdann.model_selection._default_rule import MOST_ROWS, DefaultRuleScorer, scale_by
+from skdann.model_selection._default_rule import (
+    MOST_ROWS,
+    LinearWitness,
+    reduce_columns,
+    scale_by,
+)
 
 MARGIN = 0.05
 MIN_AUC = 0.6
@@ -89,10 +94,9 @@ class DefaultRule:
 
     def rank_evidence(self, evidence: Evidence) -> Ranking:
         """Score the predictions in the evidence."""
-        scorer = DefaultRuleScorer(random_state=self.seed)
-        rows = evidence.X_source, evidence.y, evidence.X_target
+        witness = LinearWitness(evidence.X_source, evidence.y, evidence.X_target, self.seed)
         scores = [
-            dict(FAILED) if proba is None else scorer.score_predictions(*rows, proba)._asdict()
+            dict(FAILED) if proba is None else witness.score(proba)._asdict()
             for proba in evidence.proba_target
         ]
         return Ranking(scores, *self._judge_shift(evidence))
@@ -102,7 +106,9 @@ class DefaultRule:
         source = draw_rows(len(evidence.y), MOST_ROWS, self.seed)
         target = draw_rows(evidence.X_target.shape[0], MOST_ROWS, self.seed)
         X_source, X_target = evidence.X_source[source], evidence.X_target[target]
-        rows = scale_by(X_source, X_source), evidence.y[source], scale_by(X_target, X_source)
+        scaled = scale_by(X_source, X_source), scale_by(X_target, X_source)
+        X_source, X_target = reduce_columns(*scaled)
+        rows = X_source, evidence.y[source], X_target
         ratio = class_ratio(evidence)
         matched = matched_auc(*rows, ratio, self.seed)
         if matched >= MIN_AUC:

@@ -149,8 +149,7 @@ def set_net(estimator: Any, net: DANNNet) -> None:
     """Set the net of a classifier whose other fitted attributes are already set."""
     estimator.net_, estimator.module_ = net, net.module_
     estimator.n_epochs_ = len(estimator.history_)
-    row = np.zeros((1, estimator.n_features_in_), dtype=np.float32)
-    estimator._n_features_out = int(next(net.infer_blocks(row, None, "features")).shape[1])
+    estimator._n_features_out = net.module_.n_features_out
 
 
 # -- members ------------------------------------------------------------------------------------

@@ -23,7 +23,13 @@ BLOCK_ROWS = 256
 
 
 def infer_blocks(
-    module: DANNModule, X: Any, domain: np.ndarray | None, what: str, *, n_domains: int
+    module: DANNModule,
+    X: Any,
+    domain: np.ndarray | None,
+    what: str,
+    *,
+    n_domains: int,
+    block_rows: int = BLOCK_ROWS,
 ) -> Iterator[np.ndarray]:
     """Yield features, class logits or domain logits, block by block.
 
@@ -39,10 +45,12 @@ def infer_blocks(
         Output to compute.
     n_domains : int
         Number of domains, which is also the index of "any target".
+    block_rows : int, default=256
+        Number of rows in a block.
 
     Yields
     ------
-    ndarray of shape (at most BLOCK_ROWS, n_outputs), float32
+    ndarray of shape (at most block_rows, n_outputs), float32
 
     Raises
     ------
@@ -51,18 +59,18 @@ def infer_blocks(
     """
     parameters = list(module.parameters())
     device = parameters[0].device if parameters else torch.device("cpu")
-    n_products = BLOCK_ROWS * sum(parameter.numel() for parameter in parameters)
-    for start in range(0, X.shape[0], BLOCK_ROWS):
-        block = X[start : start + BLOCK_ROWS]
+    n_products = block_rows * sum(parameter.numel() for parameter in parameters)
+    for start in range(0, X.shape[0], block_rows):
+        block = X[start : start + block_rows]
         size = block.shape[0]
-        dense = np.zeros((BLOCK_ROWS, X.shape[1]), dtype=np.float32)
+        dense = np.zeros((block_rows, X.shape[1]), dtype=np.float32)
         with np.errstate(over="ignore"):
             dense[:size] = block.astype(np.float32).toarray() if sp.issparse(block) else block
         check_float32(dense, "X")
         rows = None
         if domain is not None:
-            index = np.full(BLOCK_ROWS, n_domains, dtype=np.int64)
-            index[:size] = domain[start : start + BLOCK_ROWS]
+            index = np.full(block_rows, n_domains, dtype=np.int64)
+            index[:size] = domain[start : start + block_rows]
             rows = Rows(0, torch.from_numpy(index).to(device))
         with suited_threads(n_products), torch.inference_mode():
             output = module.extract_features(torch.from_numpy(dense).to(device), rows)

@@ -451,9 +451,11 @@ class DANNNet(NeuralNet):
             )
         return output
 
-    def infer_blocks(self, X: Any, domain: np.ndarray | None, what: str) -> Iterator[np.ndarray]:
+    def infer_blocks(
+        self, X: Any, domain: np.ndarray | None, what: str, **options: int
+    ) -> Iterator[np.ndarray]:
         """Yield features, class logits or domain logits of `X`, block by block."""
-        return infer_blocks(self.module_, X, domain, what, n_domains=self.n_domains)
+        return infer_blocks(self.module_, X, domain, what, n_domains=self.n_domains, **options)
 
 
 def _mean(values: Any) -> float:

@@ -60,6 +60,18 @@ def scale_by(X: Any, X_reference: Any) -> Any:
     return scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 
 
+def reduce_columns(X_source: Any, X_target: Any) -> tuple[Any, Any]:
+    """Rotate dense rows with more columns than rows into as many columns as there are rows.
+
+    Inner products stay the same, and with them every linear model with an L2 penalty.
+    """
+    n_source, n_rows = X_source.shape[0], X_source.shape[0] + X_target.shape[0]
+    if sp.issparse(X_source) or X_source.shape[1] <= n_rows:
+        return X_source, X_target
+    rotated = np.linalg.qr(np.vstack([X_source, X_target]).T, mode="r").T
+    return rotated[:n_source], rotated[n_source:]
+
+
 class RuleScore(NamedTuple):
     """Score of the default rule, and the two terms of the sum.
 
@@ -87,6 +99,37 @@ class RuleScore(NamedTuple):
     score: float
     information: float
     reverse: float
+
+
+class LinearWitness:
+    """Scores predictions for the target rows, with the rows scaled once for all of them.
+
+    Parameters
+    ----------
+    X_source : ndarray or CSR of shape (n_source, n_features)
+        Rows of the source.
+    y_index : ndarray of int of shape (n_source,)
+        Class index of each.
+    X_target : ndarray or CSR of shape (n_target, n_features)
+        Rows of the target.
+    seed : int
+        Draws at most `MOST_ROWS` rows of each domain.
+    """
+
+    def __init__(self, X_source: Any, y_index: _Array, X_target: Any, seed: int) -> None:
+        source = draw_rows(X_source.shape[0], MOST_ROWS, seed)
+        self.target = draw_rows(X_target.shape[0], MOST_ROWS, seed)
+        self.y = y_index[source]
+        self.X_source, self.X_target = reduce_columns(
+            scale_each(X_source[source]), scale_each(X_target[self.target])
+        )
+
+    def score(self, proba: _Array) -> RuleScore:
+        """Score class probabilities of the target rows."""
+        share = information(proba)
+        label = proba[self.target].argmax(axis=1)
+        reverse = reverse_accuracy(self.X_source, self.y, self.X_target, label)
+        return RuleScore(share + reverse, share, reverse)
 
 
 class DefaultRuleScorer(TargetScorer):
@@ -221,16 +264,7 @@ class DefaultRuleScorer(TargetScorer):
             The score, the information and the reverse accuracy.
         """
         seed = draw_seed(self.random_state)
-        source = draw_rows(X_source.shape[0], MOST_ROWS, seed)
-        target = draw_rows(X_target.shape[0], MOST_ROWS, seed)
-        share = information(proba)
-        reverse = reverse_accuracy(
-            scale_each(X_source[source]),
-            y_index[source],
-            scale_each(X_target[target]),
-            proba[target].argmax(axis=1),
-        )
-        return RuleScore(share + reverse, share, reverse)
+        return LinearWitness(X_source, y_index, X_target, seed).score(proba)
 
     def _score(self, estimator: Any, X: Any, y: Any, X_target: Any) -> float:
         return self._evaluate(estimator, X, y, X_target).score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 import torch
@@ -66,6 +66,8 @@ class DANNModule(nn.Module):
     >>> networks(torch.zeros(5, 3)).shape
     torch.Size([5, 2])
     """
+
+    n_features_out: int  # width of the features, known where the networks were built
 
     def __init__(
         self,
@@ -173,9 +175,9 @@ class DANNModule(nn.Module):
             )
         return _call(self.domain_classifier, conditioned, rows)
 
-    def _keep_member(self, index: int) -> None:
-        """Remove the standardizer if this member has no scaling."""
-        if hasattr(self, "standardizer") and self.standardizer.standardize[index] is None:
+    def _keep_member(self, index: int, drawn_from: Mapping[int, torch.Generator]) -> None:
+        """Remove the standardizer, that of one member by now, if it has no scaling."""
+        if hasattr(self, "standardizer") and self.standardizer.standardize == [None]:
             del self.standardizer
 
     def extra_repr(self) -> str:
@@ -387,6 +389,8 @@ def build_dann_module(
     standardizer = None
     if any(standardize):
         standardizer = DomainStandardizer(standardize, n_features, n_domains, n_targets)
-    return DANNModule(
+    module = DANNModule(
         extractor, predictor, classifier, conditioning=conditioning, standardizer=standardizer
     )
+    module.n_features_out = width
+    return module

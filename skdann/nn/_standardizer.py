@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ class DomainStandardizer(nn.Module):
             scale = np.where(is_varying, std / np.where(is_varying, group_std, 1.0), 1.0)
             self._set(member, index, group_mean, scale, mean)
 
-    def _keep_member(self, index: int) -> None:
+    def _keep_member(self, index: int, drawn_from: Mapping[int, torch.Generator]) -> None:
         """Keep the scaling of one member."""
         self.standardize = self.standardize[index : index + 1]
 
@@ -106,19 +106,40 @@ class DomainStandardizer(nn.Module):
         """Scale each row by the statistics of its domain."""
         tables = (self.mean, self.scale, self.shift)
         if rows is None or rows.domain is None:
-            selected = [table[:, -1:] for table in tables]
-        elif rows.domain.dim() == 1:
-            selected = [table[:, rows.domain] for table in tables]
-        else:
-            member = torch.arange(len(self.standardize), device=x.device).unsqueeze(1)
-            selected = [table[member, rows.domain] for table in tables]
-        mean, scale, shift = (table.squeeze(0) if x.dim() == 2 else table for table in selected)
-        return (x - mean) * scale + shift
+            return _scale(x, *(table[:, -1:] for table in tables))
+        # one source and one target: two blocks of rows, as in training
+        if (self.n_domains, self.n_targets) == (2, 1) and rows.n_source:
+            return self._scale_blocks(x, rows.n_source, tables)
+        if rows.domain.dim() == 1:
+            return _scale(x, *(table[:, rows.domain] for table in tables))
+        member = torch.arange(len(self.standardize), device=x.device).unsqueeze(1)
+        return _scale(x, *(table[member, rows.domain] for table in tables))
+
+    def _scale_blocks(self, x: Tensor, n_source: int, tables: Sequence[Tensor]) -> Tensor:
+        """Scale the source rows, which stand first, and the target rows."""
+        source, target = ([table[:, i : i + 1] for table in tables] for i in (0, 1))
+        blocks = (x[..., :n_source, :], source), (x[..., n_source:, :], target)
+        if x.requires_grad:
+            return torch.cat([_scale(block, *own) for block, own in blocks], -2)
+        scaled = torch.empty_like(x)
+        views = scaled[..., :n_source, :], scaled[..., n_source:, :]
+        for view, (block, own) in zip(views, blocks, strict=True):
+            _scale(block, *own, out=view)
+        return scaled
 
     def extra_repr(self) -> str:
         """Show the kind of scaling."""
         kinds = self.standardize
         return f"by={kinds[0]!r}" if len(kinds) == 1 else f"by={kinds}"
+
+
+def _scale(
+    x: Tensor, mean: Tensor, scale: Tensor, shift: Tensor, out: Tensor | None = None
+) -> Tensor:
+    """Shift and scale rows by statistics that broadcast against them."""
+    if x.dim() == 2:
+        mean, scale, shift = mean.squeeze(0), scale.squeeze(0), shift.squeeze(0)
+    return torch.sub(x, mean, out=out).mul_(scale).add_(shift)
 
 
 def _mean_and_std(X: Any) -> tuple[np.ndarray, np.ndarray]:
