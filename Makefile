@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# -qq: errors alone are printed
+# -qq prints errors only
 INSTALL := $(BIN)/python -m pip install -qq --constraint constraints.txt
 # small networks are fastest on one thread, and two test processes share two cores
 export OMP_NUM_THREADS ?= 1
@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 .PHONY: demo test check docs fuzz package lint format types lock clean
 
 demo: .venv/installed
-	@echo "==> Training on the breast cancer data, five seeds of three systems: about a minute"
+	@echo "==> Training on the breast cancer data, five seeds of three systems: under a minute"
 	$(BIN)/python examples/quickstart.py
 
 # all checks that a change must pass; CI runs this
@@ -53,7 +53,7 @@ format: .venv/test-installed
 lock:
 	PYTHON=$(PYTHON) .ci/lock
 
-# torch first and pinned; the build backend too, so that nothing is installed that is not pinned
+# torch first and pinned; the build backend as well, so that everything installed is pinned
 .venv/installed: pyproject.toml constraints.txt
 	@echo "==> Making the environment .venv"
 	$(PYTHON) -m venv .venv
