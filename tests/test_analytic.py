@@ -119,7 +119,8 @@ class KeepGradients(Callback):
         self.steps = []
 
     def on_grad_computed(self, net, named_parameters, **_):
-        self.steps.append({name: p.grad.clone() for name, p in named_parameters})
+        grads = {name: p.grad for name, p in named_parameters}
+        self.steps.append({name: grad.clone() for name, grad in grads.items()})
 
 
 def test_each_gradient_is_that_of_autograd():
@@ -389,7 +390,12 @@ SGD = {"optimizer": "sgd", "lr": 0.02, "max_epochs": 2}
 @pytest.mark.parametrize("how", HOW, ids=str)
 @pytest.mark.parametrize("case", CLOSED_FORM)
 def test_private_layers_with_settings_of_the_user(case, how):
-    assert_equal_fits(*fit_both_ways(**as_params(CLOSED_FORM[case]), **how, **SGD))
+    keep = KeepGradients()
+    fits = fit_both_ways(**as_params(CLOSED_FORM[case]), **how, **SGD, callbacks=[keep])
+    assert_equal_fits(*fits)
+    own, expected = keep.steps[0], keep.steps[len(keep.steps) // 2]  # of equal weights
+    for name, grad in own.items():
+        assert_allclose(grad, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("how", HOW, ids=str)
@@ -411,7 +417,7 @@ def test_autograd_takes_changed_layers(case, how):
     ids=str,
 )
 def test_settings_of_an_activation_matter(first, second):
-    """A slope other than the layer's would be noticed."""
+    """So that another slope than the layer's would be noticed."""
     fits = []
     for layer in (first, second):
         clf = DANNClassifier(**as_params(lambda layer=layer: around(layer, width=16)), **SGD)

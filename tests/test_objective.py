@@ -25,6 +25,7 @@ from skdann._training.batches import Batch
 from skdann._training.fitting import new_net, prepare
 from skdann._training.losses import domain_loss
 from skdann._training.objective import ADVERSARIES
+from skdann._training.objective.alternating import Alternating
 from skdann._training.objective.coral import DeepCoral, moments
 from skdann._training.objective.non_saturating import NonSaturating, inverted_domain_loss
 from skdann._training.objective.reversal import Reversal
@@ -675,7 +676,7 @@ def test_reversal_gives_the_features_minus_lambda_times_the_gradient(n_members, 
     assert_allclose(own.view_as(expected), -LAMBDAS[n_members] * expected, rtol=1e-4, atol=1e-7)
 
 
-# -- inverted domain labels -----------------------------------------------------------------------
+# -- alternating steps and inverted domain labels --------------------------------------------------
 
 
 def reference_inverted_loss(logits, domain, weight):
@@ -749,19 +750,30 @@ def test_inverted_loss_keeps_its_precision(shift, logit):
 
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("n_domains", [2, 4])
-def test_non_saturating_gives_the_features_lambda_times_the_inverted_gradient(n_members, n_domains):
+@pytest.mark.parametrize(
+    ("cls", "sign", "loss_of"),
+    [
+        (Alternating, -1.0, lambda *given: domain_loss(*given, 0.0)),
+        (NonSaturating, 1.0, inverted_domain_loss),
+    ],
+)
+def test_gradient_of_the_features_against_the_updated_domain_classifier(
+    cls, sign, loss_of, n_members, n_domains
+):
+    """Minus lambda times that of the domain loss, or lambda times that of the inverted loss."""
     module = plain_module(1 if n_domains == 2 else n_domains, n_members)
     batch = plain_batch(n_domains, n_members)
-    adversary = NonSaturating(module, params_of("non_saturating"))
-    features = features_of(module, batch)
+    adversary = cls(module, params_of("grl"))
+    features, before = features_of(module, batch), module.domain_classifier[0].weight.clone()
     adversary.begin(features, batch, torch.optim.SGD(module.parameters(), lr=0.5))
+    assert (module.domain_classifier[0].weight - before).abs().max() > 1e-3
     loss, _ = adversary.loss(features, batch, LAMBDAS[n_members])
     (own,) = torch.autograd.grad(loss.sum(), features)
-    logits = module.classify_domains(features)  # of the updated G_d
-    inverted = inverted_domain_loss(logits, batch.domain, batch.domain_weight)
-    (expected,) = torch.autograd.grad(inverted.sum(), features)
+    logits = module.classify_domains(features)
+    plain = loss_of(logits, batch.domain, batch.domain_weight).sum()
+    (expected,) = torch.autograd.grad(plain, features)
     assert expected.abs().max() > 1e-3
-    assert_allclose(own, LAMBDAS[n_members] * expected, rtol=1e-4, atol=1e-7)
+    assert_allclose(own, sign * LAMBDAS[n_members] * expected, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("domain_steps", [1, 3])
