@@ -28,7 +28,6 @@ class Alternating(ClassifierAdversary):
             loss, self.kept = self.classify(seen, batch)
             (self.params.domain_loss_weight * loss).sum().backward()
             optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
     def loss(self, features: Tensor, batch: Batch, lambda_: Any) -> tuple[Tensor, Kept]:
         """Return the loss that trains G_f against the updated G_d."""
