@@ -1,4 +1,4 @@
-"""A diverged fit raises its own error; a search tolerates that error alone."""
+"""A diverged fit raises DivergenceError; a search tolerates that error alone."""
 
 import pickle
 import warnings
@@ -97,13 +97,13 @@ def make_search(make_clf):
     return make
 
 
-def own_extractor(n_in):
+def custom_extractor(n_in):
     return nn.Sequential(nn.Linear(n_in, 6), nn.Tanh())
 
 
 TRAINED = {
     "together": {},
-    "one by one": {"feature_extractor": own_extractor},
+    "one by one": {"feature_extractor": custom_extractor},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3},
 }
 

@@ -35,6 +35,6 @@ class Alternating(ClassifierAdversary):
         return loss, self.kept
 
     def end(self) -> None:
-        """Discard the gradients of G_d, which has had its own steps."""
+        """Discard the gradients of G_d, which has been updated already."""
         for parameter in self.module.domain_classifier.parameters():  # type: ignore[union-attr]
             parameter.grad = None

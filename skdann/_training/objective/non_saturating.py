@@ -50,8 +50,8 @@ def _log_odds(logits: Tensor, domain: Tensor) -> Tensor:
     index = domain.unsqueeze(-1)
     others = logits.scatter(-1, index, -torch.inf)
     largest = others.detach().amax(-1, keepdim=True)  # subtracted, so that nothing overflows
-    own = (logits.gather(-1, index) - largest).squeeze(-1)
-    return own - (others - largest).logsumexp(-1)
+    logit = (logits.gather(-1, index) - largest).squeeze(-1)
+    return logit - (others - largest).logsumexp(-1)
 
 
 class NonSaturating(Alternating):
