@@ -99,12 +99,16 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     conditioning : {None, "cdan"}, default=None
         Input of G_d. None passes it the features, "cdan" the outer product of features and class
         probabilities [3]_.
-    adversarial : {"grl", "alternating"}, default="grl"
-        Training of G_f against G_d. "grl" trains all three networks in one backward pass;
-        "alternating" takes `domain_steps` steps of G_d, then one step of G_f and G_y, on each
-        batch.
+    adversarial : {"grl", "alternating", "non_saturating", "coral"}, default="grl"
+        Training of G_f against the difference of the domains. "grl" trains all three networks in
+        one backward pass; "alternating" takes `domain_steps` steps of G_d, then one step of G_f
+        and G_y, on each batch. "non_saturating" alternates too, and trains G_f with inverted domain
+        labels, which gives larger gradients where G_d is certain [6]_. "coral" matches the
+        covariances of the features and has no G_d [7]_: `domain_classifier`, `domain_steps` and
+        `domain_label_smoothing` are not used, and no domain accuracy is recorded.
     domain_steps : int, default=1
-        Number of steps of G_d on each batch with ``adversarial="alternating"``.
+        Number of steps of G_d on each batch with ``adversarial="alternating"`` and
+        "non_saturating". The others do not use it.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the label loss, as in scikit-learn.
     label_shift : {"correct", "reweight"} or None, default=None
@@ -222,6 +226,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
        Matching and Generalized Label Shift", NeurIPS 2020.
     .. [5] Saerens, Latinne, Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori
        Probabilities", Neural Computation 14(1), 2002.
+    .. [6] Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, "Generative
+       Adversarial Nets", NeurIPS 2014.
+    .. [7] Sun, Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV
+       workshops, 2016.
 
     Examples
     --------

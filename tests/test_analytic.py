@@ -63,11 +63,11 @@ def fit_both_ways(X_target=None, *, fit_params=None, is_closed_form=True, **para
     return fitted
 
 
-def assert_equal_fits(own, by_autograd):
+def assert_equal_fits(actual, by_autograd):
     expected = by_autograd.module_.state_dict()
-    for name, value in own.module_.state_dict().items():
+    for name, value in actual.module_.state_dict().items():
         assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
-    for row, other in zip(own.history_, by_autograd.history_, strict=True):
+    for row, other in zip(actual.history_, by_autograd.history_, strict=True):
         assert row.keys() == other.keys()
         for name in ("train_loss", "label_loss", "domain_loss"):
             assert row[name] == pytest.approx(other[name], abs=1e-5)
@@ -119,7 +119,8 @@ class KeepGradients(Callback):
         self.steps = []
 
     def on_grad_computed(self, net, named_parameters, **_):
-        self.steps.append({name: p.grad.clone() for name, p in named_parameters})
+        grads = {name: p.grad for name, p in named_parameters}
+        self.steps.append({name: grad.clone() for name, grad in grads.items()})
 
 
 def test_each_gradient_is_that_of_autograd():
@@ -142,10 +143,10 @@ def test_each_gradient_is_that_of_autograd():
             clf.fit(X, y, X_target)
         assert used == [is_allowed]
         gradients += keep.steps
-    own, expected = gradients
-    assert own.keys() == expected.keys()
-    assert len(own) == 10
-    for name, grad in own.items():
+    actual, expected = gradients
+    assert actual.keys() == expected.keys()
+    assert len(actual) == 10
+    for name, grad in actual.items():
         assert grad.abs().max() > 1e-4
         assert_allclose(grad, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
@@ -159,7 +160,7 @@ def test_each_gradient_is_that_of_autograd():
         {"label_predictor": torch.nn.Linear(64, 3)},
         {"callbacks": [Freezer("label_predictor.*")]},
     ],
-    ids=["layer", "batch", "cdan", "own module", "frozen weights"],
+    ids=["layer", "batch", "cdan", "custom module", "frozen weights"],
 )
 def test_autograd_takes_everything_else(params):
     with watch() as used:
@@ -191,9 +192,9 @@ class Evaluate(Callback):
 def test_a_network_kept_in_evaluation_mode():
     params = {"callbacks": [Evaluate()], "dropout": 0.4, "optimizer": "sgd", "lr": 0.05}
     assert_equal_fits(*fit_both_ways(is_closed_form=False, **params))
-    own = DANNClassifier(**params, max_epochs=2, random_state=0).fit(*rows())
-    dropping = clone(own).set_params(callbacks=None).fit(*rows())
-    assert np.abs(own.transform(rows()[0]) - dropping.transform(rows()[0])).max() > 1e-3
+    clf = DANNClassifier(**params, max_epochs=2, random_state=0).fit(*rows())
+    dropping = clone(clf).set_params(callbacks=None).fit(*rows())
+    assert np.abs(clf.transform(rows()[0]) - dropping.transform(rows()[0])).max() > 1e-3
 
 
 # -- networks that the user makes of the private layers -------------------------------------------
@@ -389,7 +390,12 @@ SGD = {"optimizer": "sgd", "lr": 0.02, "max_epochs": 2}
 @pytest.mark.parametrize("how", HOW, ids=str)
 @pytest.mark.parametrize("case", CLOSED_FORM)
 def test_private_layers_with_settings_of_the_user(case, how):
-    assert_equal_fits(*fit_both_ways(**as_params(CLOSED_FORM[case]), **how, **SGD))
+    keep = KeepGradients()
+    fits = fit_both_ways(**as_params(CLOSED_FORM[case]), **how, **SGD, callbacks=[keep])
+    assert_equal_fits(*fits)
+    actual, expected = keep.steps[0], keep.steps[len(keep.steps) // 2]  # of equal weights
+    for name, grad in actual.items():
+        assert_allclose(grad, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("how", HOW, ids=str)
@@ -411,7 +417,7 @@ def test_autograd_takes_changed_layers(case, how):
     ids=str,
 )
 def test_settings_of_an_activation_matter(first, second):
-    """A slope other than the layer's would be noticed."""
+    """So that another slope than the layer's would be noticed."""
     fits = []
     for layer in (first, second):
         clf = DANNClassifier(**as_params(lambda layer=layer: around(layer, width=16)), **SGD)
@@ -590,7 +596,7 @@ def test_members_on_thin_sparse_rows():
     search.set_params(standardize=(None,), random_state=0)
     dense = clone(search).fit(X.toarray(), y, X_target.toarray())
     sparse = search.fit(X.tocsr(), y, X_target.tocsr())
-    for own, other in zip(sparse.candidates_, dense.candidates_, strict=True):
-        for member, expected in zip(own, other, strict=True):
+    for members, others in zip(sparse.candidates_, dense.candidates_, strict=True):
+        for member, expected in zip(members, others, strict=True):
             proba = expected.predict_proba(X_target.toarray())
             assert_allclose(member.predict_proba(X_target.tocsr()), proba, atol=1e-5)

@@ -25,6 +25,7 @@ from skdann._training.batches import Batch
 from skdann._training.fitting import new_net, prepare
 from skdann._training.losses import domain_loss
 from skdann._training.objective import ADVERSARIES
+from skdann._training.objective.alternating import Alternating
 from skdann._training.objective.coral import DeepCoral, moments
 from skdann._training.objective.non_saturating import NonSaturating, inverted_domain_loss
 from skdann._training.objective.reversal import Reversal
@@ -42,7 +43,7 @@ WITHOUT_CLASSIFIER = [name for name in NAMES if not ADVERSARIES[name].has_classi
 every_adversary = pytest.mark.parametrize("adversarial", NAMES)
 
 
-class OwnExtractor(nn.Module):
+class CustomExtractor(nn.Module):
     """A network of the user with batch statistics, and dropout from torch's generator."""
 
     def __init__(self, n_in):
@@ -54,7 +55,7 @@ class OwnExtractor(nn.Module):
         return self.layers(x)
 
 
-def own_classifier(n_in, n_out):
+def custom_classifier(n_in, n_out):
     return nn.Sequential(nn.Linear(n_in, 5), nn.Tanh(), nn.Linear(5, n_out))
 
 
@@ -67,8 +68,11 @@ SETTINGS = {
     "cdan": {"conditioning": "cdan", "label_predictor": (5,)},
     "standardize": {"standardize": "domain"},
     "two steps of G_d": {"domain_steps": 2, "domain_loss_weight": 0.5},
-    "own G_f": {"feature_extractor": OwnExtractor},
-    "own G_f and G_d": {"feature_extractor": OwnExtractor, "domain_classifier": own_classifier},
+    "custom G_f": {"feature_extractor": CustomExtractor},
+    "custom G_f and G_d": {
+        "feature_extractor": CustomExtractor,
+        "domain_classifier": custom_classifier,
+    },
 }
 every_setting = pytest.mark.parametrize("setting", SETTINGS)
 
@@ -100,9 +104,9 @@ def weights_of(clf, *networks):
     return {name: v.clone() for name, v in state.items() if name.startswith(networks or ("",))}
 
 
-def assert_equal_weights(own, other):
-    assert own.keys() == other.keys()
-    for name, value in own.items():
+def assert_equal_weights(actual, other):
+    assert actual.keys() == other.keys()
+    for name, value in actual.items():
         assert torch.equal(value, other[name]), f"{name} differs"
 
 
@@ -489,9 +493,9 @@ def gradients_of(net):
     return {name: p.grad.clone() for name, p in net.module_.named_parameters()}
 
 
-def assert_close_gradients(own, expected):
-    assert own.keys() == expected.keys()
-    for name, grad in own.items():
+def assert_close_gradients(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, grad in actual.items():
         assert expected[name].abs().max() > 1e-5, name
         assert_allclose(grad, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
@@ -514,9 +518,9 @@ def test_the_closed_form_equals_autograd(adversarial, kind, params, make_net):
     assert step.analytic is not None
     for batch in batches:
         logits, kept = step.analytic.write(batch, lambda_)
-        own = gradients_of(net)
+        actual = gradients_of(net)
         _, outputs = step._differentiate(batch, lambda_)
-        assert_close_gradients(own, gradients_of(net))
+        assert_close_gradients(actual, gradients_of(net))
         assert_allclose(logits.squeeze(0), outputs.logits.detach(), atol=1e-6)
         for tensor, other in zip(kept, outputs.domain, strict=True):
             assert_allclose(tensor.squeeze(0), other.squeeze(0), rtol=1e-5, atol=1e-6)
@@ -532,9 +536,9 @@ def test_the_closed_form_of_the_source_only_step_equals_autograd(
     step = new_step(net, is_adversarial=False)
     for batch in batches:
         _, kept = step.analytic.write_source_only(batch, has_targets=True)
-        own = gradients_of(net)
+        actual = gradients_of(net)
         _, outputs = step._differentiate(batch, 0.0)
-        assert_close_gradients(own, gradients_of(net))
+        assert_close_gradients(actual, gradients_of(net))
         for tensor, other in zip(kept, outputs.domain, strict=True):
             assert_allclose(tensor.squeeze(0), other.squeeze(0), rtol=1e-5, atol=1e-6)
 
@@ -607,11 +611,11 @@ def test_the_domain_loss_is_recorded_as_it_is_before_the_step(adversarial, condi
     _, at_rest = adversary.loss_at_rest(seen.detach(), batch)
     adversary.begin(features, batch, net.optimizer_)
     _, kept = adversary.loss(features, batch, 0.7)
-    own, other = (adversary.totals(*tensors, n_steps=1) for tensors in (kept, at_rest))
-    assert own.keys() == other.keys()
-    for name, (value, _) in own.items():
+    actual, other = (adversary.totals(*tensors, n_steps=1) for tensors in (kept, at_rest))
+    assert actual.keys() == other.keys()
+    for name, (value, _) in actual.items():
         assert value.item() == pytest.approx(other[name][0].item(), rel=1e-5)
-    assert own["domain_loss"][0] > 1e-6
+    assert actual["domain_loss"][0] > 1e-6
 
 
 # -- gradient reversal ----------------------------------------------------------------------------
@@ -665,17 +669,17 @@ def test_reversal_gives_the_features_minus_lambda_times_the_gradient(n_members, 
     if path == "autograd":
         loss, _ = adversary.loss(features, batch, LAMBDAS[n_members])
         assert_allclose(loss.sum().item(), plain.item(), rtol=1e-6)
-        (own,) = torch.autograd.grad(loss.sum(), features)
+        (actual,) = torch.autograd.grad(loss.sum(), features)
     else:
         chain = AnalyticGradients.of(module, adversary).classifier
         rows = features.detach().view(n_members, 9, 4)
         with torch.no_grad():
-            own, _ = adversary.write_gradients(chain, rows, batch, LAMBDAS[n_members])
+            actual, _ = adversary.write_gradients(chain, rows, batch, LAMBDAS[n_members])
     assert expected.abs().max() > 1e-3
-    assert_allclose(own.view_as(expected), -LAMBDAS[n_members] * expected, rtol=1e-4, atol=1e-7)
+    assert_allclose(actual.view_as(expected), -LAMBDAS[n_members] * expected, rtol=1e-4, atol=1e-7)
 
 
-# -- inverted domain labels -----------------------------------------------------------------------
+# -- alternating steps and inverted domain labels --------------------------------------------------
 
 
 def reference_inverted_loss(logits, domain, weight):
@@ -684,8 +688,8 @@ def reference_inverted_loss(logits, domain, weight):
     if logits.shape[-1] == 1:
         logits = np.concatenate([np.zeros_like(logits), logits], -1)
     proba = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    own = np.take_along_axis(proba, np.asarray(domain)[:, None], -1)[:, 0]
-    return -(np.asarray(weight, dtype=np.float64) * np.log1p(-own)).sum()
+    p = np.take_along_axis(proba, np.asarray(domain)[:, None], -1)[:, 0]
+    return -(np.asarray(weight, dtype=np.float64) * np.log1p(-p)).sum()
 
 
 @pytest.mark.parametrize("n_columns", [1, 2, 3, 5])
@@ -698,8 +702,8 @@ def test_inverted_loss_equals_its_equation(n_columns):
     assert inverted_domain_loss(logits, domain, weight).item() == pytest.approx(expected, rel=1e-5)
     members = torch.stack([logits, -logits, 2.0 * logits])
     losses = inverted_domain_loss(members, domain, weight.expand(3, 30))
-    for loss, own in zip(losses, members, strict=True):
-        expected = reference_inverted_loss(own, domain, weight)
+    for loss, member in zip(losses, members, strict=True):
+        expected = reference_inverted_loss(member, domain, weight)
         assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -708,8 +712,8 @@ def test_inverted_loss_of_two_domains_exchanges_their_labels(n_columns):
     rng = np.random.default_rng(0)
     logits = torch.from_numpy(rng.normal(size=(20, n_columns)))
     domain, weight = torch.arange(20) % 2, torch.from_numpy(rng.random(20))
-    own = inverted_domain_loss(logits, domain, weight)
-    assert_allclose(own, domain_loss(logits, 1 - domain, weight, 0.0), rtol=1e-12)
+    actual = inverted_domain_loss(logits, domain, weight)
+    assert_allclose(actual, domain_loss(logits, 1 - domain, weight, 0.0), rtol=1e-12)
 
 
 def test_inverted_loss_of_three_domains_by_hand():
@@ -749,19 +753,30 @@ def test_inverted_loss_keeps_its_precision(shift, logit):
 
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("n_domains", [2, 4])
-def test_non_saturating_gives_the_features_lambda_times_the_inverted_gradient(n_members, n_domains):
+@pytest.mark.parametrize(
+    ("cls", "sign", "loss_of"),
+    [
+        (Alternating, -1.0, lambda *given: domain_loss(*given, 0.0)),
+        (NonSaturating, 1.0, inverted_domain_loss),
+    ],
+)
+def test_gradient_of_the_features_against_the_updated_domain_classifier(
+    cls, sign, loss_of, n_members, n_domains
+):
+    """Minus lambda times that of the domain loss, or lambda times that of the inverted loss."""
     module = plain_module(1 if n_domains == 2 else n_domains, n_members)
     batch = plain_batch(n_domains, n_members)
-    adversary = NonSaturating(module, params_of("non_saturating"))
-    features = features_of(module, batch)
+    adversary = cls(module, params_of("grl"))
+    features, before = features_of(module, batch), module.domain_classifier[0].weight.clone()
     adversary.begin(features, batch, torch.optim.SGD(module.parameters(), lr=0.5))
+    assert (module.domain_classifier[0].weight - before).abs().max() > 1e-3
     loss, _ = adversary.loss(features, batch, LAMBDAS[n_members])
-    (own,) = torch.autograd.grad(loss.sum(), features)
-    logits = module.classify_domains(features)  # of the updated G_d
-    inverted = inverted_domain_loss(logits, batch.domain, batch.domain_weight)
-    (expected,) = torch.autograd.grad(inverted.sum(), features)
+    (actual,) = torch.autograd.grad(loss.sum(), features)
+    logits = module.classify_domains(features)
+    plain = loss_of(logits, batch.domain, batch.domain_weight).sum()
+    (expected,) = torch.autograd.grad(plain, features)
     assert expected.abs().max() > 1e-3
-    assert_allclose(own, LAMBDAS[n_members] * expected, rtol=1e-4, atol=1e-7)
+    assert_allclose(actual, sign * LAMBDAS[n_members] * expected, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("domain_steps", [1, 3])
@@ -773,9 +788,9 @@ def test_non_saturating_trains_the_domain_classifier_as_alternating_does(
         make(name, domain_steps=domain_steps, batch_size=40, max_epochs=1).fit(*domains[:3])
         for name in ("non_saturating", "alternating")
     ]
-    own, other = map(weights_of, fits)
+    weights, other = map(weights_of, fits)
     assert fits[0].history_[0]["domain_loss"] == fits[1].history_[0]["domain_loss"]
-    for name, value in own.items():
+    for name, value in weights.items():
         is_alike = name.startswith(("domain_classifier", "label_predictor"))
         assert torch.equal(value, other[name]) == is_alike, name
 
@@ -790,10 +805,10 @@ def test_non_saturating_does_not_vanish_where_the_domain_classifier_is_certain()
         module.domain_classifier[0].weight.zero_()[0, 0, 0] = 1.0
     largest = {}
     for name, cls in (("grl", Reversal), ("non_saturating", NonSaturating)):
-        adversary, own = cls(module, params_of(name)), features.clone().requires_grad_()
-        adversary.begin(own, batch, torch.optim.SGD(module.parameters(), lr=0.0))
-        loss, _ = adversary.loss(own, batch, 1.0)
-        largest[name] = torch.autograd.grad(loss, own)[0].abs().max().item()
+        adversary, inputs = cls(module, params_of(name)), features.clone().requires_grad_()
+        adversary.begin(inputs, batch, torch.optim.SGD(module.parameters(), lr=0.0))
+        loss, _ = adversary.loss(inputs, batch, 1.0)
+        largest[name] = torch.autograd.grad(loss, inputs)[0].abs().max().item()
     assert largest["grl"] < 1e-6
     assert largest["non_saturating"] == pytest.approx(batch.domain_weight.max().item(), rel=1e-5)
 
@@ -831,8 +846,8 @@ def test_coral_equals_its_equation_for_unequal_weights():
 
 def test_weighted_moments_by_hand():
     # mean 0.5; (0.75 * 0.5^2 + 0.25 * 1.5^2) / (1 - 0.75^2 - 0.25^2) = 0.75 / 0.375
-    found = moments(torch.tensor([[0.0], [2.0]]), torch.tensor([3.0, 1.0]))
-    assert found.covariance.item() == pytest.approx(2.0)
+    result = moments(torch.tensor([[0.0], [2.0]]), torch.tensor([3.0, 1.0]))
+    assert result.covariance.item() == pytest.approx(2.0)
     # equal weights, whatever their sum: the unbiased covariance
     rows = torch.tensor([[1.0, 0.0], [3.0, 1.0], [2.0, 5.0]])
     for weight in (torch.ones(3), torch.full((3,), 0.1)):
@@ -872,21 +887,21 @@ def test_the_closed_form_of_coral_equals_autograd(n_members, n_source):
     loss, kept = adversary.loss(features, batch, LAMBDAS[n_members])
     (expected,) = torch.autograd.grad(0.5 * loss.sum(), features)
     with torch.no_grad():
-        own, other = adversary.write_gradients(None, features, batch, LAMBDAS[n_members])
+        actual, other = adversary.write_gradients(None, features, batch, LAMBDAS[n_members])
     assert expected.abs().max() > 1e-4
-    assert_allclose(own, expected, rtol=1e-6, atol=1e-12)
+    assert_allclose(actual, expected, rtol=1e-6, atol=1e-12)
     assert_allclose(kept[0].detach(), other[0], rtol=1e-12)
 
 
 def test_coral_learns_nothing_from_single_rows(make, domains):
     """A batch with one row of each domain has no covariances: it is the source-only step."""
     params = {"dropout": 0.0, "batch_size": 1, "activation": "tanh", "optimizer": "sgd"}
-    own, alone = (
+    adapted, alone = (
         make("coral", lambda_max=value, **params).fit(*domains[:3]) for value in (2.0, 0.0)
     )
-    for name, value in weights_of(own).items():
+    for name, value in weights_of(adapted).items():
         assert_allclose(value, weights_of(alone)[name], rtol=1e-4, atol=1e-5, err_msg=name)
-    assert own.history_[0]["domain_loss"] == 0.0
+    assert adapted.history_[0]["domain_loss"] == 0.0
 
 
 def test_coral_with_equal_target_rows(make, domains):

@@ -19,6 +19,7 @@ from torch import nn
 from skdann import DANNClassifier, DANNClassifierCV
 from skdann._saving.file import digest
 from skdann._saving.state import net_state
+from skdann._training.objective import ADVERSARIES
 
 
 class Stop(Callback):
@@ -68,6 +69,7 @@ CASES = {
     "sgd": {"optimizer": "sgd", "lr_schedule": "cosine", "lambda_schedule": "linear"},
     "rmsprop": {"optimizer": "rmsprop", "weight_decay": 0.01, "class_weight": "balanced"},
     "alternating": {"adversarial": "alternating", "domain_steps": 2, "conditioning": "cdan"},
+    **{f"{name} alone": {"adversarial": name} for name in sorted(ADVERSARIES) if name != "grl"},
     "domain_batch": {"normalization": "domain_batch", "standardize": "domain"},
     "custom module": {"feature_extractor": CustomExtractor},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3, "max_epochs": 9},

@@ -28,7 +28,6 @@ class Alternating(ClassifierAdversary):
             loss, self.kept = self.classify(seen, batch)
             (self.params.domain_loss_weight * loss).sum().backward()
             optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
     def loss(self, features: Tensor, batch: Batch, lambda_: Any) -> tuple[Tensor, Kept]:
         """Return the loss that trains G_f against the updated G_d."""
@@ -36,6 +35,6 @@ class Alternating(ClassifierAdversary):
         return loss, self.kept
 
     def end(self) -> None:
-        """Discard the gradients of G_d, which has had its own steps."""
+        """Discard the gradients of G_d, which has been updated already."""
         for parameter in self.module.domain_classifier.parameters():  # type: ignore[union-attr]
             parameter.grad = None

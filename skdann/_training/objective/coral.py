@@ -4,10 +4,13 @@ r"""Deep CORAL: match the covariances of the features, without a domain classifi
 
 with :math:`C_S` and :math:`C_T` the covariances of d features over the source and the target rows
 of a batch (Sun and Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV
-workshops 2016, equations 1-3). Lambda weights it: G_f minimizes :math:`L_y + \lambda L_d`. Rows
-count by their weights, several source or target domains in equal shares; weights :math:`w` with sum
-1 give the covariance :math:`X_c^\top \mathrm{diag}(w) X_c / (1 - \sum w^2)` of centered rows
-:math:`X_c`, which for equal weights is the unbiased one.
+workshops 2016, equations 1-3). G_f minimizes :math:`L_y + \lambda L_d`. Rows count by their
+weights, several source or target domains in equal shares. Weights :math:`w` with sum 1 give the
+covariance :math:`X_c^\top \mathrm{diag}(w) X_c / (1 - \sum w^2)` of centered rows :math:`X_c`,
+which is the unbiased one for equal weights.
+
+DEVIATION: Sun and Saenko compare the outputs of the last layer. Here the features are compared,
+which are also the input of the other adversaries.
 """
 
 from __future__ import annotations

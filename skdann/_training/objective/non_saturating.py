@@ -4,10 +4,10 @@ With :math:`p_d(x)` the probability that G_d gives to the domain d of row x, G_f
 
 .. math:: -\lambda \sum_i w_i \log\big(1 - p_{d_i}(x_i)\big),
 
-the cross-entropy with the labels of source and target exchanged if there are two domains. Its
+the cross-entropy with the labels of source and target exchanged if there are two domains. The
 gradient stays large where G_d is right with certainty, where that of the reversed loss vanishes
 (Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014, section 3; Tzeng, Hoffman, Saenko,
-Darrell, "Adversarial Discriminative Domain Adaptation", CVPR 2017, equations 5 and 7).
+Darrell, "Adversarial Discriminative Domain Adaptation", CVPR 2017, section 3, for target rows).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def _log_odds(logits: Tensor, domain: Tensor) -> Tensor:
     index = domain.unsqueeze(-1)
     others = logits.scatter(-1, index, -torch.inf)
     largest = others.detach().amax(-1, keepdim=True)  # subtracted, so that nothing overflows
-    own = (logits.gather(-1, index) - largest).squeeze(-1)
-    return own - (others - largest).logsumexp(-1)
+    logit = (logits.gather(-1, index) - largest).squeeze(-1)
+    return logit - (others - largest).logsumexp(-1)
 
 
 class NonSaturating(Alternating):
