@@ -249,6 +249,7 @@ def _as_plain(label: np.ndarray, name: str, *, is_forced: bool) -> np.ndarray:
         kind = {"b": "bool", "f": "float"}.get(plain.dtype.kind, "int")
         raise TypeError(
             f"Unknown label type: {name} holds numbers or booleans in an array of dtype object, "
-            f"which scikit-learn's metrics refuse; convert the labels, e.g. with {name}.astype({kind})."
+            "which scikit-learn's metrics refuse; convert the labels, e.g. with "
+            f"{name}.astype({kind})."
         )
     return plain
