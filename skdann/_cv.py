@@ -338,8 +338,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         return [int(seed) for seed in seeds], int(fold_seed)
 
     def _set_columns(self, data: DomainData) -> None:
-        for name in ("feature_names_in_", "_is_clone"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("feature_names_in_", None)
         self._other_names = data.other_names
         if data.feature_names is not None:
             self.feature_names_in_ = data.feature_names

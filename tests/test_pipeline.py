@@ -402,8 +402,7 @@ def test_a_copy_fits_like_the_original(
     pipe = copy(make_pipeline(StandardScaler(), make_clf()))
     assert pipe.transform_input == ["X_target"]
     with sklearn.config_context(enable_metadata_routing=routing):
-        # a tuple: as long as the source, a bare array makes the fit of a clone warn
-        pipe.fit(raw.X_source, raw.y_source, X_target=(raw.X_target,))
+        pipe.fit(raw.X_source, raw.y_source, X_target=raw.X_target)
         assert_same_fit(pipe[-1], by_hand)
         fresh = clone(pipe)
     with pytest.raises(NotFittedError):

@@ -126,7 +126,7 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
     """Set the fitted attributes of a classifier; raise if training diverged."""
     net.module_.eval()
     check_outcome(net, data)
-    for name in ("feature_names_in_", "target_priors_", "_is_clone"):
+    for name in ("feature_names_in_", "target_priors_"):
         vars(estimator).pop(name, None)
     estimator._label_shift = data.label_shift
     if data.label_shift:
