@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from skdann._compat import CallbackSupportMixin, safe_indexing
+from skdann._input.containers import unwrap
 from skdann._input.labels import plain_labels
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.surroundings import neutral_surroundings
@@ -127,8 +128,10 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         if sample_domain is None:
             sample_domain = self._recognize(X)
         elif np.ndim(sample_domain):
-            sample_domain = np.asarray(sample_domain)[rows]
-        weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+            sample_domain = np.asarray(unwrap(sample_domain, "sample_domain"))[rows]
+        weight = None
+        if sample_weight is not None:
+            weight = np.asarray(unwrap(sample_weight, "sample_weight"))[rows]
         predicted = self.predict(X, sample_domain=sample_domain)
         return float(accuracy_score(label[rows], predicted, sample_weight=weight))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import pickle
 import re
 import warnings
@@ -15,18 +16,21 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
+import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 from scipy import sparse
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline as plain_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
 import skdann
-from skdann import DANNClassifier, SourceOnlyWarning, make_pipeline
+from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
 from skdann._input.domains import check_domains
 
 COLUMNS = ["a", "b", "c", "d"]
@@ -997,3 +1001,239 @@ def test_labels_that_no_file_could_hold_are_refused(dtype: str) -> None:
     X, y = np.arange(40.0).reshape(20, 2), (np.arange(20) % 2).astype(dtype)
     with pytest.raises(TypeError, match=r"y_source must hold class labels: strings"):
         DANNClassifier().fit(X, y, X)
+
+
+# Calls with arguments that fit does not take
+
+CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "labels of the target": (
+        lambda clf: clf.fit(XS, YS, XT, np.ones(30)),
+        "fit takes X_source, y_source, X_target by position.*labels of target rows are not taken",
+    ),
+    "y_target": (
+        lambda clf: clf.fit(XS, YS, XT, y_target=np.ones(30)),
+        "unexpected argument 'y_target': labels of target rows are not taken.*score predictions",
+    ),
+    "X and y": (
+        lambda clf: clf.fit(X=XS, y=YS),
+        r"unexpected argument 'X': the source rows are X_source; call fit\(X_source, y_source",
+    ),
+    "y": (
+        lambda clf: clf.fit(XS, y=YS),
+        "unexpected argument 'y': the labels of the source rows are y_source",
+    ),
+    "weights": (
+        lambda clf: clf.fit(XS, YS, sample_weights=ONES),
+        "unexpected argument 'sample_weights': did you mean sample_weight?",
+    ),
+    "target": (
+        lambda clf: clf.fit(XS, YS, X_targets=XT),
+        "unexpected argument 'X_targets': did you mean X_target?",
+    ),
+    "anything": (lambda clf: clf.fit(XS, YS, foo=1), "unexpected argument 'foo'.*call fit"),
+    "no labels": (lambda clf: clf.fit(XS), r"missing.*'y_source'; call fit\(X_source, y_source"),
+    "twice": (lambda clf: clf.fit(XS, YS, y_source=YS), "multiple values.*'y_source'; call fit"),
+}
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("make", [DANNClassifier, DANNClassifierCV])
+@pytest.mark.parametrize(("call", "says"), CALLS.values(), ids=CALLS)
+def test_arguments_that_fit_does_not_take_are_explained(make: Any, call: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says) as caught:
+        call(make())
+    assert f"{make.__name__}.fit" in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("arguments", "params", "says"),
+    [
+        ((XS, YS, XT, YS), {}, "by position but got 4 arguments: labels of target rows"),
+        ((), {"X_source": XS, "y_source": YS}, "unexpected argument 'X_source'.*rows as X"),
+        ((XS, YS), {"y_target": YS}, "unexpected argument 'y_target': labels of target rows"),
+    ],
+)
+def test_arguments_that_a_pipeline_does_not_take_are_explained(
+    make_clf: Any, arguments: Any, params: Any, says: str
+) -> None:
+    with pytest.raises(TypeError, match=says):
+        make_pipeline(StandardScaler(), make_clf()).fit(*arguments, **params)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_arguments_of_partial_fit_are_explained(make_clf: Any) -> None:
+    with pytest.raises(TypeError, match=r"partial_fit got an unexpected argument 'class'.*classes"):
+        make_clf().partial_fit(XS, YS, XT, **{"class": [0, 1]})
+
+
+@pytest.mark.parametrize("name", ["fit", "partial_fit"])
+def test_the_signature_is_that_of_the_method(name: str) -> None:
+    parameters = list(inspect.signature(getattr(DANNClassifier, name)).parameters)
+    assert parameters[:4] == ["self", "X_source", "y_source", "X_target"]
+    assert getattr(DANNClassifier, name).__doc__.startswith("Train")
+
+
+# Unlabelled rows and unscaled columns
+
+
+@pytest.mark.parametrize(
+    ("y", "is_hinted"),
+    [
+        (np.arange(40) % 3 - 1, True),
+        ((np.arange(40) % 3 - 1.0), True),
+        (pd.Series(np.arange(40) % 3 - 1, dtype="Int64"), True),
+        (np.arange(40) % 4 - 2, True),
+        (2 * YS - 1, False),
+        (np.arange(40) % 3, False),
+        ((np.arange(40) % 3 - 1).astype(str), False),
+    ],
+)
+def test_minus_one_among_the_classes_is_explained_without_target_rows(
+    make_clf: Any, y: Any, is_hinted: bool
+) -> None:
+    with pytest.warns(SourceOnlyWarning, match="X_target") as caught:
+        make_clf().fit(XS, y)
+    assert len(caught) == 1
+    assert ("labelled -1" in str(caught[0].message)) == is_hinted
+    if is_hinted:
+        assert "negative sample_domain" in str(caught[0].message)
+    make_clf().fit(XS, y, XT)  # with target rows, -1 is a class like any other
+
+
+WIDE = XS * [1.0, 5000.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "params", "is_warned"),
+    [
+        (WIDE, XT * [1.0, 5000.0, 1.0, 1.0], {}, True),
+        (WIDE, XT * [1e-4, 1.0, 1.0, 1.0], {}, True),
+        (XS + np.array([0, 1e4, 0, 0]), XT + np.array([0, 1e4, 0, 0]), {}, True),
+        (WIDE, XT, {}, False),  # it is the domains that differ
+        (WIDE, XT * [1.0, 5000.0, 1.0, 1.0], {"standardize": "source"}, False),
+        (WIDE, XT * [1.0, 5000.0, 1.0, 1.0], {"standardize": "domain"}, False),
+        (WIDE, XT * [1.0, 5000.0, 1.0, 1.0], {"feature_extractor": torch.nn.Identity}, False),
+        (XS * 5000 + 1e5, XT * 5000 + 1e5, {}, False),  # large, but alike
+        (XS * [1, 100, 0.1, 10], XT * [1, 100, 0.1, 10], {}, False),
+        (np.c_[XS[:, :2], XS[:, 2:] > 0] * [50, 1, 0.01, 1e5], XT * 20, {}, False),
+        (np.c_[XS[:, :2], 0 * XS[:, 2:]], np.c_[XT[:, :2], 0 * XT[:, 2:]], {}, False),
+        (sparse.csr_array(WIDE), sparse.csr_array(XT * [1.0, 5000.0, 1, 1]), {}, False),
+    ],
+)
+def test_columns_on_very_different_scales_warn_once(
+    make_clf: Any, source: Any, target: Any, params: Any, is_warned: bool
+) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make_clf(**params).fit(source, YS, target)
+    texts = [str(warning.message) for warning in caught]
+    assert len(texts) == is_warned
+    if is_warned:
+        assert "different scales" in texts[0]
+        assert "standardize='source'" in texts[0]
+        assert caught[0].filename == __file__
+
+
+def test_chunks_warn_of_their_scales_at_the_first_call_alone(make_clf: Any) -> None:
+    target = XT * [1.0, 5000.0, 1.0, 1.0]
+    with pytest.warns(UserWarning, match="different scales"):
+        clf = make_clf().partial_fit(WIDE, YS, target, classes=[0, 1])
+    clf.partial_fit(WIDE, YS, target)  # a warning would be an error
+
+
+# Chunks
+
+
+def test_the_last_chunk_may_have_one_row_of_each_domain(make_clf: Any) -> None:
+    for params in (
+        {},
+        {"normalization": "batch"},
+        {"normalization": "domain_batch"},
+        {"standardize": "domain"},
+        {"label_shift": "correct"},
+    ):
+        clf = make_clf(**params).partial_fit(XS, YS, XT, classes=[0, 1])
+        for source, target in ((40, 1), (1, 30), (1, 1), (2, 1)):
+            clf.partial_fit(XS[:source], YS[:source], XT[:target])
+        assert np.isfinite(clf.predict_proba(XT)).all()
+        assert clf.n_epochs_ == 5
+
+
+def test_the_first_chunk_wants_two_target_rows_and_says_so(make_clf: Any) -> None:
+    with pytest.raises(ValueError, match="-1 has 1 row; at least 2 needed"):
+        make_clf().partial_fit(XS, YS, XT[:1], classes=[0, 1])
+
+
+def test_a_chunk_may_lack_classes_and_source_domains(make_clf: Any) -> None:
+    domain = np.arange(40) // 20
+    clf = make_clf(standardize="domain").partial_fit(
+        XS, YS, XT, classes=[0, 1], sample_domain=domain
+    )
+    clf.partial_fit(XS[:20], np.zeros(20, int), XT, sample_domain=domain[:20])
+    clf.partial_fit(XS[20:], YS[20:], XT, sample_domain=domain[20:])
+    assert clf.domains_.tolist() == [0, 1, -1]
+    assert clf.n_epochs_ == 3
+    assert np.isfinite(clf.predict_domain_proba(XS, sample_domain=domain)).all()
+
+
+def test_a_chunk_without_a_source_domain_indexes_the_others_as_before(make_clf: Any) -> None:
+    """A chunk of the second domain alone trains as rows of the second, not of the first."""
+    domain = np.arange(40) // 20
+    data = check_domains(XS[20:], YS[20:], XT, sample_domain=domain[20:], domains=[0, 1, -1])
+    assert set(data.domain[:20]) == {1}
+    assert set(data.domain[20:]) == {2}
+    assert data.domains.tolist() == [0, 1, -1]
+    assert data.n_targets == 1
+    whole = check_domains(XS, YS, XT, sample_domain=domain, domains=np.array([0, 1, -1]))
+    assert whole.domain.tolist() == check_domains(XS, YS, XT, sample_domain=domain).domain.tolist()
+
+
+CHUNKS: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[str, ...]]] = {
+    "no source rows": ((XS[:0], YS[:0], XT), {}, ("X_source has 0 sample", "skip chunks")),
+    "no target rows": ((XS, YS, XT[:0]), {}, ("-1 has 0 rows", "at least 1", "Skip this chunk")),
+    "no target": ((XS, YS), {}, (r"\[0\] domains", "rows of every target", "itertools.cycle")),
+    "only target rows": (
+        (XS, YS),
+        {"sample_domain": -np.ones(40, int)},
+        ("no labelled source row", ">= 0"),
+    ),
+    "another source": (
+        (XS, YS, XT),
+        {"sample_domain": np.arange(40) % 2 + 4},
+        (r"\[4, 5, -1\] domains", r"\[0, -1\]", "fit a new"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "params", "says"), CHUNKS.values(), ids=CHUNKS)
+def test_chunks_that_cannot_be_trained_on_change_nothing(
+    make_clf: Any, data: Any, params: Any, says: tuple[str, ...]
+) -> None:
+    clf = make_clf().partial_fit(XS, YS, XT, classes=[0, 1])
+    before = state(clf)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the texts are the parameters
+        clf.partial_fit(*data, **params)
+    assert_says(caught.value, says)
+    assert state(clf) == before
+    clf.partial_fit(XS, YS, np.vstack([XT[:0], XT[:1]]))  # the remedy: earlier rows again
+
+
+def test_the_remedy_for_too_few_target_rows_works(make_clf: Any) -> None:
+    with pytest.raises(ValueError, match="Leave it out to train without it"):
+        make_clf().fit(XS, YS, XT[:1])
+    with pytest.warns(SourceOnlyWarning):
+        make_clf().fit(XS, YS)
+
+
+# Class weights
+
+
+def test_class_weights_of_encoded_labels_are_explained(make_clf: Any) -> None:
+    weights = {"ill": 2.0, "healthy": 1.0}
+    members = [("a", make_clf(class_weight=weights))]
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.raises(ValueError, match=r"class_weight names.*meta-estimator.*0, 1, \.\.\."),
+    ):
+        VotingClassifier(members).fit(XS, np.where(YS, "ill", "healthy"), X_target=(XT,))

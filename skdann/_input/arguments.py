@@ -1,4 +1,4 @@
-"""Clear errors for calls of `fit` whose arguments do not fit its signature."""
+"""Clear errors for calls of `fit` with arguments that it does not take."""
 
 from __future__ import annotations
 
@@ -17,23 +17,17 @@ HINTS = {
     "X_source": "a pipeline takes the source rows as X",
     "y_source": "a pipeline takes the labels of the source rows as y",
     "y_target": (
-        "labels of target rows are not taken: adaptation is unsupervised. Leave them out of fit, "
-        "and use them to score predictions"
+        "labels of target rows are not taken, as adaptation is unsupervised; leave them out of "
+        "fit, and use them to score predictions"
     ),
 }
-TOO_MANY = {
-    3: (
-        "labels of target rows are not taken, and sample_weight and sample_domain are passed by "
-        "name"
-    ),
-    2: "pass the target rows by name, X_target=..., and other parameters too",
-}
+TOO_MANY = "labels of target rows are not taken, and the others are passed by name"
 
 
 def explain_arguments(fit: _Method) -> _Method:
-    """Check the arguments of a `fit` before the call, and say how to call it if they do not fit.
+    """Check the arguments of a `fit` before the call, and say how to call it if they do not match.
 
-    The signature that :func:`inspect.signature` sees stays as it is.
+    The signature that :func:`inspect.signature` sees stays the same.
 
     Parameters
     ----------
@@ -50,47 +44,45 @@ def explain_arguments(fit: _Method) -> _Method:
 
     @functools.wraps(fit)
     def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        misnamed = [name for name in kwargs if name in HINTS and name not in names]
         try:
             signature.bind(self, *args, **kwargs)
+            fault = "" if not misnamed else _explain_name(misnamed[0], names)
         except TypeError as error:
+            fault = _explain(signature, names, args, kwargs, str(error))
+        if fault:
             called = f"{type(self).__name__}.{fit.__name__}"
-            raise TypeError(_explain(called, signature, names, args, kwargs, error)) from None
+            call = f"{fit.__name__}({', '.join(names[:3])}, ...)"
+            raise TypeError(f"{called} {fault}; call {call}.")
         return fit(self, *args, **kwargs)
 
     return checked  # type: ignore[return-value]
 
 
 def _explain(
-    called: str,
     signature: inspect.Signature,
     names: list[str],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    error: TypeError,
+    error: str,
 ) -> str:
-    """Say which argument does not fit, and how to call."""
+    """Say which argument does not match the signature, and why."""
     kinds = [signature.parameters[name].kind for name in names]
-    by_position = [
-        name
-        for name, kind in zip(names, kinds, strict=True)
-        if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-    ]
-    call = f"call {called.rpartition('.')[2]}({', '.join(by_position)}"
-    call += ", X_target=...)" if "X_target" not in names else ")"
-    unknown = [name for name in kwargs if name not in names]
+    n_positional = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
     takes_any = inspect.Parameter.VAR_KEYWORD in kinds
-    if unknown and not takes_any:
-        name = unknown[0]
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = HINTS.get(name) or (f"did you mean {close[0]}?" if close else "there is none such")
-        return f"{called} got an unexpected argument {name!r}: {hint}; {call}."
-    for name in unknown:
-        if name in HINTS and name not in ("X_target",):
-            return f"{called} got an unexpected argument {name!r}: {HINTS[name]}; {call}."
-    if len(args) > len(by_position):
-        hint = TOO_MANY.get(len(by_position), "pass the others by name")
+    for name in kwargs:
+        if name not in names and (not takes_any or name in HINTS):
+            return _explain_name(name, names)
+    if len(args) > n_positional:
         return (
-            f"{called} takes {', '.join(by_position)} by position, but {len(args)} arguments were "
-            f"passed so: {hint}; {call}."
+            f"takes {', '.join(names[:n_positional])} by position but got {len(args)} arguments: "
+            f"{TOO_MANY}"
         )
-    return f"{called}: {error}; {call}."
+    return f"cannot be called so: {error}"
+
+
+def _explain_name(name: str, names: list[str]) -> str:
+    """Say what to pass instead of an argument of this name."""
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = HINTS.get(name) or (f"did you mean {close[0]}?" if close else "there is none such")
+    return f"got an unexpected argument {name!r}: {hint}"

@@ -60,6 +60,8 @@ def unwrap(values: Any, name: str) -> Any:
         return _from_arrow(values)
     if hasattr(values, "iloc") and hasattr(values, "columns"):
         return _without_fill(values)
+    if hasattr(values, "__array__") and not hasattr(values, "shape"):
+        return np.asarray(values)
     return without_mask(values, name)
 
 

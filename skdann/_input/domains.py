@@ -265,9 +265,11 @@ def _read_targets(
         rows = match_target(name, rows, X_source)
         size.check([rows], -1 - index)
         values = read_rows(rows, name, estimator).values
-        if sp.issparse(source.values):  # a frame may have sparse columns in one domain only
-            values = sp.csr_array(values)
-        targets[-1 - index] = [values.toarray() if sp.issparse(values) else values]
+        if sp.issparse(source.values) and not sp.issparse(values):
+            values = sp.csr_array(values)  # a frame may have sparse columns in one domain only
+        elif sp.issparse(values) and not sp.issparse(source.values):
+            values = values.toarray()
+        targets[-1 - index] = [values]
     return targets
 
 

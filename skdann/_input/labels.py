@@ -248,7 +248,8 @@ def _as_plain(label: np.ndarray, name: str, *, is_forced: bool) -> np.ndarray:
     if not is_forced:
         kind = {"b": "bool", "f": "float"}.get(plain.dtype.kind, "int")
         raise TypeError(
-            f"{name} holds numbers or booleans in an array of dtype object, which scikit-learn's "
-            f"metrics refuse; convert the labels, e.g. with {name}.astype({kind})."
+            f"Unknown label type: {name} holds numbers or booleans in an array of dtype object, "
+            "which scikit-learn's metrics refuse; convert the labels, e.g. with "
+            f"{name}.astype({kind})."
         )
     return plain
