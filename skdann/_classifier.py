@@ -28,6 +28,7 @@ from skdann._saving.checkpoint import Checkpoint
 from skdann._training.continuing import check_continued
 from skdann._training.fitting import (
     adjust_for_label_shift,
+    measure_columns,
     net_callbacks,
     new_net,
     prepare,
@@ -416,7 +417,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net.n_epochs_done_ = 0
         else:
             net = new_net(self, DataShape.of(data), (seed,), stops_early=self.early_stopping)
-            net.measure_columns(fit_data)
+            measure_columns(net, fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
         statistics = self._domain_statistics if is_continued else measure_domains(data, [self])
         self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
@@ -532,7 +533,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         fit_data = prepare(self, data)
         if is_first:
             net = new_net(self, DataShape.of(data), (seed,))
-            net.measure_columns(fit_data)
+            measure_columns(net, fit_data)
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
         statistics = measure_domains(data, [self]) if is_first else self._domain_statistics

@@ -17,13 +17,12 @@ from skdann import DANNClassifier
 from skdann._training.randomness import spawn_generators
 from skdann.nn import DANNModule, GradientReversal, Rows, gradient_reversal
 from skdann.nn._members import (
-    MemberBatchNorm,
     MemberDropout,
-    MemberLayerNorm,
     MemberLinear,
     RowsSequential,
 )
 from skdann.nn._module import ACTIVATIONS, build_dann_module
+from skdann.nn._norms import MemberBatchNorm, MemberLayerNorm
 
 exactly = functools.partial(assert_close, rtol=0, atol=0)
 closely = functools.partial(assert_close, rtol=1e-12, atol=1e-12)

@@ -152,6 +152,17 @@ def set_net(estimator: Any, net: DANNNet) -> None:
     estimator._n_features_out = net.module_.n_features_out
 
 
+def measure_columns(net: DANNNet, fit_data: FitData) -> None:
+    """Compute the statistics of `standardize` from the training rows of each member."""
+    standardizer = getattr(net.module_, "standardizer", None)
+    if standardizer is None:
+        return
+    data, n_source = fit_data.data, fit_data.data.n_source
+    for member, train_rows in enumerate(np.atleast_2d(fit_data.train)):
+        rows = np.concatenate([train_rows, np.arange(n_source, len(data.domain))])
+        standardizer.measure(member, data.X[rows], data.domain[rows])
+
+
 # -- members ------------------------------------------------------------------------------------
 
 
@@ -209,7 +220,7 @@ def train_members(
         lambdas=[float(member.lambda_max) for member in members],
         scalings=[member.standardize for member in members],
     )
-    net.measure_columns(fit_data)
+    measure_columns(net, fit_data)
     try:
         train(net, fit_data, first.max_epochs, listeners, checkpoint)
     except DivergenceError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -27,15 +28,15 @@ from skdann._training.inference import infer_blocks
 from skdann._training.interrupt import is_stop
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import DataShape, NetworkParams, TrainingParams
-from skdann._training.randomness import spawn_generators
+from skdann._training.randomness import seeded_globally, spawn_generators
 from skdann._training.record import EpochSums, Outputs
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
 from skdann._training.snapshot import Snapshot
 from skdann._training.step import Step
 from skdann._training.threads import suited_threads
 from skdann.nn import DANNModule
-from skdann.nn._members import MemberBatchNorm
 from skdann.nn._module import build_dann_module, is_sizes
+from skdann.nn._norms import MemberBatchNorm
 
 
 class FitData(NamedTuple):
@@ -157,7 +158,7 @@ class DANNNet(NeuralNet):
             (self.module_, self.generators_), self.start = self.start, None
         else:
             self.generators_ = [spawn_generators(seed) for seed in self.seeds]
-            with self._user_generators():
+            with self._seeded_globally():
                 self.module_ = self._build()
         self.n_epochs_done_ = 0
         self.is_interrupted_ = False
@@ -183,31 +184,11 @@ class DANNNet(NeuralNet):
             generators=self.generators_,
         )
 
-    def measure_columns(self, fit_data: FitData) -> None:
-        """Compute the statistics of `standardize` from the training rows of each member."""
-        standardizer = getattr(self.module_, "standardizer", None)
-        if standardizer is None:
-            return
-        data, n_source = fit_data.data, fit_data.data.n_source
-        for member, train in enumerate(np.atleast_2d(fit_data.train)):
-            rows = np.concatenate([train, np.arange(n_source, len(data.domain))])
-            standardizer.measure(member, data.X[rows], data.domain[rows])
-
-    @contextlib.contextmanager
-    def _user_generators(self) -> Iterator[None]:
-        """Seed torch's global generator for custom modules, and restore its state afterwards."""
+    def _seeded_globally(self) -> AbstractContextManager[None]:
+        """Let custom modules, which may use torch's global generator, draw from the seed too."""
         if not self.has_user_modules:
-            yield
-            return
-        device = torch.device(self.device)
-        devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            seed = int(torch.randint(2**62, (), generator=self.generators_[0]["user_modules"]))
-            torch.default_generator.manual_seed(seed)
-            for cuda in devices:
-                with torch.cuda.device(cuda):
-                    torch.cuda.manual_seed(seed)
-            yield
+            return contextlib.nullcontext()
+        return seeded_globally(self.generators_[0]["user_modules"], self.device)
 
     # -- schedules ------------------------------------------------------------------------------
 
@@ -250,7 +231,7 @@ class DANNNet(NeuralNet):
         self.is_interrupted_ = True
         try:
             n_products = 2 * batches.max_size * self._count_weights()
-            with self._user_generators(), suited_threads(n_products):
+            with self._seeded_globally(), suited_threads(n_products):
                 n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
                 for _epoch in range(n_done, n_epochs):
                     self.is_interrupted_ = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -35,3 +38,16 @@ def copy_generators(streams: dict[str, torch.Generator]) -> dict[str, torch.Gene
         copies[name] = torch.Generator()
         copies[name].set_state(stream.get_state())
     return copies
+
+
+@contextlib.contextmanager
+def seeded_globally(generator: torch.Generator, device: str) -> Iterator[None]:
+    """Seed torch's global generators from `generator`, and restore their states afterwards."""
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        seed = int(torch.randint(2**62, (), generator=generator))
+        torch.default_generator.manual_seed(seed)
+        for card in cuda:
+            with torch.cuda.device(card):
+                torch.cuda.manual_seed(seed)
+        yield

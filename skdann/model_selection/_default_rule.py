@@ -68,8 +68,8 @@ def reduce_columns(X_source: Any, X_target: Any) -> tuple[Any, Any]:
     n_source, n_rows = X_source.shape[0], X_source.shape[0] + X_target.shape[0]
     if sp.issparse(X_source) or X_source.shape[1] <= n_rows:
         return X_source, X_target
-    rotated = np.linalg.qr(np.vstack([X_source, X_target]).T, mode="r").T
-    return rotated[:n_source], rotated[n_source:]
+    factor = np.asarray(np.linalg.qr(np.vstack([X_source, X_target]).T, mode="r"))
+    return factor.T[:n_source], factor.T[n_source:]
 
 
 class RuleScore(NamedTuple):

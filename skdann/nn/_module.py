@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from skdann.nn._members import (
-    MemberBatchNorm,
     MemberDropout,
-    MemberLayerNorm,
     MemberLinear,
     Rows,
     RowsSequential,
 )
+from skdann.nn._norms import MemberBatchNorm, MemberLayerNorm
 from skdann.nn._standardizer import DomainStandardizer
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

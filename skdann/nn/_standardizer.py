@@ -123,8 +123,8 @@ class DomainStandardizer(nn.Module):
             return torch.cat([_scale(block, *own) for block, own in blocks], -2)
         scaled = torch.empty_like(x)
         views = scaled[..., :n_source, :], scaled[..., n_source:, :]
-        for view, (block, own) in zip(views, blocks, strict=True):
-            _scale(block, *own, out=view)
+        for view, (block, (mean, scale, shift)) in zip(views, blocks, strict=True):
+            _scale(block, mean, scale, shift, view)
         return scaled
 
     def extra_repr(self) -> str:
