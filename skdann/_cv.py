@@ -16,8 +16,8 @@ from skdann._classifier import DANNClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
-from skdann._input.labels import find_placeholders
 from skdann._input.parameters import check_can_resume
+from skdann._input.pooling import find_placeholders, warn_if_a_class
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings
@@ -253,8 +253,10 @@ class DANNClassifierCV(BaseDomainClassifier):
             )
         settings = make_settings(self.lambdas, self.standardize, data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
+        placeholders = find_placeholders(y_source, sample_domain, data.classes)
+        warn_if_a_class(placeholders, data.classes, self)
         self._fit_path(base, settings, data, rows, checkpoint)
-        self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
+        self._placeholders = placeholders
         return self
 
     def set_params(self, **params):
@@ -273,7 +275,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         """
         is_nested = any(name.startswith("estimator__") for name in params)
         if is_nested and params.get("estimator", self.estimator) is None:
-            params = {"estimator": DANNClassifier(), **params}
+            params = {**params, "estimator": DANNClassifier()}
         return super().set_params(**params)
 
     @with_callbacks
@@ -368,7 +370,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         """
         check_is_fitted(self)
         X = check_rows_to_predict(self, X)
-        self._warn_if_source(X, sample_domain)
+        sample_domain = self._resolve_domain(X, sample_domain)
         return sum(
             weight * member.predict_proba(X, sample_domain=sample_domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)

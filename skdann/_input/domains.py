@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skdann._input.callers import are_rows_cut
+from skdann._input.callers import is_cut
 from skdann._input.containers import load, shape_of, unwrap
 from skdann._input.labels import check_labels, check_weight
 from skdann._input.matching import match_target, name_targets
@@ -331,17 +331,16 @@ def _warn_source_only(classes: np.ndarray, estimator: str) -> None:
 
 
 def _warn_if_cut(X_target: Any, n_source: int) -> None:
-    """Warn that a cross-validation has probably cut X_target along with X_source.
+    """Warn that a cross-validation has cut X_target along with X_source.
 
-    scikit-learn cuts every array-like fit parameter that has as many rows as X, so that what
-    arrives is as long as the rows of the fold.
+    scikit-learn cuts every array-like fit parameter that has as many rows as X. What arrives has as
+    many rows as the fold.
     """
     if isinstance(X_target, tuple) or X_target is None or shape_of(X_target)[0] != n_source:
         return
-    if are_rows_cut():
+    if is_cut("X_target", n_source):
         warn_user(
-            f"X_target has as many rows as X_source ({n_source}) within a cross-validation, "
-            "a calibration or bagging, which cut such arrays like X_source, so that rows are lost: "
-            "pass a tuple, "
+            "X_target had as many rows as X_source, and cross-validation, calibration and bagging "
+            f"cut such arrays along with X_source: only {n_source} rows arrived. Pass a tuple, "
             "X_target=(X_target,), which is never cut."
         )

@@ -105,15 +105,9 @@ def check_labels(y_source: Any, is_kept: np.ndarray, classes: Any) -> tuple[np.n
     return index.astype(np.int64), known
 
 
-def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
-    """Return the labels of pooled rows that only mark unlabelled target rows."""
-    if sample_domain is None:
-        return []
-    is_target = np.asarray(sample_domain) < 0
-    if not is_target.any():
-        return []
-    labels = set(np.asarray(y, dtype=object).ravel()[is_target].tolist())
-    return sorted(labels - set(classes.tolist()), key=str)
+def is_missing(label: Any) -> bool:
+    """Whether a label is None, NaN, or a missing value of pandas."""
+    return type(label).__name__ in MISSING or bool(label != label)
 
 
 def check_weight(sample_weight: Any, source: Any, row_domain: np.ndarray) -> np.ndarray | None:
@@ -228,7 +222,7 @@ def _is_object(y: Any) -> bool:
 
 def _check_objects(label: np.ndarray, name: str) -> None:
     """Raise if a label is missing, or if strings are mixed with others."""
-    if any(type(value).__name__ in MISSING or value != value for value in label):
+    if any(map(is_missing, label)):
         raise ValueError(
             f"Input {name} contains NaN or None; drop the unlabelled rows from the source, or "
             "mark them as target rows with a negative sample_domain."
