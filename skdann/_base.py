@@ -200,8 +200,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         if len(sources) > 1:
             raise ValueError(
                 f"X looks like source rows, but the estimator treats the rows of its "
-                f"{len(sources)} source domains, {sources.tolist()}, separately; pass sample_domain "
-                "to score. In a cross-validation, use the default scoring with metadata routing: "
+                f"{len(sources)} source domains, {sources.tolist()}, separately; pass "
+                "sample_domain to score. In a cross-validation, use the default scoring with metadata routing: "
                 "set_fit_request(sample_domain=True)."
             )
         return sources[0]
@@ -376,10 +376,3 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             If the file cannot be written.
         """
         save_onnx(self, path)
-
-
-def transform_training_rows(estimator: Any, X: Any, sample_domain: Any) -> Any:
-    """Transform rows that were passed to `fit` as X_source, by default as the first source."""
-    if sample_domain is None:
-        sample_domain = estimator.domains_[0]
-    return estimator.transform(X, sample_domain=sample_domain)

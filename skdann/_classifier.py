@@ -14,7 +14,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skdann._base import BaseDomainClassifier, transform_training_rows
+from skdann._base import BaseDomainClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domain_vector, check_domains
@@ -428,17 +428,16 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         warn_if_a_class(known["_placeholders"], data.classes, self)
         return self._train_watched(net, fit_data, self.max_epochs, known, rows, self._checkpoint())
 
-    def fit_transform(
-        self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None
-    ):
-        """Fit as in :meth:`fit`, then return the features of the rows of `X_source`.
+    @explain_arguments
+    def fit_transform(self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None):
+        """Fit as in :meth:`fit`, then return the features of the rows of `X`.
 
         Parameters
         ----------
-        X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the source domain.
-        y_source : array-like of shape (n_samples,)
-            Labels of the source rows.
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the source domain, the `X_source` of :meth:`fit`.
+        y : array-like of shape (n_samples,)
+            Labels of the source rows, the `y_source` of :meth:`fit`.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
             Unlabelled rows of the target domain.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
@@ -447,17 +446,13 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Returns
         -------
         ndarray of shape (n_samples, n_features_out), float32
-            Features of `X_source`, treated as the source rows that they are, or as `sample_domain`
-            names them. For target rows call :meth:`transform`.
+            Features of `X`, treated as the source rows that they are, or as `sample_domain` names
+            them. For target rows call :meth:`transform`.
         """
-        self.fit(
-            X_source,
-            y_source,
-            X_target,
-            sample_weight=sample_weight,
-            sample_domain=sample_domain,
-        )
-        return transform_training_rows(self, X_source, sample_domain)
+        self.fit(X, y, X_target, sample_weight=sample_weight, sample_domain=sample_domain)
+        if sample_domain is None:
+            sample_domain = self.domains_[0]
+        return self.transform(X, sample_domain=sample_domain)
 
     @explain_arguments
     @neutral_surroundings()

@@ -1,8 +1,9 @@
 r"""Recognition of rows of the source domain that are passed without a domain.
 
-Estimators that scale, normalize or correct the rows of each domain separately treat rows without a domain as
-target rows, which is wrong for source rows. The rows are compared with normal distributions that
-have the mean :math:`\mu` and the standard deviation :math:`\sigma` of each column in each domain,
+Estimators that scale, normalize or correct the rows of each domain separately treat rows without a
+domain as target rows, which is wrong for source rows. The rows are compared with normal
+distributions that have the mean :math:`\mu` and the standard deviation :math:`\sigma` of each
+column in each domain,
 
 .. math:: \ell_D(x) = -\sum_j \Big(\log \sigma_{Dj}
     + \frac{\min(z_{Dj}^2, 25)}{2}\Big), \qquad z_{Dj} = \frac{x_j - \mu_{Dj}}{\sigma_{Dj}}.
