@@ -199,10 +199,10 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         sources = self.domains_[self.domains_ >= 0]
         if len(sources) > 1:
             raise ValueError(
-                f"X looks like source rows, but the estimator treats the rows of its "
+                "X looks like source rows, but the estimator treats the rows of its "
                 f"{len(sources)} source domains, {sources.tolist()}, separately; pass "
-                "sample_domain to score. In a cross-validation, use the default scoring with metadata routing: "
-                "set_fit_request(sample_domain=True)."
+                "sample_domain to score. In a cross-validation, enable metadata routing, call "
+                "set_fit_request(sample_domain=True), and keep the default scoring."
             )
         return sources[0]
 

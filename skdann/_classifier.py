@@ -18,6 +18,7 @@ from skdann._base import BaseDomainClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domain_vector, check_domains
+from skdann._input.labels import check_classes
 from skdann._input.parameters import OPTIMIZERS
 from skdann._input.pooling import find_placeholders, warn_if_a_class
 from skdann._input.rows import check_rows_to_predict
@@ -111,14 +112,15 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Number of steps of G_d on each batch with ``adversarial="alternating"`` and
         "non_saturating". The others do not use it.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the label loss, as in scikit-learn.
+        Weights of the classes in the label loss, by label, as in scikit-learn.
     label_shift : {"correct", "reweight"} or None, default=None
         Treatment of class shares that differ between the domains: "correct" adjusts the predicted
         probabilities of target rows, "reweight" weights the source rows in both losses [4]_. See
         Notes.
     target_priors : dict or None, default=None
-        Known share of each class in the target, by label, for `label_shift`. None estimates the
-        shares, which is valid only if nothing else differs between the domains.
+        Known share of each class in the target, by label, for `label_shift`. Shares of classes that
+        the source lacks, as a fold may, are left out. None estimates the shares, which is valid
+        only if nothing else differs between the domains.
     optimizer : {"adam", "adamw", "rmsprop", "sgd"} or class, default="adam"
         Optimizer; "sgd" has momentum 0.9. A torch optimizer class, or a `functools.partial` of one,
         is called with the parameters and `lr` (and `weight_decay`, if that is not 0).
@@ -504,13 +506,13 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
                 "some classes; pass e.g. classes=np.unique(all_labels)."
             )
         if not is_first:
-            given, known = classes, self.classes_
-            if given is not None and not np.array_equal(np.unique(given), known):
+            given = self.classes_ if classes is None else check_classes(classes)
+            if not np.array_equal(given, self.classes_):
                 raise ValueError(
-                    f"classes={np.unique(given).tolist()} differ from the classes of the first "
-                    f"call, {known.tolist()}; omit classes, or fit a new estimator."
+                    f"classes={given.tolist()} differ from the classes of the first call, "
+                    f"{self.classes_.tolist()}; omit classes, or fit a new estimator."
                 )
-            classes = known
+            classes = self.classes_
         data = check_domains(
             X_source,
             y_source,
