@@ -118,9 +118,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         probabilities of target rows, "reweight" weights the source rows in both losses [4]_. See
         Notes.
     target_priors : dict or None, default=None
-        Known share of each class in the target, by label, for `label_shift`. Shares of classes that
-        the source lacks, as a fold may, are left out. None estimates the shares, which is valid
-        only if nothing else differs between the domains.
+        Known share of each class in the target, by label, for `label_shift`. Classes that the
+        source lacks, as a fold may, are left out with a warning. None estimates the shares, which
+        is valid only if nothing else differs between the domains.
     optimizer : {"adam", "adamw", "rmsprop", "sgd"} or class, default="adam"
         Optimizer; "sgd" has momentum 0.9. A torch optimizer class, or a `functools.partial` of one,
         is called with the parameters and `lr` (and `weight_decay`, if that is not 0).
