@@ -150,7 +150,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         calling `fit` again with the same parameters and rows resumes from it, with bit-identical
         results. Requires a `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Callbacks, passed to the skorch net unchanged.
+        Callbacks, passed to the skorch net unchanged. The datasets that they get hold source rows,
+        with class indices (positions in `classes_`) as labels; validation data are the rows that
+        `early_stopping` holds out.
     device : str, default="cpu"
         Torch device.
     random_state : int, RandomState instance or None, default=None
@@ -498,7 +500,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         DivergenceError
             As in :meth:`fit`.
         """
-        check_params(self)
+        check_params(self, holds_out=False)
         is_first = not hasattr(self, "net_")
         if is_first and classes is None:
             raise ValueError(
@@ -614,7 +616,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         self, data: DomainData, known: dict[str, Any], net: DANNNet
     ) -> dict[str, Any]:
         """Return the attributes of this estimator as if training had ended now."""
-        copied = copy.deepcopy(net, {id(net.callbacks_): [], id(net.callbacks): net.callbacks})
+        left_out = {id(net.callbacks_): [], id(net.known_rows): (None, None)}
+        copied = copy.deepcopy(net, {**left_out, id(net.callbacks): net.callbacks})
         return {**vars(set_fitted(copy.copy(self), copied, data)), **known}
 
     # -- inference ------------------------------------------------------------------------------

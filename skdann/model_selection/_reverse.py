@@ -15,7 +15,6 @@ from skdann._compat import StrOptions
 from skdann.model_selection._base import TargetScorer, class_probabilities
 from skdann.model_selection._scores import METRICS, label_index, weighted_score
 
-
 SHIFT = ("label_shift", "target_priors")
 
 
