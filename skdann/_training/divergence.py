@@ -1,6 +1,6 @@
 """Divergence: how a fit that went wrong is recognized and reported.
 
-Errors: ``ValueError`` <- ``DivergenceError``. A fit that ends, but has not learned the labels, warns.
+Errors: ``ValueError`` <- ``DivergenceError``. A fit that has not learned the labels only warns.
 """
 
 from __future__ import annotations
