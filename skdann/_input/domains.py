@@ -171,7 +171,8 @@ def check_domains(
     kept = source.values if is_kept.all() else source.values[is_kept]
     X, row_domain = _stack(kept, row_domain[is_kept], targets)
     known = _check_known(row_domain, domains, estimator)
-    _warn_if_cut(X_target, n_rows)
+    if X_target is not None and not isinstance(X_target, tuple):
+        _warn_if_cut(targets[-1][0].shape[0], n_rows)
     if not targets:
         _warn_source_only(classes, estimator)
     else:
@@ -330,18 +331,15 @@ def _warn_source_only(classes: np.ndarray, estimator: str) -> None:
     )
 
 
-def _warn_if_cut(X_target: Any, n_source: int) -> None:
-    """Warn that a cross-validation has probably cut X_target along with X_source.
+def _warn_if_cut(n_target: int, n_source: int) -> None:
+    """Warn that a cross-validation has probably cut a bare X_target along with X_source.
 
     scikit-learn cuts every array-like fit parameter that has as many rows as X, so that what
     arrives is as long as the rows of the fold.
     """
-    if isinstance(X_target, tuple) or X_target is None or shape_of(X_target)[0] != n_source:
-        return
-    if are_rows_cut():
+    if n_target == n_source and are_rows_cut():
         warn_user(
-            f"X_target has as many rows as X_source ({n_source}) within a cross-validation, "
-            "a calibration or bagging, which cut such arrays like X_source, so that rows are lost: "
-            "pass a tuple, "
-            "X_target=(X_target,), which is never cut."
+            f"X_target has as many rows as X_source ({n_source}) within a cross-validation, a "
+            "calibration or bagging, which cut such arrays like X_source, so that rows are lost; "
+            "pass a tuple, X_target=(X_target,), which is never cut."
         )
