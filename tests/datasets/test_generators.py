@@ -31,7 +31,7 @@ from skdann.datasets import (
 )
 
 GENERATORS = [make_covariate_shift, make_inter_twinning_moons, make_label_shift]
-REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "amazon_reviews.npz"
+REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "amazon_reviews.npz"
 
 every_generator = pytest.mark.parametrize("make", GENERATORS, ids=lambda make: make.__name__)
 seeds = st.integers(0, 2**32 - 1)
