@@ -1,12 +1,10 @@
-"""Resuming: a killed or interrupted fit ends bit-identical to an uninterrupted one."""
+"""Checkpoints: a killed or failed fit ends bit-identical to an uninterrupted one."""
 
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -18,19 +16,8 @@ from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV
 from skdann._saving.file import digest
-from skdann._saving.state import net_state
 from skdann._training.objective import ADVERSARIES
-
-
-class Stop(Callback):
-    """Callback that raises at the first batch of an epoch."""
-
-    def __init__(self, epoch, error):
-        self.epoch, self.error = epoch, error
-
-    def on_batch_end(self, net, **kwargs):
-        if len(net.history) == self.epoch:
-            raise self.error
+from tests.training.common import Stop, assert_same_net
 
 
 class CustomExtractor(nn.Module):
@@ -44,19 +31,6 @@ class CustomExtractor(nn.Module):
 
     def forward(self, x):
         return self.layers(x)
-
-
-def assert_same_net(first, second):
-    """Assert that weights, optimizer state, generators and history are bit-identical."""
-    state, other = net_state(first.net_), net_state(second.net_)
-    assert state.keys() == other.keys()
-    for name, value in state.items():
-        assert torch.equal(value, other[name]), f"{name} differs"
-    histories = [
-        [{k: v for k, v in row.items() if k != "dur"} for row in clf.history_]
-        for clf in (first, second)
-    ]
-    assert histories[0] == histories[1]
 
 
 @pytest.fixture
@@ -145,94 +119,6 @@ def test_an_interrupted_fit_resumes(make_clf, domains, path):
     clf.callbacks[0].epoch = -1
     assert_same_net(whole, clf.fit(*domains[:3]))
     assert not path.exists()
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("epoch", [2, 5])
-def test_an_interrupt_keeps_the_last_complete_epoch(optimizer, epoch, make_clf, domains):
-    states = []
-
-    class Record(Callback):
-        def on_epoch_begin(self, net, **kwargs):
-            states.append({name: value.clone() for name, value in net_state(net).items()})
-
-    clf = make_clf(
-        max_epochs=6, optimizer=optimizer, callbacks=[Record(), Stop(epoch, KeyboardInterrupt())]
-    )
-    with pytest.warns(UserWarning, match="interrupted"):
-        clf.fit(*domains[:3])
-    assert clf.n_epochs_ == len(clf.history_) == clf.net_.n_epochs_done_ == epoch - 1
-    actual = net_state(clf.net_)
-    assert actual.keys() == states[-1].keys()
-    for name, value in states[-1].items():
-        assert torch.equal(actual[name], value), f"{name} is not that of the last complete epoch"
-
-
-def test_an_interrupt_restores_other_state_of_optimizer_and_modules(make_clf, domains):
-    class Counting(torch.optim.SGD):
-        def step(self, closure=None):
-            loss = super().step(closure)
-            for parameter in self.param_groups[0]["params"]:
-                slot = self.state[parameter]
-                slot["n"] = slot.get("n", 0) + 1
-                slot.setdefault("seen", []).append(slot["n"])
-            return loss
-
-    class Body(torch.nn.Sequential):
-        def __init__(self):
-            super().__init__(torch.nn.Linear(domains.X_source.shape[1], 8), torch.nn.ReLU())
-            self.register_buffer("n", torch.zeros(()))
-
-        def forward(self, x):
-            if self.training:
-                self.n = self.n + 1  # a new tensor in each call
-            return super().forward(x)
-
-    def kept(net):
-        slots = [(slot["n"], list(slot["seen"])) for slot in net.optimizer_.state.values()]
-        return slots, float(net.module_.feature_extractor.n)
-
-    at_begin = []
-
-    class Late(Callback):
-        def on_epoch_begin(self, net, **kwargs):
-            at_begin.append(kept(net))
-
-        def on_batch_end(self, net, **kwargs):
-            if len(net.history) == 4:
-                raise KeyboardInterrupt
-
-    clf = make_clf(feature_extractor=Body(), max_epochs=6, optimizer=Counting, callbacks=[Late()])
-    with pytest.warns(UserWarning, match="interrupted"):
-        clf.fit(*domains[:3])
-    assert clf.n_epochs_ == 3
-    assert kept(clf.net_) == at_begin[3]
-    assert at_begin[3] != at_begin[2]
-
-
-def test_ctrl_c_at_any_moment(make_clf, domains):
-    make_clf().fit(*domains[:3])  # torch's imports at its first step take seconds
-    params = {"max_epochs": 10**5, "dropout": 0.5}
-    for seconds in (0.1, 0.15, 0.2):
-        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        with pytest.warns(UserWarning, match="interrupted"):
-            clf = make_clf(**params).fit(*domains[:3])
-        timer.join()
-        assert clf.n_epochs_ == len(clf.history_) == clf.net_.n_epochs_done_ > 0
-        stop = Stop(clf.n_epochs_ + 1, KeyboardInterrupt())
-        with pytest.warns(UserWarning, match="interrupted"):
-            other = make_clf(**params, callbacks=[stop]).fit(*domains[:3])
-        assert_same_net(clf, other)
-
-
-def test_an_interrupt_ends_a_search_and_leaves_it_unchanged(make_clf, domains):
-    search = DANNClassifierCV(
-        make_clf(callbacks=[Stop(2, KeyboardInterrupt())]), n_seeds=2, random_state=0
-    )
-    with pytest.raises(KeyboardInterrupt):
-        search.fit(*domains[:3])
-    assert vars(search).keys() == search.get_params(deep=False).keys()
 
 
 class TestAnotherFit:

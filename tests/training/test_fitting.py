@@ -5,27 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from sklearn.base import clone
-from sklearn.exceptions import FitFailedWarning
 
-from skdann import DANNClassifier
 from skdann._input.domains import check_domains
 from skdann._selection.candidates import make_folds, train_candidates
 from skdann._training.objective import ADVERSARIES
+from tests.training.members import SEEDS, rows, states
 
 SETTINGS = [(0.0, None), (0.3, None), (1.0, "domain"), (0.0, "source")]
-SEEDS = [3, 4]
-
-
-def rows(n=90, seed=0):
-    rng = np.random.default_rng(seed)
-    X, X_target = rng.normal(size=(n, 5)), 2.0 * rng.normal(size=(n - 17, 5)) + 0.5
-    return X, (X[:, 0] + X[:, 1] > 0).astype(int), X_target
-
-
-def states(clf):
-    return {name: value.numpy() for name, value in clf.module_.state_dict().items()}
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
@@ -137,87 +125,3 @@ def test_members_trained_one_at_a_time(make_clf, assert_same_fit, changed):
     for index, member in enumerate(members):
         fold = folds[index % 2]
         assert_same_fit(member, clone(member).fit(X[fold.train], y[fold.train], X_target))
-
-
-def test_a_diverged_member_does_not_change_the_others(make_clf):
-    X, y, X_target = rows()
-    data = check_domains(X, y, X_target)
-    folds = make_folds(data, 2, 5, 0)
-    settings = [(0.0, None), (0.3, None), (1e39, None)]
-    alone = train_candidates(make_clf(), data, folds, settings[:2], SEEDS)
-    with pytest.warns(FitFailedWarning, match="1 of 3 candidates failed.*training diverged"):
-        beside = train_candidates(make_clf(), data, folds, settings, SEEDS)
-    assert "finite" in beside[2].error or "diverged" in beside[2].error
-    for candidate, other in zip(alone, beside, strict=False):
-        assert other.error == ""
-        for first, second in zip(candidate.members, other.members, strict=True):
-            for name, value in states(first).items():
-                assert_allclose(value, states(second)[name], rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("n_rows", [2, 7, 53])
-@pytest.mark.parametrize("n_seeds", [1, 3, 7])
-def test_folds_hold_out_every_row_and_train_on_equally_many(n_rows, n_seeds):
-    X, y, X_target = rows(60)
-    y[:2] = 0, 1
-    data = check_domains(X[:n_rows], y[:n_rows], X_target)
-    folds = make_folds(data, n_seeds, 5, 0)
-    assert len(folds) == n_seeds
-    assert len({len(fold.train) for fold in folds}) == 1
-    for fold in folds:
-        assert_array_equal(np.sort(np.concatenate(fold)), np.arange(n_rows))
-    if n_seeds >= 5:
-        assert len(np.unique(np.concatenate([fold.valid for fold in folds]))) == n_rows
-    again = make_folds(data, n_seeds, 5, 0)
-    assert all(map(np.array_equal, folds[0], again[0]))
-
-
-def test_standardize_by_domain_removes_a_shift_of_location_and_scale(make_clf):
-    X, y, _ = rows(200)
-    factor = np.array([3.0, 0.2, 1.0, 7.0, 1.0])
-    clf = make_clf(standardize="domain", lambda_max=0.0, max_epochs=10).fit(X, y, X * factor - 4.0)
-    assert_allclose(
-        clf.predict_proba(X * factor - 4.0), clf.predict_proba(X, sample_domain=0), atol=1e-4
-    )
-
-
-def test_standardize_by_source_equals_a_scaler(make_clf):
-    X, y, X_target = rows()
-    mean, std = X.mean(0), X.std(0)
-    inside = make_clf(standardize="source").fit(3.0 * X + 1.0, y, 3.0 * X_target + 1.0)
-    outside = make_clf().fit((X - mean) / std, y, (X_target - mean) / std)
-    assert_allclose(
-        inside.predict_proba(3.0 * X_target + 1.0),
-        outside.predict_proba((X_target - mean) / std),
-        atol=1e-4,
-    )
-
-
-@pytest.mark.parametrize("kind", ["source", "domain"])
-def test_standardize_is_saved_and_accepts_constant_columns(make_clf, tmp_path, kind):
-    X, y, X_target = rows()
-    X[:, 3], X_target[:, 4] = 1.0, 2.0
-    clf = make_clf(standardize=kind).fit(X, y, X_target)
-    clf.save(tmp_path / "clf")
-    loaded = DANNClassifier.load(tmp_path / "clf")
-    assert_array_equal(loaded.predict_proba(X_target), clf.predict_proba(X_target))
-    assert np.isfinite(clf.predict_proba(X_target)).all()
-
-
-@pytest.mark.parametrize("standardize", ["source", "domain"])
-def test_standardize_treats_denormal_columns_as_constant(make_clf, standardize):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(20, 2))
-    X[:, 0] *= 1e-41
-    clf = make_clf(standardize=standardize).fit(X, np.arange(20) % 2, X.copy())
-    assert np.isfinite(clf.predict_proba(X)).all()
-    assert (clf.module_.standardizer.scale[..., 0] == 1.0).all()
-
-
-def test_standardize_with_all_rows_of_a_domain_held_out(make_clf):
-    X = np.random.default_rng(0).normal(size=(20, 2))
-    clf = make_clf(standardize="domain", early_stopping=True, validation_fraction=0.3)
-    domain = np.append(np.zeros(19, int), 1)  # with a seed that holds out the last row
-    for seed in range(10):
-        clf.set_params(random_state=seed).fit(X, np.arange(20) % 2, X + 1.0, sample_domain=domain)
-        assert torch.isfinite(clf.module_.standardizer.mean).all()
