@@ -17,6 +17,8 @@ from skdann import DANNClassifierCV, make_pipeline
 from skdann._selection import rule
 from skdann.datasets import make_covariate_shift
 from skdann.model_selection import DefaultRuleScorer, RuleScore, _default_rule
+from skdann.model_selection._default_rule import information, reverse_accuracy
+from tests.selection.common import make_evidence, onehot
 
 
 @pytest.fixture
@@ -153,9 +155,6 @@ def test_rows_must_be_finite_numbers(shifted):
             DefaultRuleScorer(rows)(clf, X, y)
 
 
-# In searches and in DANNClassifierCV
-
-
 def assert_search_selects_the_best(search, estimator, scorer, data):
     """Assert that the scores of a search are those of the scorer on its folds."""
     X, y, X_target = data
@@ -235,3 +234,23 @@ def test_the_score_is_that_of_a_path_of_lambdas(shifted, make_clf, container, mo
         proba = np.mean([member.predict_proba(X_target) for member in members], axis=0)
         result = scorer.score_predictions(X, y, X_target, proba)
         assert result._asdict() == pytest.approx({name: row[name] for name in result._fields})
+
+
+def test_information_by_hand():
+    proba = np.array([[0.8, 0.2], [0.4, 0.6]])
+    mean = proba.mean(0)
+    expected = -(mean * np.log2(mean)).sum() + (proba * np.log2(proba)).sum(1).mean()
+    assert information(proba) == pytest.approx(expected)
+    assert information(onehot([0, 1, 0, 1], 1.0)) == pytest.approx(1.0)
+    assert information(np.full((5, 3), 1 / 3)) == pytest.approx(0.0, abs=1e-12)
+    assert information(onehot([1, 1, 1], 1.0)) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_reverse_accuracy_equals_training_on_target_and_scoring_on_source():
+    evidence, y_target = make_evidence(shift=0.0)
+    X, y, X_target = evidence.X_source, evidence.y, evidence.X_target
+    model = LogisticRegression(max_iter=1000).fit(X_target, y_target)
+    hits = [np.mean(model.predict(X[y == label]) == label) for label in (0, 1)]
+    assert reverse_accuracy(X, y, X_target, y_target) == pytest.approx(np.mean(hits))
+    assert reverse_accuracy(X, y, X_target, 1 - y_target) < 0.2
+    assert reverse_accuracy(X, y, X_target, np.zeros_like(y_target)) == 0.5

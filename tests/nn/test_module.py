@@ -12,9 +12,7 @@ from torch.testing import assert_close
 
 from skdann import DANNClassifier
 from skdann._training.randomness import spawn_generators
-from skdann.nn._members import (
-    MemberBatchNorm,
-)
+from skdann.nn._members import MemberBatchNorm
 from skdann.nn._module import ACTIVATIONS, build_dann_module
 from tests.nn.common import closely, curved, exactly, linears, normal
 

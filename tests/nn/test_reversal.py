@@ -19,9 +19,6 @@ def gradient(function, x):
     return torch.autograd.grad(function(x), x)[0]
 
 
-# Gradient reversal
-
-
 LAMBDAS = {
     "zero": 0.0,
     "float": 0.37,

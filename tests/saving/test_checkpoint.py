@@ -203,8 +203,6 @@ class TestAnotherFit:
         assert DANNClassifier.load(tmp_path / "model").checkpoint is None
 
 
-# -- kills ----------------------------------------------------------------------------------------
-
 KILLS = """
 import os, random, signal, sys, time
 import numpy as np

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from skorch.callbacks import (
-    Callback,
-)
+from skorch.callbacks import Callback
 from torch import nn
 
 from skdann import DANNClassifier, SourceOnlyWarning

@@ -8,9 +8,7 @@ import math
 import pytest
 import torch
 from numpy.testing import assert_array_equal
-from skorch.callbacks import (
-    Callback,
-)
+from skorch.callbacks import Callback
 
 from skdann import DANNClassifier
 from tests.training.common import ONE_STEP, SMALL, assert_weights, domains, fit

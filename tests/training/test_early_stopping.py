@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
-from skorch.callbacks import (
-    Callback,
-)
+from skorch.callbacks import Callback
 from torch import nn
 
 from tests.training.common import SMALL, Weights, assert_weights, domains, fit, late
@@ -30,9 +28,6 @@ def test_held_out_source_rows_are_evaluated_as_source_rows():
         y,
         targets,
     )
-
-
-# Early stopping
 
 
 def test_early_stopping_compares_only_epochs_near_the_final_lambda():

@@ -11,8 +11,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.training.common import SMALL, domains, fit
 
-# Inference
-
 
 @pytest.mark.filterwarnings("ignore:X looks like rows of the source")  # as they are, on purpose
 @pytest.mark.parametrize(

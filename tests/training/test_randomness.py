@@ -13,8 +13,6 @@ from numpy.testing import assert_array_equal
 from skdann._training.randomness import spawn_generators
 from tests.training.common import SMALL, CustomExtractor, Interrupt, domains, every_fit, fit
 
-# Randomness
-
 
 def random_states():
     name, keys, *rest = np.random.get_state()

@@ -10,8 +10,6 @@ import pytest
 
 from tests.training.common import ONE_STEP, SMALL, Weights, domains, fit
 
-# History
-
 
 def test_the_history_has_a_row_per_epoch():
     X, y, targets = domains(n_source=64)

@@ -27,8 +27,6 @@ from tests.training.common import (
     stacked,
 )
 
-# One step
-
 
 STEPS = {
     "two domains": ({}, (40,), {}),
