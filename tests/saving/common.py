@@ -71,3 +71,12 @@ def tensor(name, value):
 
 
 WEIGHT = "module.feature_extractor.0.weight"  # (1, 4, 8)
+
+
+class CountingSGD(torch.optim.SGD):
+    """Custom optimizer whose state has a number."""
+
+    def step(self, closure=None):
+        for parameter in self.param_groups[0]["params"]:
+            self.state[parameter]["n_steps"] = self.state[parameter].get("n_steps", 0) + 1
+        return super().step(closure)

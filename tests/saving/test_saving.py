@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
-from tests.saving.common import CustomExtractor, assert_same
+from tests.saving.common import CountingSGD, CustomExtractor, assert_same
 
 
 class CustomExtractorOfSeven(CustomExtractor):
@@ -20,15 +20,6 @@ class CustomExtractorOfSeven(CustomExtractor):
         super().__init__(n_features)
         self.linear = nn.Linear(n_features, 7)
         self.frozen = nn.Linear(7, 7).requires_grad_(False)
-
-
-class CountingSGD(torch.optim.SGD):
-    """Custom optimizer whose state has a number."""
-
-    def step(self, closure=None):
-        for parameter in self.param_groups[0]["params"]:
-            self.state[parameter]["n_steps"] = self.state[parameter].get("n_steps", 0) + 1
-        return super().step(closure)
 
 
 def custom_schedule(progress):

@@ -27,7 +27,6 @@ from tests.training.common import (
     stacked,
 )
 
-
 STEPS = {
     "two domains": ({}, (40,), {}),
     "three domains": ({}, (20, 20), {}),
