@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
 from skorch.callbacks import Callback
 
-from skdann import DANNClassifier
+from skdann import DANNClassifier, DivergenceError
+from skdann._training.divergence import check_loss, check_outcome
 from tests.training.common import ONE_STEP, SMALL, assert_weights, domains, fit
 
 
@@ -61,3 +63,53 @@ def test_weights_that_overflow_in_the_last_step_raise():
             y,
             [1e4 * rows for rows in targets],
         )
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, np.array([math.nan, math.inf])])
+def test_a_loss_that_is_not_finite_in_any_member_is_an_error(loss):
+    with pytest.raises(DivergenceError, match=r"in epoch 7: training diverged\. Scale the"):
+        check_loss(loss, 7)
+
+
+@pytest.mark.parametrize("loss", [0.0, -3.0, np.array([1.0, math.nan])])
+def test_a_loss_that_is_finite_in_some_member_is_none(loss):
+    check_loss(loss, 7)
+
+
+@pytest.fixture
+def trained():
+    X, y, targets = domains()
+    clf = fit({**SMALL, "normalization": "batch"}, X, y, targets)
+    check_outcome(clf.net_, Data(X, targets))
+    return clf.net_, Data(X, targets)
+
+
+class Data:
+    """Checked rows of one source and one target."""
+
+    def __init__(self, X, targets):
+        self.X = np.concatenate([X, *targets])
+        self.domain = np.repeat([0, 1], [len(X), len(self.X) - len(X)])
+
+
+@pytest.mark.parametrize("name", ["label_predictor.0.weight", "feature_extractor.1.running_var"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_each_weight_and_statistic_must_be_finite(name, value, trained):
+    net, data = trained
+    net.module_.state_dict()[name].view(-1)[-1] = value
+    with pytest.raises(DivergenceError, match=f"The weights {name} are not finite after epoch 3:"):
+        check_outcome(net, data)
+
+
+@pytest.mark.parametrize("is_target", [False, True])
+def test_outputs_of_both_domains_must_be_finite(is_target, trained):
+    net, data = trained
+    data.X[-5 if is_target else 5] = 3e38
+    with torch.no_grad():
+        net.module_.feature_extractor[0].weight.fill_(2.0)
+    with pytest.raises(DivergenceError, match="The outputs are not finite after epoch 3:"):
+        check_outcome(net, data)
+
+
+def test_the_error_is_a_value_error():
+    assert issubclass(DivergenceError, ValueError)

@@ -9,10 +9,12 @@ import threading
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 
 from skdann import DANNClassifier, DANNClassifierCV
 from skdann._saving.state import net_state
+from skdann._training.interrupt import end_interrupted, is_stop
 from tests.training.common import SMALL, Interrupt, Stop, assert_same_net, domains, fit
 
 
@@ -100,3 +102,49 @@ def test_an_interrupt_ends_a_search_and_leaves_it_unchanged(make_clf, domains):
     with pytest.raises(KeyboardInterrupt):
         search.fit(*domains[:3])
     assert vars(search).keys() == search.get_params(deep=False).keys()
+
+
+def caught(function):
+    with pytest.raises(KeyboardInterrupt) as error:
+        function()
+    return error.value
+
+
+def test_an_error_that_a_statement_raised_is_a_stop():
+    def stop():
+        raise KeyboardInterrupt("patience has ended")
+
+    def indirectly():
+        return [stop() for _ in range(2)]
+
+    assert is_stop(caught(stop))
+    assert is_stop(caught(indirectly))
+    assert is_stop(KeyboardInterrupt())  # never raised
+
+
+def test_an_error_that_a_signal_raised_is_not_a_stop():
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(10**6):
+            pass
+
+    assert not is_stop(caught(interrupted))
+
+
+def test_the_warning_names_the_estimator_and_its_epochs(make_clf):
+    clf = make_clf(max_epochs=9)
+    with pytest.warns(UserWarning, match="DANNClassifier keeps its last complete epoch, 4 of 9"):
+        end_interrupted(clf, 4)
+    with pytest.raises(KeyboardInterrupt):
+        end_interrupted(clf, 0)
+
+
+def test_a_fit_within_another_fit_passes_the_interrupt_on(make_clf, domains):
+    class Search(BaseEstimator):
+        def fit(self, X, y):
+            end_interrupted(self.inner, 4)
+
+    search = Search()
+    search.inner = make_clf()
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(*domains[:2])
