@@ -1,12 +1,10 @@
-"""Tests of the checks of two-domain input: every error is clear and comes before any training."""
+"""Rows of several domains: every error is clear and comes before any training."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import pickle
-import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,75 +14,31 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-import sklearn
-import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 from scipy import sparse
-from sklearn.ensemble import VotingClassifier
-from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import make_pipeline as plain_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
-import skdann
-from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
+from skdann import DANNClassifier, SourceOnlyWarning
 from skdann._input.domains import check_domains
-
-COLUMNS = ["a", "b", "c", "d"]
-NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
-CONSTRAINTS = DANNClassifier._parameter_constraints
-
-_rng = np.random.default_rng(1)
-XS, XT = _rng.normal(size=(40, 4)), _rng.normal(size=(30, 4)) + 0.5
-YS = np.arange(40) % 2
-ONES = np.ones(40)
-
-
-def put(X: np.ndarray, value: Any, dtype: Any = None) -> np.ndarray:
-    """Copy of X with another value in the third row of the second column."""
-    X = X.astype(dtype or X.dtype)
-    X[2, 1] = value
-    return X
-
-
-def pandas(X: np.ndarray, columns: Any = COLUMNS) -> pd.DataFrame:
-    return pd.DataFrame(X, columns=columns)
-
-
-def polars(X: np.ndarray, columns: Any = COLUMNS) -> pl.DataFrame:
-    return pl.DataFrame(X, schema=columns)
-
-
-def fitted_attributes(estimator: Any) -> list[str]:
-    return [name for name in vars(estimator) if name.endswith("_") and not name.startswith("__")]
-
-
-def state(clf: DANNClassifier) -> dict[str, Any]:
-    """Fitted attributes, with weights and random generators by value, and who holds them."""
-    tensors = {**clf.module_.state_dict()}
-    tensors |= {name: g.get_state() for name, g in clf.net_.generators_[0].items()}
-    return {
-        "tensors": {name: value.tolist() for name, value in tensors.items()},
-        "optimizer": str(clf.net_.optimizer_.state_dict()),
-        "net": id(clf.net_),
-        "attributes": {
-            name: np.asarray(getattr(clf, name)).tolist()
-            for name in fitted_attributes(clf)
-            if name not in ("net_", "module_")
-        },
-    }
-
-
-def assert_says(error: BaseException, patterns: tuple[str, ...]) -> None:
-    for pattern in patterns:
-        assert re.search(pattern, str(error)), f"{pattern!r} is not in: {error}"
-
+from tests.input.tables import (
+    COLUMNS,
+    ONES,
+    XS,
+    XT,
+    YS,
+    assert_says,
+    fitted_attributes,
+    pandas,
+    polars,
+    put,
+    state,
+)
 
 # Bad input of fit. Each case: arguments, type of the error, and what its text must hold: the value,
 # the expectation, the remedy.
+
 
 BAD = {
     # width
@@ -351,147 +305,6 @@ def test_integer_column_names_are_not_taken_by_position(
         assert_same_fit(ordered, matched)
 
 
-# Constructor parameters
-
-
-def _unknown_names() -> list[Any]:
-    return [
-        pytest.param(name, options.options, id=name)
-        for name, allowed in CONSTRAINTS.items()
-        for options in allowed
-        if isinstance(options, StrOptions)
-    ]
-
-
-def _out_of_range() -> list[Any]:
-    cases = []
-    for name, allowed in CONSTRAINTS.items():
-        for interval in allowed:
-            if not isinstance(interval, Interval):
-                continue
-            is_integer = not isinstance(0.5, interval.type)
-            values = [interval.left - 1, np.nan, "1"] + [1.5] * is_integer
-            if interval.closed in ("neither", "right"):
-                values.append(interval.left)
-            if interval.right is not None:
-                values.append(interval.right + 1)
-                if interval.closed in ("neither", "left"):
-                    values.append(interval.right)
-            cases += [pytest.param(name, value, id=f"{name}={value!r}") for value in values]
-    return cases
-
-
-def test_every_parameter_has_constraints() -> None:
-    assert set(CONSTRAINTS) == set(DANNClassifier().get_params())
-    assert len(_unknown_names()) >= 7
-    assert len(_out_of_range()) >= 40
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize(("name", "options"), _unknown_names())
-def test_unknown_names_are_refused(make_clf: Any, name: str, options: set[str]) -> None:
-    clf = make_clf(**{name: "no-such-thing"})
-    with pytest.raises(InvalidParameterError) as caught:
-        clf.fit(XS, YS, XT)
-    assert_says(caught.value, (f"'{name}'", "'no-such-thing'", *map(repr, options)))
-    assert fitted_attributes(clf) == []
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize(("name", "value"), _out_of_range())
-def test_numbers_out_of_range_are_refused(make_clf: Any, name: str, value: Any) -> None:
-    clf = make_clf(**{name: value})
-    with pytest.raises(InvalidParameterError) as caught:
-        clf.fit(XS, YS, XT)
-    assert_says(caught.value, (f"'{name}'", re.escape(repr(value)), "in the range"))
-    assert fitted_attributes(clf) == []
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("sizes", [(0,), (8, -3), (True,), (2.0,), ("8",), [8, None], ((8,),)])
-def test_sizes_that_are_no_positive_integers_are_refused(
-    make_clf: Any, name: str, sizes: Any
-) -> None:
-    clf = make_clf(**{name: sizes})
-    with pytest.raises(ValueError, match="positive integers") as caught:
-        clf.fit(XS, YS, XT)
-    assert_says(caught.value, (f"{name}=", re.escape(repr(sizes)), "torch module"))
-    assert fitted_attributes(clf) == []
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("spec", [8, "8", None, np.array([8])], ids=repr)
-def test_networks_of_no_known_kind_are_refused(make_clf: Any, name: str, spec: Any) -> None:
-    with pytest.raises(InvalidParameterError, match=f"'{name}' .*tuple"):
-        make_clf(**{name: spec}).fit(XS, YS, XT)
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("name", ["lambda_schedule", "lr_schedule"])
-@pytest.mark.parametrize(
-    ("schedule", "value", "progress"),
-    [
-        (lambda p: 2 * p, "1.02", "0.51"),
-        (lambda p: -p, "-0.01", "0.01"),
-        (lambda p: float("nan"), "nan", "0"),
-        (lambda p: 0.5 if p < 1 else 1.5, "1.5", "1"),
-    ],
-    ids=["above 1", "below 0", "nan", "at the end only"],
-)
-def test_schedules_that_leave_the_unit_interval_are_refused(
-    make_clf: Any, name: str, schedule: Any, value: str, progress: str
-) -> None:
-    clf = make_clf(**{name: schedule})
-    with pytest.raises(ValueError, match=name) as caught:
-        clf.fit(XS, YS, XT)
-    says = (
-        f"{name} returned {re.escape(value)} at progress {re.escape(progress)};",
-        r"\[0, 1\]",
-        "scale",
-    )
-    assert_says(caught.value, says)
-    assert fitted_attributes(clf) == []
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize(
-    ("weights", "says"),
-    [
-        (
-            {0: 1.0, "maybe": 2.0},
-            ("class_weight names .*'maybe'", r"\[0, 1\]", "labels of y_source"),
-        ),
-        ({0: -1.0}, ("class_weight", ">= 0", r"-1\.0")),
-        ({0: np.nan}, ("class_weight", ">= 0", "nan")),
-        ({0: np.inf}, ("class_weight", "inf")),
-        ({0: "heavy"}, ("class_weight", "heavy")),
-        ({0: 0.0, 1: 0.0}, ("class_weight", "0")),
-    ],
-    ids=["unknown class", "negative", "nan", "inf", "text", "all zero"],
-)
-def test_bad_class_weights_are_refused(make_clf: Any, weights: Any, says: Any) -> None:
-    clf = make_clf(class_weight=weights)
-    with pytest.raises((ValueError, TypeError)) as caught:
-        clf.fit(XS, YS, XT)
-    assert_says(caught.value, says)
-    assert fitted_attributes(clf) == []
-
-
-@pytest.mark.usefixtures("no_training")
-def test_an_unknown_device_is_refused(make_clf: Any) -> None:
-    with pytest.raises(ValueError, match="device"):
-        make_clf(device="abacus").fit(XS, YS, XT)
-
-
-@pytest.mark.usefixtures("no_training")
-def test_early_stopping_needs_rows_to_train_on(make_clf: Any) -> None:
-    clf = make_clf(early_stopping=True, validation_fraction=0.99)
-    with pytest.raises(ValueError, match=r"3 of 3 source rows.*lower validation_fraction"):
-        clf.fit(XS[:3], YS[:3], XT)
-
-
 # Warnings
 
 
@@ -500,26 +313,6 @@ def test_without_target_rows_there_is_one_warning_that_points_here(make_clf: Any
         make_clf().fit(XS, YS)
     assert [w.category for w in caught] == [SourceOnlyWarning]
     assert caught[0].filename == __file__
-
-
-@pytest.mark.parametrize("n_targets", [1, 2])
-def test_an_unscaled_target_in_a_plain_pipeline_warns(make_clf: Any, n_targets: int) -> None:
-    source, target = 300 * XS + 5000, 300 * XT + 5000
-    pipe = plain_pipeline(StandardScaler(), make_clf())
-    scaled = StandardScaler().fit(source).transform(target)
-    targets = (scaled,) * (n_targets - 1) + (target,)
-    with pytest.warns(UserWarning, match=r"X_target is not.*skdann\.make_pipeline") as caught:
-        pipe.fit(source, YS, dannclassifier__X_target=targets)
-    assert len(caught) == 1
-
-
-def test_a_scaled_target_does_not_warn(make_clf: Any) -> None:
-    source, target = 300 * XS + 5000, 300 * XT + 5000
-    scaled = StandardScaler().fit(source).transform(target)
-    pipe = plain_pipeline(StandardScaler(), make_clf())
-    pipe.fit(source, YS, dannclassifier__X_target=scaled)  # a warning would be an error
-    make_pipeline(StandardScaler(), make_clf()).fit(source, YS, X_target=target)
-    make_clf().fit(source, YS, target)  # neither is scaled: not for us to say
 
 
 # The caller's data
@@ -788,290 +581,11 @@ def test_domains_are_sources_ascending_then_targets_descending(
         assert sorted(data.X[data.domain == index, 0]) == sorted(rows_of[name])
 
 
-# partial_fit
-
-
-@pytest.mark.usefixtures("no_training")
-def test_partial_fit_wants_the_classes_first(make_clf: Any) -> None:
-    clf = make_clf()
-    with pytest.raises(ValueError, match=r"classes must be passed on the first call.*np\.unique"):
-        clf.partial_fit(XS, YS, XT)
-    assert fitted_attributes(clf) == []
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize(
-    ("classes", "says"),
-    [
-        ([0, 2], (r"labels \[1\]", r"\[0, 2\]", "all classes")),
-        (["no", "yes"], (r"labels \[0, 1\]", "no", "all classes")),
-        ([1], ("labels|at least 2",)),
-    ],
-)
-def test_partial_fit_refuses_labels_that_are_no_class(
-    make_clf: Any, classes: Any, says: tuple[str, ...]
-) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the texts are the parameters
-        make_clf().partial_fit(XS, YS, XT, classes=classes)
-    assert_says(caught.value, says)
-
-
-PARTIAL_BAD = {
-    "other classes": (
-        (XS, YS, XT, {"classes": [0, 1, 5]}),
-        (r"classes=\[0, 1, 5\]", r"\[0, 1, 2\]", "omit classes|fit a new"),
-    ),
-    "unknown label": ((XS, YS + 2, XT), (r"labels \[3\]", r"\[0, 1, 2\]", "all classes")),
-    "width": ((XS[:, :3], YS, XT[:, :3]), ("3 features", "expecting 4", "fit a new")),
-    "more targets": ((XS, YS, (XT, XT)), (r"\[0, -1, -2\] domains", r"\[0, -1\]", "fit a new")),
-    "no target": ((XS, YS, None), (r"\[0\] domains", r"\[0, -1\]", "fit a new")),
-    "no labels": ((XS, None, XT), ("y_source",)),
-}
-
-
-# a chunk without target rows warns too, before it is refused
-@pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")
-@pytest.mark.parametrize(("arguments", "says"), PARTIAL_BAD.values(), ids=PARTIAL_BAD)
-def test_a_refused_chunk_changes_nothing(make_clf: Any, arguments: Any, says: Any) -> None:
-    clf = make_clf().partial_fit(XS, YS, XT, classes=[0, 1, 2])
-    before = state(clf)
-    *data, params = arguments if isinstance(arguments[-1], dict) else (*arguments, {})
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the texts are the parameters
-        clf.partial_fit(*data, **params)
-    assert_says(caught.value, says)
-    assert state(clf) == before
-
-
-def test_partial_fit_takes_the_classes_again_in_any_order(
-    make_clf: Any, assert_same_fit: Any
-) -> None:
-    again = make_clf().partial_fit(XS, YS, XT, classes=[2, 0, 1])
-    again.partial_fit(XS, YS, XT, classes=[1, 0, 2])
-    silent = make_clf().partial_fit(XS, YS, XT, classes=[0, 1, 2]).partial_fit(XS, YS, XT)
-    assert_same_fit(again, silent)
-    assert again.classes_.tolist() == [0, 1, 2]
-
-
-@pytest.mark.parametrize("is_fitted", [False, True])
-def test_partial_fit_holds_nothing_out(
-    make_clf: Any, assert_same_fit: Any, is_fitted: bool
-) -> None:
-    stopping, plain = make_clf(early_stopping=True), make_clf()
-    for clf in (stopping, plain):
-        if is_fitted:
-            clf.fit(XS, YS, XT)
-        clf.partial_fit(XS, YS, XT, classes=[0, 1])
-    if not is_fitted:
-        assert_same_fit(stopping, plain)
-
-
-@pytest.mark.parametrize("goes_on", ["partial_fit", "warm_start"])
-@pytest.mark.parametrize("frame", [pandas, polars])
-@pytest.mark.parametrize("columns", [list("dabc"), list("abcz")], ids=["order", "names"])
-def test_going_on_with_other_columns_matches_them_or_is_refused(
-    make_clf: Any, assert_same_fit: Any, goes_on: str, frame: Any, columns: list[str]
-) -> None:
-    def go_on(clf: DANNClassifier, *data: Any) -> DANNClassifier:
-        return clf.fit(*data) if goes_on == "warm_start" else clf.partial_fit(*data)
-
-    def first() -> DANNClassifier:
-        if goes_on == "warm_start":
-            return make_clf(warm_start=True).fit(frame(XS), YS, frame(XT))
-        return make_clf().partial_fit(frame(XS), YS, frame(XT), classes=[0, 1])
-
-    expected = go_on(first(), frame(XS), YS, frame(XT))
-    index = [COLUMNS.index(name) if name in COLUMNS else 3 for name in columns]
-    clf = first()
-    try:
-        go_on(clf, frame(XS[:, index], columns), YS, frame(XT[:, index], columns))
-    except ValueError as error:
-        assert_says(error, ("feature names|columns",))
-    else:
-        assert set(columns) == set(COLUMNS), "columns of other names were trained on"
-        assert_same_fit(clf, expected)
-
-
-# Inference
-
-METHODS = ("predict", "predict_proba", "predict_log_proba", "transform", "predict_domain_proba")
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_inference_refuses_rows_unlike_those_of_the_fit(make_clf: Any, method: str) -> None:
-    clf = make_clf().fit(pandas(XS), YS, pandas(XT))
-    infer = getattr(clf, method)
-    for rows, says in (
-        (pandas(XT).rename(columns={"a": "z"}), "unseen at fit time(.|\n)*z"),
-        (pandas(XT)[["b", "a", "c", "d"]], "same order"),
-        (pandas(XT)[["a", "b"]], "missing(.|\n)*c"),
-        (pandas(put(XT, np.nan)), "NaN"),
-        (pandas(put(XT, np.inf)), "infinity"),
-    ):
-        with pytest.raises(ValueError, match=says):
-            infer(rows)
-    infer = getattr(make_clf().fit(XS, YS, XT), method)
-    for rows, says in (
-        (XT[:, :3], "3 features, but DANNClassifier is expecting 4"),
-        (sparse.csr_array(XT[:, :3]), "3 features, but DANNClassifier is expecting 4"),
-        (XT[0], "2D array, got 1D"),
-        (XT[:0], "0 sample"),
-        (put(XT, "red", object), "red"),
-        (XT * 1j, "Complex data not supported"),
-    ):
-        with pytest.raises(ValueError, match=says):
-            infer(rows)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_inference_refuses_values_too_large_for_float32(make_clf: Any, method: str) -> None:
-    clf = make_clf().fit(XS, YS, XT)
-    for make in (np.asarray, sparse.csr_array):
-        with pytest.raises(ValueError, match=r"too large for (float32|dtype)"):
-            getattr(clf, method)(make(put(XT, 1e39)))
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
-    ("domain", "says"),
-    [
-        (5, r"contains \[5\].*\[0, -1\]"),
-        (np.full(30, -2), r"contains \[-2\].*\[0, -1\]"),
-        (np.full(29, -1), "29 entries.*30 rows"),
-        (np.full(30, -0.5), "must hold integers.*float64"),
-        (["t"] * 30, "must hold integers"),
-        (np.full((30, 2), -1), "sample_domain.*1-?[dD]"),
-    ],
-    ids=["scalar", "vector", "length", "fraction", "text", "2-D"],
-)
-def test_inference_refuses_unknown_domains(
-    make_clf: Any, method: str, domain: Any, says: str
-) -> None:
-    clf = make_clf(normalization="domain_batch").fit(XS, YS, XT)
-    with pytest.raises(ValueError, match=says):
-        getattr(clf, method)(XT, sample_domain=domain)
-
-
-def test_sample_domain_chooses_the_statistics_of_inference(make_clf: Any) -> None:
-    clf = make_clf(normalization="domain_batch").fit(XS, YS, XT)
-    as_source, as_target = (clf.predict_proba(XT, sample_domain=name) for name in (0, -1))
-    assert not np.allclose(as_source, as_target)
-    mixed = clf.predict_proba(XT, sample_domain=np.arange(30) % 2 - 1)
-    assert_array_equal(mixed, np.where(np.arange(30)[:, None] % 2, as_source, as_target))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_inference_wants_a_fit(make_clf: Any, method: str) -> None:
-    with pytest.raises(NotFittedError, match="not fitted yet"):
-        getattr(make_clf(), method)(XT)
-
-
-def test_some_rows_of_many_tell_whether_the_target_is_unscaled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((20_000, 3)), np.arange(20_000) % 2
-    monkeypatch.setattr(skdann._input.scales, "ROWS_LOOKED_AT", 500)
-    with pytest.warns(UserWarning, match="X_target is not"):
-        check_domains(X, y, 30 * X + 5, estimator="DANNClassifier")
-    far = np.where(np.arange(20_000)[:, None] % 40, 30 * X + 5, X)  # but those looked at
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        check_domains(X, y, far, estimator="DANNClassifier")
-
-
-def test_without_target_there_are_no_domain_probabilities(make_clf: Any) -> None:
-    with pytest.warns(SourceOnlyWarning):
-        clf = make_clf().fit(XS, YS)
-    with pytest.raises(ValueError, match=r"source alone.*X_target"):
-        clf.predict_domain_proba(XT)
-
-
-def test_dates_are_refused_in_both_domains_and_in_predict() -> None:
-    X, y = np.random.RandomState(0).standard_normal((20, 2)), np.arange(20) % 2
-    dates = np.arange(40).reshape(20, 2).astype("M8[s]")
-    with pytest.raises(TypeError, match=r"X_source must hold .* datetime64.*; encode dates"):
-        DANNClassifier().fit(dates, y, dates)
-    clf = DANNClassifier(max_epochs=1).fit(X, y, X)
-    with pytest.raises(TypeError, match=r"X must hold .* datetime64"):
-        clf.predict(dates)
-
-
 @pytest.mark.parametrize("dtype", ["M8[D]", "m8[s]"])
 def test_labels_that_no_file_could_hold_are_refused(dtype: str) -> None:
     X, y = np.arange(40.0).reshape(20, 2), (np.arange(20) % 2).astype(dtype)
     with pytest.raises(TypeError, match=r"y_source must hold class labels: strings"):
         DANNClassifier().fit(X, y, X)
-
-
-# Calls with arguments that fit does not take
-
-CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "labels of the target": (
-        lambda clf: clf.fit(XS, YS, XT, np.ones(30)),
-        "fit takes X_source, y_source, X_target by position.*labels of target rows are not taken",
-    ),
-    "y_target": (
-        lambda clf: clf.fit(XS, YS, XT, y_target=np.ones(30)),
-        "unexpected argument 'y_target': labels of target rows are not taken.*score predictions",
-    ),
-    "X and y": (
-        lambda clf: clf.fit(X=XS, y=YS),
-        r"unexpected argument 'X': the source rows are X_source; call fit\(X_source, y_source",
-    ),
-    "y": (
-        lambda clf: clf.fit(XS, y=YS),
-        "unexpected argument 'y': the labels of the source rows are y_source",
-    ),
-    "weights": (
-        lambda clf: clf.fit(XS, YS, sample_weights=ONES),
-        "unexpected argument 'sample_weights': did you mean sample_weight?",
-    ),
-    "target": (
-        lambda clf: clf.fit(XS, YS, X_targets=XT),
-        "unexpected argument 'X_targets': did you mean X_target?",
-    ),
-    "anything": (lambda clf: clf.fit(XS, YS, foo=1), "unexpected argument 'foo'.*call fit"),
-    "no labels": (lambda clf: clf.fit(XS), r"missing.*'y_source'; call fit\(X_source, y_source"),
-    "twice": (lambda clf: clf.fit(XS, YS, y_source=YS), "multiple values.*'y_source'; call fit"),
-}
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("make", [DANNClassifier, DANNClassifierCV])
-@pytest.mark.parametrize(("call", "says"), CALLS.values(), ids=CALLS)
-def test_arguments_that_fit_does_not_take_are_explained(make: Any, call: Any, says: str) -> None:
-    with pytest.raises(TypeError, match=says) as caught:
-        call(make())
-    assert f"{make.__name__}.fit" in str(caught.value)
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize(
-    ("arguments", "params", "says"),
-    [
-        ((XS, YS, XT, YS), {}, "by position but got 4 arguments: labels of target rows"),
-        ((), {"X_source": XS, "y_source": YS}, "unexpected argument 'X_source'.*rows as X"),
-        ((XS, YS), {"y_target": YS}, "unexpected argument 'y_target': labels of target rows"),
-    ],
-)
-def test_arguments_that_a_pipeline_does_not_take_are_explained(
-    make_clf: Any, arguments: Any, params: Any, says: str
-) -> None:
-    with pytest.raises(TypeError, match=says):
-        make_pipeline(StandardScaler(), make_clf()).fit(*arguments, **params)
-
-
-@pytest.mark.usefixtures("no_training")
-def test_arguments_of_partial_fit_are_explained(make_clf: Any) -> None:
-    with pytest.raises(TypeError, match=r"partial_fit got an unexpected argument 'class'.*classes"):
-        make_clf().partial_fit(XS, YS, XT, **{"class": [0, 1]})
-
-
-@pytest.mark.parametrize("name", ["fit", "partial_fit"])
-def test_the_signature_is_that_of_the_method(name: str) -> None:
-    parameters = list(inspect.signature(getattr(DANNClassifier, name)).parameters)
-    assert parameters[:4] == ["self", "X_source", "y_source", "X_target"]
-    assert getattr(DANNClassifier, name).__doc__.startswith("Train")
 
 
 # Unlabelled rows and unscaled columns
@@ -1101,139 +615,8 @@ def test_minus_one_among_the_classes_is_explained_without_target_rows(
     make_clf().fit(XS, y, XT)  # with target rows, -1 is a class like any other
 
 
-WIDE = XS * [1.0, 5000.0, 1.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "params", "is_warned"),
-    [
-        (WIDE, XT * [1.0, 5000.0, 1.0, 1.0], {}, True),
-        (WIDE, XT * [1e-4, 1.0, 1.0, 1.0], {}, True),
-        (XS + np.array([0, 1e4, 0, 0]), XT + np.array([0, 1e4, 0, 0]), {}, True),
-        (WIDE, XT, {}, False),  # it is the domains that differ
-        (WIDE, XT * [1.0, 5000.0, 1.0, 1.0], {"standardize": "source"}, False),
-        (WIDE, XT * [1.0, 5000.0, 1.0, 1.0], {"standardize": "domain"}, False),
-        (WIDE, XT * [1.0, 5000.0, 1.0, 1.0], {"feature_extractor": torch.nn.Identity}, False),
-        (XS * 5000 + 1e5, XT * 5000 + 1e5, {}, False),  # large, but alike
-        (XS * [1, 100, 0.1, 10], XT * [1, 100, 0.1, 10], {}, False),
-        (np.c_[XS[:, :2], XS[:, 2:] > 0] * [50, 1, 0.01, 1e5], XT * 20, {}, False),
-        (np.c_[XS[:, :2], 0 * XS[:, 2:]], np.c_[XT[:, :2], 0 * XT[:, 2:]], {}, False),
-        (sparse.csr_array(WIDE), sparse.csr_array(XT * [1.0, 5000.0, 1, 1]), {}, False),
-    ],
-)
-def test_columns_on_very_different_scales_warn_once(
-    make_clf: Any, source: Any, target: Any, params: Any, is_warned: bool
-) -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        make_clf(**params).fit(source, YS, target)
-    texts = [str(warning.message) for warning in caught]
-    assert len(texts) == is_warned
-    if is_warned:
-        assert "different scales" in texts[0]
-        assert "standardize='source'" in texts[0]
-        assert caught[0].filename == __file__
-
-
-def test_chunks_warn_of_their_scales_at_the_first_call_alone(make_clf: Any) -> None:
-    target = XT * [1.0, 5000.0, 1.0, 1.0]
-    with pytest.warns(UserWarning, match="different scales"):
-        clf = make_clf().partial_fit(WIDE, YS, target, classes=[0, 1])
-    clf.partial_fit(WIDE, YS, target)  # a warning would be an error
-
-
-# Chunks
-
-
-def test_the_last_chunk_may_have_one_row_of_each_domain(make_clf: Any) -> None:
-    for params in (
-        {},
-        {"normalization": "batch"},
-        {"normalization": "domain_batch"},
-        {"standardize": "domain"},
-        {"label_shift": "correct"},
-    ):
-        clf = make_clf(**params).partial_fit(XS, YS, XT, classes=[0, 1])
-        for source, target in ((40, 1), (1, 30), (1, 1), (2, 1)):
-            clf.partial_fit(XS[:source], YS[:source], XT[:target])
-        assert np.isfinite(clf.predict_proba(XT)).all()
-        assert clf.n_epochs_ == 5
-
-
-def test_the_first_chunk_wants_two_target_rows_and_says_so(make_clf: Any) -> None:
-    with pytest.raises(ValueError, match="-1 has 1 row; at least 2 needed"):
-        make_clf().partial_fit(XS, YS, XT[:1], classes=[0, 1])
-
-
-def test_a_chunk_may_lack_classes_and_source_domains(make_clf: Any) -> None:
-    domain = np.arange(40) // 20
-    clf = make_clf(standardize="domain").partial_fit(
-        XS, YS, XT, classes=[0, 1], sample_domain=domain
-    )
-    clf.partial_fit(XS[:20], np.zeros(20, int), XT, sample_domain=domain[:20])
-    clf.partial_fit(XS[20:], YS[20:], XT, sample_domain=domain[20:])
-    assert clf.domains_.tolist() == [0, 1, -1]
-    assert clf.n_epochs_ == 3
-    assert np.isfinite(clf.predict_domain_proba(XS, sample_domain=domain)).all()
-
-
-def test_a_chunk_without_a_source_domain_indexes_the_others_as_before(make_clf: Any) -> None:
-    """A chunk of the second domain alone trains as rows of the second, not of the first."""
-    domain = np.arange(40) // 20
-    data = check_domains(XS[20:], YS[20:], XT, sample_domain=domain[20:], domains=[0, 1, -1])
-    assert set(data.domain[:20]) == {1}
-    assert set(data.domain[20:]) == {2}
-    assert data.domains.tolist() == [0, 1, -1]
-    assert data.n_targets == 1
-    whole = check_domains(XS, YS, XT, sample_domain=domain, domains=np.array([0, 1, -1]))
-    assert whole.domain.tolist() == check_domains(XS, YS, XT, sample_domain=domain).domain.tolist()
-
-
-CHUNKS: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[str, ...]]] = {
-    "no source rows": ((XS[:0], YS[:0], XT), {}, ("X_source has 0 sample", "skip chunks")),
-    "no target rows": ((XS, YS, XT[:0]), {}, ("-1 has 0 rows", "at least 1", "Skip this chunk")),
-    "no target": ((XS, YS), {}, (r"\[0\] domains", "rows of every target", "itertools.cycle")),
-    "only target rows": (
-        (XS, YS),
-        {"sample_domain": -np.ones(40, int)},
-        ("no labelled source row", ">= 0"),
-    ),
-    "another source": (
-        (XS, YS, XT),
-        {"sample_domain": np.arange(40) % 2 + 4},
-        (r"\[4, 5, -1\] domains", r"\[0, -1\]", "fit a new"),
-    ),
-}
-
-
-@pytest.mark.parametrize(("data", "params", "says"), CHUNKS.values(), ids=CHUNKS)
-def test_chunks_that_cannot_be_trained_on_change_nothing(
-    make_clf: Any, data: Any, params: Any, says: tuple[str, ...]
-) -> None:
-    clf = make_clf().partial_fit(XS, YS, XT, classes=[0, 1])
-    before = state(clf)
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the texts are the parameters
-        clf.partial_fit(*data, **params)
-    assert_says(caught.value, says)
-    assert state(clf) == before
-    clf.partial_fit(XS, YS, np.vstack([XT[:0], XT[:1]]))  # the remedy: earlier rows again
-
-
 def test_the_remedy_for_too_few_target_rows_works(make_clf: Any) -> None:
     with pytest.raises(ValueError, match="Leave it out to train without it"):
         make_clf().fit(XS, YS, XT[:1])
     with pytest.warns(SourceOnlyWarning):
         make_clf().fit(XS, YS)
-
-
-# Class weights
-
-
-def test_class_weights_of_encoded_labels_are_explained(make_clf: Any) -> None:
-    weights = {"ill": 2.0, "healthy": 1.0}
-    members = [("a", make_clf(class_weight=weights))]
-    with (
-        sklearn.config_context(enable_metadata_routing=True),
-        pytest.raises(ValueError, match=r"class_weight names.*meta-estimator.*0, 1, \.\.\."),
-    ):
-        VotingClassifier(members).fit(XS, np.where(YS, "ill", "healthy"), X_target=(XT,))

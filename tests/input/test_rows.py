@@ -18,9 +18,7 @@ from numpy.testing import assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skdann import DANNClassifierCV, make_pipeline
-from skdann.model_selection import (
-    InformationMaximizationScorer,
-)
+from skdann.model_selection import InformationMaximizationScorer
 from tests.input.common import METHODS, OTHER_NAMES, XS, XT, YS, arrow, make_clf, pandas, polars
 
 
