@@ -78,6 +78,8 @@ def _describe(value: Any) -> str:
     if isinstance(value, tuple) and value and not isinstance(value[0], int):
         return "(" + ", ".join(map(_describe, value)) + ",)"
     kind = f"{type(value).__module__}.{type(value).__name__}"
+    if kind.startswith(("polars", "dask", "pyarrow")) and not hasattr(value, "to_numpy"):
+        return f"{kind}({_numbers(value).tolist()!r:.300})"
     if sp.issparse(value):
         return f"{kind}({value.dtype}, {value.toarray().tolist()!r:.300})"
     if isinstance(value, np.ndarray):
