@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn
+from numpy.testing import assert_allclose
 from sklearn.ensemble import VotingClassifier
+from sklearn.utils.class_weight import compute_class_weight
 
+from skdann._input.labels import class_weights
 from tests.input.tables import XS, XT, YS, assert_says, fitted_attributes
 
 
@@ -44,3 +47,26 @@ def test_class_weights_of_encoded_labels_are_explained(make_clf: Any) -> None:
         pytest.raises(ValueError, match=r"class_weight names.*meta-estimator.*0, 1, \.\.\."),
     ):
         VotingClassifier(members).fit(XS, np.where(YS, "ill", "healthy"), X_target=(XT,))
+
+
+CLASSES = np.array(["a", "b", "c"])
+
+
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 2.0, 0.5, 1.5, 3.0])])
+def test_balanced_weights_give_every_class_the_same_mass(weight: Any) -> None:
+    y = np.array([0, 0, 0, 2, 0])
+    weights = class_weights("balanced", y, CLASSES, weight)
+    mass = np.bincount(y, weights[y] if weight is None else weight * weights[y], minlength=3)
+    assert_allclose(mass[[0, 2]], mass.sum() / 2)
+    assert weights[1] == 1.0  # a class without rows
+    if weight is None:
+        expected = compute_class_weight("balanced", classes=np.array([0, 2]), y=y)
+        assert_allclose(weights[[0, 2]], expected)
+
+
+def test_given_weights_are_looked_up_by_label() -> None:
+    weights = class_weights({"c": 2.0, "a": 0.0}, np.array([0, 1, 2]), CLASSES, None)
+    assert weights.tolist() == [0.0, 1.0, 2.0]
+    numbers = class_weights({3: 2.0}, np.array([0, 1]), np.array([1, 3]), None)
+    assert numbers.tolist() == [1.0, 2.0]
+    assert class_weights(None, np.array([0, 1]), CLASSES, None) is None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.pipeline import make_pipeline as plain_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -15,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 import skdann
 from skdann import make_pipeline
 from skdann._input.domains import check_domains
+from skdann._input.scales import stack_float32
 from tests.input.tables import XS, XT, YS
 
 
@@ -91,3 +93,35 @@ def test_chunks_warn_of_their_scales_at_the_first_call_alone(make_clf: Any) -> N
     with pytest.warns(UserWarning, match="different scales"):
         clf = make_clf().partial_fit(WIDE, YS, target, classes=[0, 1])
     clf.partial_fit(WIDE, YS, target)  # a warning would be an error
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, sparse.coo_array])
+def test_rows_are_stacked_as_float32(container: Any) -> None:
+    parts = [container(XS), container(XT), container(XS[:1].round(2).astype(np.int8))]
+    stacked = stack_float32(parts)
+    assert stacked.dtype == np.float32
+    assert sparse.issparse(stacked) == (container is not np.asarray)
+    dense = stacked.toarray() if sparse.issparse(stacked) else stacked
+    expected = np.vstack([XS, XT, XS[:1].round(2).astype(np.int8)]).astype(np.float32)
+    assert_array_equal(dense, expected)
+
+
+def test_the_stacked_rows_are_a_copy() -> None:
+    for part in (XS.astype(np.float32), sparse.csr_array(XS.astype(np.float32))):
+        stacked = stack_float32([part])
+        values = getattr(stacked, "data", stacked) if sparse.issparse(stacked) else stacked
+        values[...] = 0.0
+        assert abs(part).sum() > 0
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(
+    ("value", "text"), [(1e39, "too large for float32"), (np.nan, "contains NaN")]
+)
+def test_values_that_float32_cannot_hold_are_refused(
+    container: Any, value: float, text: str
+) -> None:
+    rows = XT.copy()
+    rows[3, 1] = value
+    with pytest.raises(ValueError, match=f"X_source or X_target .*{text}"):
+        stack_float32([container(XS), container(rows)])

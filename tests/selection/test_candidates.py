@@ -99,20 +99,18 @@ def data():
 
 @pytest.mark.parametrize("changed", [{}, {"callbacks": [Callback()]}], ids=["together", "alone"])
 def test_each_network_has_a_checkpoint_of_its_members(changed, data, make_clf):
-    identities = []
+    groups = []
 
-    def next_checkpoint(params):
-        identities.append(params["members"])
+    def next_checkpoint(members):
+        groups.append(list(members))
 
     clf = make_clf(max_epochs=1, lambda_max=0.7, **changed)
     settings = [(0.0, None), (0.3, None), (1.0, "domain")]
     folds = make_folds(data, 2, 5, 0)
     candidates = train_candidates(clf, data, folds, settings, SEEDS, (), next_checkpoint)
-    assert len(identities) == count_networks(clf, settings, 2) == (6 if changed else 2)
+    assert len(groups) == count_networks(clf, settings, 2) == (6 if changed else 2)
     members = [member for candidate in candidates for member in candidate.members]
-    assert [text for group in identities for text in group] == [
-        repr(member.get_params()) for member in members
-    ]
+    assert [member for group in groups for member in group] == members
     for candidate, setting in zip(candidates, settings, strict=True):
         assert (candidate.lambda_max, candidate.standardize, candidate.error) == (*setting, "")
         for member, seed in zip(candidate.members, SEEDS, strict=True):
