@@ -482,7 +482,8 @@ plans = st.fixed_dictionaries(
 def build(plan):
     """Three networks of random layers; "again" repeats an earlier layer where its width fits.
 
-    Layers work in place behind a linear layer only: autograd needs the outputs of others.
+    Layers work in place only at the beginning of a network and behind a linear layer: autograd
+    needs the outputs of others.
     """
     networks, earlier, width = [], [], 7
     for layers, n_out in zip(plan["tokens"], (None, 3, 1), strict=True):
@@ -495,7 +496,7 @@ def build(plan):
                 network.append(Linear(n_in, what))
                 earlier += [(network[-1], n_in)] if n_in == what else []
                 n_in = what
-            elif not works_in_place(layer := what()) or is_linear(network[-1:]):
+            elif not works_in_place(layer := what()) or not network or is_linear(network[-1:]):
                 network.append(layer)
                 earlier += [] if works_in_place(layer) else [(layer, None)]
         if n_out is None:

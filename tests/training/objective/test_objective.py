@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning
 from skdann._training.objective import ADVERSARIES
+from skdann._training.params import NETWORKS
 from tests.training.objective.common import NAMES, assert_equal_weights, every_adversary, weights_of
 
 WITH_CLASSIFIER = [name for name in NAMES if ADVERSARIES[name].has_classifier]
@@ -372,25 +373,39 @@ def test_the_domain_classifier(adversarial, make, domains):
         clf.predict_domain_proba(domains.X_target)
 
 
-@pytest.mark.parametrize("adversarial", WITH_CLASSIFIER)
+def first_activation(inplace):
+    """Make the factory of a network that begins with an activation."""
+
+    def build(n_in, n_out=6):
+        return nn.Sequential(nn.LeakyReLU(0.5, inplace=inplace), nn.Linear(n_in, n_out))
+
+    return build
+
+
+@every_adversary
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(
     "changed",
-    [{}, {"lambda_max": 0.0}, {"normalization": "domain_batch", "lambda_max": 0.0}],
+    [
+        {},
+        {"lambda_max": 0.0},
+        {"conditioning": "cdan"},
+        {"conditioning": "cdan", "lambda_max": 0.0},
+        {"normalization": "domain_batch", "feature_extractor": (8, 8)},
+        {"normalization": "domain_batch", "feature_extractor": (8, 8), "lambda_max": 0.0},
+    ],
     ids=str,
 )
-def test_a_domain_classifier_that_works_in_place(
-    adversarial, changed, make, domains, assert_same_fit
+def test_a_network_that_works_in_place(
+    adversarial, network, changed, make, domains, assert_same_fit
 ):
-    def classifier(inplace):
-        def build(n_in, n_out):
-            return nn.Sequential(nn.LeakyReLU(0.5, inplace=inplace), nn.Linear(n_in, n_out))
-
-        return build
-
     fits = [
-        make(adversarial, activation="tanh", domain_classifier=classifier(inplace), **changed).fit(
+        make(adversarial, activation="tanh", **{**changed, network: first_activation(inplace)}).fit(
             *domains[:3]
         )
         for inplace in (True, False)
     ]
     assert_same_fit(*fits)
+    if fits[0].module_.domain_classifier is not None:
+        proba = [clf.predict_domain_proba(domains.X_target) for clf in fits]
+        assert_array_equal(*proba)
