@@ -39,6 +39,7 @@ from torch import nn
 from skdann import DANNClassifier, DANNClassifierCV
 from skdann._input.domains import SourceOnlyWarning
 from skdann._saving.values import encode_values
+from skdann._training.objective import ADVERSARIES
 from skdann.model_selection import InformationMaximizationScorer
 
 LONG = int(os.environ.get("SKDANN_FUZZ", "0"))
@@ -568,7 +569,7 @@ RIGHT_PARAMS: dict[str, tuple[Any, ...]] = {
     "label_smoothing": (0.0, 0.1, 0.999, 0),
     "domain_label_smoothing": (0.0, 0.1, 0.999),
     "conditioning": (None, None, "cdan"),
-    "adversarial": ("grl", "grl", "alternating"),
+    "adversarial": ("grl", "grl", *sorted(ADVERSARIES)),
     "domain_steps": (1, 2, 3, np.int32(2)),
     "class_weight": (None, None, "balanced"),
     "label_shift": (None, None, "correct", "reweight"),
