@@ -83,8 +83,11 @@ SIX = [(0.0, None), (0.3, None), (1.0, None), (0.0, "domain"), (0.3, "domain"), 
         (SIX[:2], {"callbacks": [Callback()]}, 6),
         (SIX, {"callbacks": []}, 2),
     ],
-    ids=str,
-)
+    ids=[
+        "a path", "baseline", "two baselines", "early stopping", "custom G_f", "custom G_d",
+        "callbacks", "no callbacks",
+    ],
+)  # fmt: skip
 def test_networks_are_counted(settings, changed, expected, make_clf):
     assert count_networks(make_clf(**changed), settings, 3) == expected
 
