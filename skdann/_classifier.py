@@ -17,9 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from skdann._base import BaseDomainClassifier, transform_training_rows
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
-from skdann._input.domains import DomainData, check_domain_vector, check_domains
+from skdann._input.domains import DomainData, check_domains
 from skdann._input.labels import find_placeholders
 from skdann._input.parameters import OPTIMIZERS
+from skdann._input.row_domains import check_domain_vector
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings

@@ -111,6 +111,17 @@ def shape_of(X: Any) -> tuple[int, ...]:
         return (len(X),)
 
 
+def plain_objects(array: np.ndarray) -> np.ndarray:
+    """Return a vector of objects in a dtype of numbers or strings, if its values have one."""
+    if array.dtype.kind != "O":
+        return array
+    try:
+        plain = np.array(array.tolist())
+    except ValueError:  # sequences of several lengths
+        return array
+    return plain if plain.ndim == 1 else array
+
+
 def container_of(X: Any) -> str:
     """Kind of container, as error messages name it."""
     if sp.issparse(X) or (isinstance(X, torch.Tensor) and X.layout != torch.strided):

@@ -12,7 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdann._compat import check_sample_weight
-from skdann._input.containers import load, shape_of, unwrap
+from skdann._input.containers import load, plain_objects, shape_of, unwrap
 from skdann._input.messages import naming
 
 MISSING = ("NAType", "NoneType", "NaTType")
@@ -242,8 +242,8 @@ def _check_objects(label: np.ndarray, name: str) -> None:
 
 def _as_plain(label: np.ndarray, name: str, *, is_forced: bool) -> np.ndarray:
     """Labels of an array of objects: strings as they are, numbers in a dtype of numbers."""
-    plain = np.array(label.tolist())
-    if plain.dtype.kind == "U" or plain.ndim != 1 or plain.dtype.kind not in "biuf":
+    plain = plain_objects(label)
+    if plain.dtype.kind not in "biuf":
         return label
     if not is_forced:
         kind = {"b": "bool", "f": "float"}.get(plain.dtype.kind, "int")
