@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -10,11 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from skdann._compat import CallbackSupportMixin, safe_indexing
+from skdann._input.callers import is_validating, scored_labels
 from skdann._input.containers import unwrap
 from skdann._input.labels import plain_labels
+from skdann._input.pooling import mark_unlabelled
+from skdann._input.row_domains import check_domain_vector
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import load, save
@@ -46,10 +49,31 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
         """Return logarithms of the class probabilities."""
 
-    def _warn_if_source(self, X: Any, sample_domain: Any) -> None:
-        """Warn if rows without a domain look like source rows, which changes the prediction."""
-        if sample_domain is None and self._domain_statistics is not None:
-            DomainStatistics(*self._domain_statistics).warn_if_source(X)
+    def _resolve_domain(self, X: Any, sample_domain: Any) -> Any:
+        """Return the domain of checked rows; None means target.
+
+        Rows without a domain that a scorer, a cross-validation or a meta-estimator passes are
+        assigned to the domain that they resemble, because they may be held-out source rows.
+        """
+        self._check_scored_labels()
+        if sample_domain is not None or self._domain_statistics is None:
+            return sample_domain
+        if is_validating(self):
+            return self._recognize(X)
+        DomainStatistics(*self._domain_statistics).warn_if_source(X)
+        return None
+
+    def _check_scored_labels(self) -> None:
+        """Raise if a scorer would count unlabelled rows as errors."""
+        if not self._placeholders:
+            return
+        label = scored_labels()
+        if label is not None and mark_unlabelled(label, self._placeholders).any():
+            raise ValueError(
+                f"y holds labels that mark unlabelled rows ({self._placeholders}), which a scorer "
+                "of scikit-learn counts as errors; score by the estimator's own score "
+                "(scoring=None), which ignores these rows, or pass labelled rows."
+            )
 
     @abstractmethod
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
@@ -64,8 +88,11 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
             Rows of the target domain.
         sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            Domain of each row, as in `domains_`; None means target. It matters only with
-            ``normalization="domain_batch"`` or ``standardize="domain"``.
+            Domain of each row, as in `domains_`. It matters only with
+            ``normalization="domain_batch"``, ``standardize="domain"`` or
+            ``label_shift="correct"``. None means target, with one exception: rows that a scorer,
+            a cross-validation or a meta-estimator of scikit-learn passes are treated as rows of
+            the domain that they resemble, because they may be held-out source rows.
 
         Returns
         -------
@@ -106,9 +133,10 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows.
         sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            Domain of each row, as in `domains_`. None means target. Exception: if each domain is
-            scaled or normalized by separate statistics, rows that resemble the source more than the
-            target are treated as source rows, because cross-validation scores held-out source rows.
+            Domain of each row, as in `domains_`. None means target. Exception: if it matters, see
+            :meth:`predict`, rows that resemble the source more than the target are treated as
+            source rows, because cross-validation scores held-out source rows. If it does not
+            matter, source domains that `fit` has not seen are allowed.
 
         Returns
         -------
@@ -122,44 +150,59 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             and `sample_domain` is None.
         """
         check_is_fitted(self)
-        label = plain_labels(y, "y")
-        rows = self._labelled_rows(label)
-        X = X if isinstance(rows, slice) else safe_indexing(X, rows)
+        is_labelled = self._find_labelled(y)
+        label = plain_labels(y, "y", is_kept=is_labelled)
+        if is_labelled is not None:
+            check_consistent_length(X, y, sample_weight)
+            X = safe_indexing(X, np.flatnonzero(is_labelled))
         if sample_domain is None:
-            sample_domain = self._recognize(X)
-        elif np.ndim(sample_domain):
-            sample_domain = np.asarray(unwrap(sample_domain, "sample_domain"))[rows]
-        weight = None
-        if sample_weight is not None:
-            weight = np.asarray(unwrap(sample_weight, "sample_weight"))[rows]
+            if self._domain_statistics is not None:
+                sample_domain = self._recognize(check_rows_to_predict(self, X))
+        else:
+            sample_domain = self._as_known_domain(sample_domain, is_labelled)
+        weight = sample_weight
+        if weight is not None:
+            weight = np.asarray(unwrap(weight, "sample_weight"))
+            weight = weight if is_labelled is None else weight[is_labelled]
         predicted = self.predict(X, sample_domain=sample_domain)
-        return float(accuracy_score(label[rows], predicted, sample_weight=weight))
+        return float(accuracy_score(label, predicted, sample_weight=weight))
 
-    def _labelled_rows(self, label: np.ndarray) -> Any:
-        """Return the indices of rows whose label does not mark unlabelled rows."""
+    def _find_labelled(self, y: Any) -> np.ndarray | None:
+        """Return which rows have a label that does not mark unlabelled rows; None for all."""
         if not self._placeholders:
-            return slice(None)
-        is_labelled = ~np.isin(label, self._placeholders)
+            return None
+        is_labelled = ~mark_unlabelled(y, self._placeholders)
         if not is_labelled.any():
             raise ValueError(
                 f"y has only labels that mark unlabelled rows ({self._placeholders}), so there is "
                 "nothing to score; pass labelled rows."
             )
-        return slice(None) if is_labelled.all() else np.flatnonzero(is_labelled)
+        return None if is_labelled.all() else is_labelled
+
+    def _as_known_domain(self, sample_domain: Any, is_kept: np.ndarray | None) -> Any:
+        """Return the domains of rows to score; other sources count as known where it is the same.
+
+        A cross-validation may hold out a whole source domain.
+        """
+        if np.ndim(sample_domain):
+            sample_domain = np.asarray(unwrap(sample_domain, "sample_domain"))
+            sample_domain = sample_domain if is_kept is None else sample_domain[is_kept]
+            sample_domain = check_domain_vector(sample_domain, len(sample_domain), "X")
+        if self._domain_statistics is not None:
+            return sample_domain
+        return np.where(np.asarray(sample_domain) < 0, self.domains_[-1], self.domains_[0])
 
     def _recognize(self, X: Any) -> Any:
-        """Return the source domain if it matters and rows resemble it more than the target."""
-        if self._domain_statistics is None:
-            return None
-        statistics = DomainStatistics(*self._domain_statistics)
-        if not statistics.is_source(check_rows_to_predict(self, X)):
+        """Return the source domain if checked rows resemble it more than the target, or None."""
+        if not DomainStatistics(*self._domain_statistics).is_source(X):
             return None
         sources = self.domains_[self.domains_ >= 0]
         if len(sources) > 1:
             raise ValueError(
-                f"X looks like source rows, but the estimator has separate statistics for "
-                f"{len(sources)} source domains, {sources.tolist()}; pass sample_domain to score, "
-                "e.g. through metadata routing."
+                "X looks like source rows, but the estimator treats the rows of its "
+                f"{len(sources)} source domains, {sources.tolist()}, separately; pass "
+                "sample_domain to score. In a cross-validation, enable metadata routing, call "
+                "set_fit_request(sample_domain=True), and keep the default scoring."
             )
         return sources[0]
 
@@ -333,16 +376,3 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             If the file cannot be written.
         """
         save_onnx(self, path)
-
-
-def takes_target(estimator: Any) -> bool:
-    """Whether the `fit` of an estimator has a parameter `X_target`."""
-    fit = getattr(estimator, "fit", None)
-    return fit is not None and "X_target" in inspect.signature(fit).parameters
-
-
-def transform_training_rows(estimator: Any, X: Any, sample_domain: Any) -> Any:
-    """Transform rows that were passed to `fit` as X_source, by default as the first source."""
-    if sample_domain is None:
-        sample_domain = estimator.domains_[0]
-    return estimator.transform(X, sample_domain=sample_domain)

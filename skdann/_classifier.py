@@ -14,12 +14,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skdann._base import BaseDomainClassifier, transform_training_rows
+from skdann._base import BaseDomainClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
-from skdann._input.labels import find_placeholders
+from skdann._input.labels import check_classes
 from skdann._input.parameters import OPTIMIZERS
+from skdann._input.pooling import find_placeholders, warn_if_a_class
 from skdann._input.row_domains import check_domain_vector
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
@@ -112,14 +113,15 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Number of steps of G_d on each batch with ``adversarial="alternating"`` and
         "non_saturating". The others do not use it.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the label loss, as in scikit-learn.
+        Weights of the classes in the label loss, by label, as in scikit-learn.
     label_shift : {"correct", "reweight"} or None, default=None
         Treatment of class shares that differ between the domains: "correct" adjusts the predicted
         probabilities of target rows, "reweight" weights the source rows in both losses [4]_. See
         Notes.
     target_priors : dict or None, default=None
-        Known share of each class in the target, by label, for `label_shift`. None estimates the
-        shares, which is valid only if nothing else differs between the domains.
+        Known share of each class in the target, by label, for `label_shift`. Shares of classes that
+        the source lacks, as a fold may, are left out. None estimates the shares, which is valid
+        only if nothing else differs between the domains.
     optimizer : {"adam", "adamw", "rmsprop", "sgd"} or class, default="adam"
         Optimizer; "sgd" has momentum 0.9. A torch optimizer class, or a `functools.partial` of one,
         is called with the parameters and `lr` (and `weight_decay`, if that is not 0).
@@ -420,23 +422,25 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net = new_net(self, DataShape.of(data), (seed,), stops_early=self.early_stopping)
             measure_columns(net, fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
-        statistics = self._domain_statistics if is_continued else measure_domains(data, [self])
-        self._train_watched(net, fit_data, self.max_epochs, rows, self._checkpoint())
-        self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
-        self._domain_statistics = statistics
-        return self
+        known = {
+            "_placeholders": find_placeholders(y_source, sample_domain, data.classes),
+            "_domain_statistics": (
+                self._domain_statistics if is_continued else measure_domains(data, [self])
+            ),
+        }
+        warn_if_a_class(known["_placeholders"], data.classes, self)
+        return self._train_watched(net, fit_data, self.max_epochs, known, rows, self._checkpoint())
 
-    def fit_transform(
-        self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None
-    ):
-        """Fit as in :meth:`fit`, then return the features of the rows of `X_source`.
+    @explain_arguments
+    def fit_transform(self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None):
+        """Fit as in :meth:`fit`, then return the features of the rows of `X`.
 
         Parameters
         ----------
-        X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the source domain.
-        y_source : array-like of shape (n_samples,)
-            Labels of the source rows.
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the source domain, the `X_source` of :meth:`fit`.
+        y : array-like of shape (n_samples,)
+            Labels of the source rows, the `y_source` of :meth:`fit`.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
             Unlabelled rows of the target domain.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
@@ -445,17 +449,13 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Returns
         -------
         ndarray of shape (n_samples, n_features_out), float32
-            Features of `X_source`, treated as the source rows that they are, or as `sample_domain`
-            names them. For target rows call :meth:`transform`.
+            Features of `X`, treated as the source rows that they are, or as `sample_domain` names
+            them. For target rows call :meth:`transform`.
         """
-        self.fit(
-            X_source,
-            y_source,
-            X_target,
-            sample_weight=sample_weight,
-            sample_domain=sample_domain,
-        )
-        return transform_training_rows(self, X_source, sample_domain)
+        self.fit(X, y, X_target, sample_weight=sample_weight, sample_domain=sample_domain)
+        if sample_domain is None:
+            sample_domain = self.domains_[0]
+        return self.transform(X, sample_domain=sample_domain)
 
     @explain_arguments
     @neutral_surroundings()
@@ -507,13 +507,13 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
                 "some classes; pass e.g. classes=np.unique(all_labels)."
             )
         if not is_first:
-            given, known = classes, self.classes_
-            if given is not None and not np.array_equal(np.unique(given), known):
+            given = self.classes_ if classes is None else check_classes(classes)
+            if not np.array_equal(given, self.classes_):
                 raise ValueError(
-                    f"classes={np.unique(given).tolist()} differ from the classes of the first "
-                    f"call, {known.tolist()}; omit classes, or fit a new estimator."
+                    f"classes={given.tolist()} differ from the classes of the first call, "
+                    f"{self.classes_.tolist()}; omit classes, or fit a new estimator."
                 )
-            classes = known
+            classes = self.classes_
         data = check_domains(
             X_source,
             y_source,
@@ -537,11 +537,14 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             measure_columns(net, fit_data)
         else:
             net = self._continued_net(data, "partial_fit", stops_early=False)
-        statistics = measure_domains(data, [self]) if is_first else self._domain_statistics
-        self._train_watched(net, fit_data, 1)
-        self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
-        self._domain_statistics = statistics
-        return self
+        placeholders = set(find_placeholders(y_source, sample_domain, data.classes))
+        known = {
+            "_placeholders": sorted(placeholders.union(self._placeholders), key=str),
+            "_domain_statistics": (
+                measure_domains(data, [self]) if is_first else self._domain_statistics
+            ),
+        }
+        return self._train_watched(net, fit_data, 1, known)
 
     def _continued_net(self, data: DomainData, what: str, stops_early: bool) -> DANNNet:
         """Return a copy of the fitted net to continue with, after checking the data against it."""
@@ -581,14 +584,15 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         net: DANNNet,
         fit_data: FitData,
         n_epochs: int,
+        known: dict[str, Any],
         rows: dict[str, Any] | None = None,
         checkpoint: Checkpoint | None = None,
     ):
         """Train the net with a progress bar and, if `rows` are given, scikit-learn's callbacks.
 
-        Fitted attributes are set only if training succeeds.
+        Fitted attributes are set only if training succeeds, with those that are `known` before it.
         """
-        snapshot = functools.partial(self._fitted_so_far, fit_data.data)
+        snapshot = functools.partial(self._fitted_so_far, fit_data.data, known)
         with watch_fit(
             self, n_epochs, verbose=self.verbose, rows=rows, snapshot=snapshot
         ) as listeners:
@@ -596,7 +600,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             train(net, fit_data, n_epochs, listeners, checkpoint)
             if net.is_interrupted_:
                 end_interrupted(self, len(net.history) - n_before)
-            set_fitted(self, net, fit_data.data)
+            vars(set_fitted(self, net, fit_data.data)).update(known)
             if checkpoint and not net.is_interrupted_:
                 checkpoint.remove()
             return self
@@ -607,26 +611,28 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             return None
         return Checkpoint(self.checkpoint, self.get_params(deep=False))
 
-    def _fitted_so_far(self, data: DomainData, net: DANNNet) -> dict[str, Any]:
+    def _fitted_so_far(
+        self, data: DomainData, known: dict[str, Any], net: DANNNet
+    ) -> dict[str, Any]:
         """Return the attributes of this estimator as if training had ended now."""
         copied = copy.deepcopy(net, {id(net.callbacks_): [], id(net.callbacks): net.callbacks})
-        return vars(set_fitted(copy.copy(self), copied, data))
+        return {**vars(set_fitted(copy.copy(self), copied, data)), **known}
 
     # -- inference ------------------------------------------------------------------------------
 
-    def _infer(self, X: Any, sample_domain: Any, what: str) -> np.ndarray:
-        """Return features, class logits or domain logits, after checking the rows."""
+    def _infer(self, X: Any, sample_domain: Any, what: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return features, class logits or domain logits, and the domains, after checks."""
         check_is_fitted(self)
         X = check_rows_to_predict(self, X)
-        self._warn_if_source(X, sample_domain)
-        return self.net_.infer_rows(X, self._domain_index(sample_domain, X.shape[0]), what)
+        domain = self._domain_index(self._resolve_domain(X, sample_domain), X.shape[0])
+        return self.net_.infer_rows(X, domain, what), domain
 
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
         """Return class logits, corrected for label shift in target rows if requested."""
-        logits = self._infer(X, sample_domain, "labels").astype(np.float64)
+        output, domain = self._infer(X, sample_domain, "labels")
+        logits = output.astype(np.float64)
         if self._label_shift is None:
             return logits
-        domain = self._domain_index(sample_domain, len(logits))
         n_sources = len(self.domains_) - self.net_.n_targets
         is_target = True if domain is None else (domain >= n_sources)[:, None]
         return np.where(is_target, logits + self._label_shift.offset, logits)
@@ -684,7 +690,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         ndarray of shape (n_samples, n_features_out), float32
             Features.
         """
-        return self._infer(X, sample_domain, "features")
+        return self._infer(X, sample_domain, "features")[0]
 
     @neutral_surroundings()
     def predict_domain_proba(self, X, *, sample_domain=None):
@@ -718,7 +724,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
                 else "the estimator was fitted on the source alone; pass X_target to fit."
             )
             raise ValueError(f"There is no domain classifier: {remedy}")
-        logits = self._infer(X, sample_domain, "domains").astype(np.float64)
+        logits = self._infer(X, sample_domain, "domains")[0].astype(np.float64)
         if logits.shape[1] == 1:
             is_target = expit(logits)
             return np.hstack([1.0 - is_target, is_target])

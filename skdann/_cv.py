@@ -16,8 +16,9 @@ from skdann._classifier import DANNClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
-from skdann._input.labels import find_placeholders
+from skdann._input.messages import warn_user
 from skdann._input.parameters import check_can_resume
+from skdann._input.pooling import find_placeholders, warn_if_a_class
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings
@@ -39,6 +40,11 @@ from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.recognition import measure_domains
 
 N_FOLDS = 5
+REPLACED = {  # parameters of the inner estimator, and what happens instead
+    "lambda_max": "tries those in lambdas; add it there",
+    "standardize": "tries those in standardize; add it there",
+    "warm_start": "trains new networks in each fit",
+}
 
 
 class DANNClassifierCV(BaseDomainClassifier):
@@ -52,8 +58,8 @@ class DANNClassifierCV(BaseDomainClassifier):
     Parameters
     ----------
     estimator : DANNClassifier or None, default=None
-        Classifier with all parameters except lambda, scaling and seed; None uses
-        ``DANNClassifier()``. With a `checkpoint`, each trained network writes a separate file,
+        Classifier with all parameters except lambda, scaling and seed, which `lambdas`,
+        `standardize` and `random_state` replace; None uses ``DANNClassifier()``. With a `checkpoint`, each trained network writes a separate file,
         "path.0", "path.1", ...
     lambdas : sequence of float, default=(0.1, 0.3, 1.0)
         Candidates for ``lambda_max``; 0 is added if it is missing.
@@ -236,6 +242,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         check_can_resume(base.checkpoint, self.random_state)
         checkpoint = base.checkpoint
         check_constraints(base)  # before parameters are replaced
+        _warn_if_replaced(base)
         base.set_params(verbose=self.verbose or base.verbose, warm_start=False, checkpoint=None)
         check_params(base)
         data = check_domains(
@@ -253,8 +260,10 @@ class DANNClassifierCV(BaseDomainClassifier):
             )
         settings = make_settings(self.lambdas, self.standardize, data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
+        placeholders = find_placeholders(y_source, sample_domain, data.classes)
+        warn_if_a_class(placeholders, data.classes, self)
         self._fit_path(base, settings, data, rows, checkpoint)
-        self._placeholders = find_placeholders(y_source, sample_domain, self.classes_)
+        self._placeholders = placeholders
         return self
 
     def set_params(self, **params):
@@ -273,7 +282,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         """
         is_nested = any(name.startswith("estimator__") for name in params)
         if is_nested and params.get("estimator", self.estimator) is None:
-            params = {"estimator": DANNClassifier(), **params}
+            params = {**params, "estimator": DANNClassifier()}
         return super().set_params(**params)
 
     @with_callbacks
@@ -365,7 +374,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         """
         check_is_fitted(self)
         X = check_rows_to_predict(self, X)
-        self._warn_if_source(X, sample_domain)
+        sample_domain = self._resolve_domain(X, sample_domain)
         return sum(
             weight * member.predict_proba(X, sample_domain=sample_domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)
@@ -385,3 +394,14 @@ class DANNClassifierCV(BaseDomainClassifier):
             member.feature_names_in_ = self.feature_names_in_
         member._other_names = getattr(self, "_other_names", None)
         return member, {"reason": self.reason_, "shift": self.shift_}
+
+
+def _warn_if_replaced(estimator: DANNClassifier) -> None:
+    """Warn of parameters of the inner estimator that the path replaces."""
+    default = DANNClassifier().get_params()
+    changed = [name for name in REPLACED if getattr(estimator, name) != default[name]]
+    for name in changed:
+        warn_user(
+            f"{name}={getattr(estimator, name)!r} of the estimator is not used: DANNClassifierCV "
+            f"{REPLACED[name]}."
+        )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 from sklearn import get_config
 from sklearn.pipeline import Pipeline
 from sklearn.pipeline import make_pipeline as _make_pipeline
+from sklearn.utils import check_consistent_length
+from sklearn.utils.metaestimators import available_if
 
-from skdann._base import takes_target, transform_training_rows
-from skdann._compat import with_callbacks
-from skdann._input.arguments import explain_arguments
+from skdann._base import BaseDomainClassifier
+from skdann._compat import safe_indexing, with_callbacks
+from skdann._input.arguments import explain_arguments, takes
 from skdann._input.matching import check_order
+from skdann._input.messages import naming_step
+from skdann._input.pooling import keep_source_rows, mark_unlabelled
 from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
 
@@ -69,7 +74,6 @@ class DomainPipeline(Pipeline):
     steps: list[tuple[str, Any]]
 
     @explain_arguments
-    @with_callbacks
     def fit(self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params):
         """Fit the transformers on the source rows, then the last step on both domains.
 
@@ -82,9 +86,10 @@ class DomainPipeline(Pipeline):
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
             Unlabelled target rows. Each step gets them transformed by the previous steps.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
-            Passed unchanged to the last step. Earlier steps that take `X_target`, such as a
-            DANNClassifier that provides the features of another classifier, also get
-            `sample_domain`.
+            Passed unchanged to the last step. An earlier step that takes `X_target`, such as a
+            DANNClassifier that provides the features of another classifier, also gets
+            `sample_domain`; if the last step does not take it, that step is fitted on the source
+            rows alone.
         **params : dict
             ``step__param`` for any step, passed unchanged.
 
@@ -93,30 +98,60 @@ class DomainPipeline(Pipeline):
         DomainPipeline
             The fitted pipeline itself.
         """
-        given = {"X_target": X_target, "sample_weight": sample_weight}
-        given["sample_domain"] = sample_domain
-        given = {name: value for name, value in given.items() if value is not None}
+        given = self._check_given(X, X_target, sample_weight, sample_domain)
+        if get_config()["enable_metadata_routing"] or not self.transform_input:
+            self._check_routed(given)
+            return super().fit(X, y, **given, **params)
+        self._fit_steps(X, y, given, params, transforms=False)
+        return self
+
+    def _check_given(
+        self, X: Any, X_target: Any, sample_weight: Any, sample_domain: Any
+    ) -> dict[str, Any]:
+        """Return the parameters of `fit` that were passed."""
         for rows in X_target if isinstance(X_target, tuple) else (X_target,):
             check_order("X_target", rows, X)
-        if get_config()["enable_metadata_routing"] or not self.transform_input:
-            return super().fit(X, y, **given, **params)
+        values = (X_target, sample_weight, sample_domain)
+        given = zip(FIT_PARAMS, values, strict=True)
+        return {name: value for name, value in given if value is not None}
+
+    def _check_routed(self, given: dict[str, Any]) -> None:
+        """Raise if a step behind a DANNClassifier would be trained on unlabelled target rows."""
+        domain = np.asarray(given.get("sample_domain", 0))
+        last = self.steps[-1][1]
+        if self._has_adaptive_step() and not takes(last, "sample_domain") and (domain < 0).any():
+            raise ValueError(
+                f"sample_domain marks target rows, on which {type(last).__name__}, the last step, "
+                "would be trained too; pass these rows as X_target, or disable metadata routing, "
+                "without which the last step is fitted on the source rows alone."
+            )
+
+    def _has_adaptive_step(self) -> bool:
+        """Whether a step before the last one takes target rows."""
+        return any(takes(step, "X_target") for _, step in self.steps[:-1])
+
+    @with_callbacks
+    def _fit_steps(
+        self, X: Any, y: Any, given: dict[str, Any], params: dict[str, Any], *, transforms: bool
+    ) -> Any:
+        """Fit all steps; return the rows transformed by all of them if `transforms`."""
         self._validate_steps()
         step_params = self._split_params(params)
-        adaptive = [index for index, (_, step) in enumerate(self.steps) if takes_target(step)]
-        inner = [index for index in adaptive if index < len(self.steps) - 1]
+        end = len(self.steps) - 1
+        inner = [index for index in range(end) if takes(self.steps[index][1], "X_target")]
         with watch_steps(self, X, y, len(inner) + 2) as watch_step:
             start = 0
             for index in inner:
                 X = self._fit_transformers(start, index, X, y, given, step_params, watch_step)
                 name, step = self.steps[index]
                 passed = {n: given[n] for n in ("X_target", "sample_domain") if n in given}
-                X = step.fit_transform(X, y, **passed, **step_params.get(name, {}))
+                passed = {n: value for n, value in passed.items() if takes(step, n)}
+                with naming_step(name):
+                    X = _fit_transform(step, X, y, {**passed, **step_params.get(name, {})})
                 given = _transform_target(step, given)
                 start = index + 1
-            end = len(self.steps) - 1
             X = self._fit_transformers(start, end, X, y, given, step_params, watch_step)
-            self._fit_last(X, y, given, step_params, watch_step)
-        return self
+            return self._fit_last(X, y, given, step_params, watch_step, transforms=transforms)
 
     def _fit_transformers(
         self,
@@ -149,20 +184,36 @@ class DomainPipeline(Pipeline):
         given: dict[str, Any],
         step_params: dict[str, dict[str, Any]],
         watch_step: Callable[..., Any],
-    ) -> None:
-        """Fit the last step, with the target rows if it takes them."""
+        *,
+        transforms: bool,
+    ) -> Any:
+        """Fit the last step, on the source rows alone if it takes no domains behind one that does.
+
+        Return the rows that it transforms if `transforms`.
+        """
         name, last = self.steps[-1]
         if last is None or last == "passthrough":
-            return
+            return X
+        is_behind = self._has_adaptive_step()
+        rows, used = X, given
+        if is_behind and not takes(last, "sample_domain"):
+            rows, y, used = keep_source_rows(X, y, given)
+        elif "X_target" in given and not is_behind and not takes(last, "X_target"):
+            raise TypeError(
+                f"X_target was passed, but no step of the pipeline takes it (the last one is "
+                f"{type(last).__name__}); leave it out, or add a DANNClassifier."
+            )
         params = dict(step_params.get(name, {}))
-        for param, value in given.items():
+        for param, value in used.items():
             if param in params:
                 raise TypeError(f"fit got {param!r} twice, once as {name}__{param}; pass it once.")
-            is_used = param != "X_target" or takes_target(last)
-            if is_used or not any(takes_target(step) for _, step in self.steps[:-1]):
+            if not is_behind or param == "sample_weight" or takes(last, param):
                 params[param] = value
-        with watch_step("fit-final-estimator", last, X, y):
-            last.fit(X, y, **params)
+        with watch_step("fit-final-estimator", last, rows, y), naming_step(name):
+            if transforms and rows is X:
+                return _fit_transform(last, X, y, params)
+            last.fit(rows, y, **params)
+        return last.transform(X) if transforms else X
 
     def _split_params(self, params: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """Return the parameters of each step."""
@@ -201,19 +252,41 @@ class DomainPipeline(Pipeline):
         ndarray of shape (n_samples, n_features_out)
             Transformed source rows.
         """
-        given = {"X_target": X_target, "sample_weight": sample_weight}
-        given["sample_domain"] = sample_domain
-        given = {name: value for name, value in given.items() if value is not None}
+        given = self._check_given(X, X_target, sample_weight, sample_domain)
         if get_config()["enable_metadata_routing"] or not self.transform_input:
+            self._check_routed(given)
             return super().fit_transform(X, y, **given, **params)
-        self.fit(X, y, **given, **params)
-        rows = X
-        for _, step in self.steps:
-            if takes_target(step):
-                rows = transform_training_rows(step, rows, sample_domain)
-            elif step not in (None, "passthrough"):
-                rows = step.transform(rows)
-        return rows
+        return self._fit_steps(X, y, given, params, transforms=True)
+
+    @available_if(lambda self: hasattr(self.steps[-1][1], "score"))
+    def score(self, X, y=None, sample_weight=None, **params):
+        """Transform the rows, then score them by the last step.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of one domain, or pooled rows.
+        y : array-like of shape (n_samples,), default=None
+            Labels. Rows with a label that only marks unlabelled target rows in `fit` on pooled rows
+            are ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows, for the last step.
+        **params : dict
+            Parameters of `score`, as in scikit-learn.
+
+        Returns
+        -------
+        float
+            Score of the last step.
+        """
+        placeholders = [each for _, step in self.steps[:-1] for each in _placeholders_of(step)]
+        is_ours = isinstance(self.steps[-1][1], BaseDomainClassifier)
+        if y is not None and placeholders and not is_ours:
+            check_consistent_length(X, y, sample_weight)
+            kept = np.flatnonzero(~mark_unlabelled(y, placeholders))
+            X, y = safe_indexing(X, kept), safe_indexing(y, kept)
+            sample_weight = None if sample_weight is None else safe_indexing(sample_weight, kept)
+        return super().score(X, y, sample_weight, **params)
 
     def __getitem__(self, ind):
         """Return a step, or a slice with the same `transform_input`."""
@@ -253,14 +326,33 @@ class DomainPipeline(Pipeline):
         save_onnx(self, path)
 
 
+def _fit_transform(step: Any, X: Any, y: Any, params: dict[str, Any]) -> Any:
+    if hasattr(step, "fit_transform"):
+        return step.fit_transform(X, y, **params)
+    return step.fit(X, y, **params).transform(X)
+
+
 def _transform_target(step: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters with the target rows transformed."""
     if "X_target" not in given:
         return given
     rows = given["X_target"]
-    is_several = isinstance(rows, tuple)
-    transformed = tuple(step.transform(part) for part in rows) if is_several else None
-    return {**given, "X_target": transformed if is_several else step.transform(rows)}
+    if not isinstance(rows, tuple):
+        return {**given, "X_target": _transform_as_target(step, rows)}
+    if len(rows) == 1:
+        return {**given, "X_target": (_transform_as_target(step, rows[0]),)}
+    return {**given, "X_target": tuple(step.transform(part) for part in rows)}
+
+
+def _transform_as_target(step: Any, rows: Any) -> Any:
+    """Transform the rows of the only target."""
+    if isinstance(step, BaseDomainClassifier):
+        return step.transform(rows, sample_domain=step.domains_[-1])
+    return step.transform(rows)
+
+
+def _placeholders_of(step: Any) -> Iterable[Any]:
+    return getattr(step, "_placeholders", ())
 
 
 def make_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> DomainPipeline:

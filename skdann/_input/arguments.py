@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -57,6 +57,21 @@ def explain_arguments(fit: _Method) -> _Method:
         return fit(self, *args, **kwargs)
 
     return checked  # type: ignore[return-value]
+
+
+def takes(estimator: Any, name: str) -> bool:
+    """Whether the `fit` of an estimator takes a parameter, or passes it to one in it that does."""
+    kinds = {name: each.kind for name, each in _fit_parameters(estimator).items()}
+    if name in kinds:
+        return True
+    parts = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
+    passes_on = inspect.Parameter.VAR_KEYWORD in kinds.values()
+    return passes_on and any(name in _fit_parameters(part) for part in parts)
+
+
+def _fit_parameters(estimator: Any) -> Mapping[str, inspect.Parameter]:
+    fit = getattr(estimator, "fit", None)
+    return {} if fit is None or isinstance(estimator, type) else inspect.signature(fit).parameters
 
 
 def _explain(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skdann._input.callers import are_rows_cut
+from skdann._input.callers import is_cut
 from skdann._input.containers import load, shape_of
 from skdann._input.labels import check_labels, check_weight
 from skdann._input.matching import match_target, name_targets
@@ -260,14 +260,14 @@ def _warn_source_only(classes: np.ndarray, estimator: str) -> None:
 
 
 def _warn_if_cut(n_target: int, n_source: int) -> None:
-    """Warn that a cross-validation has probably cut a bare X_target along with X_source.
+    """Warn that a cross-validation has cut a bare X_target along with X_source.
 
-    scikit-learn cuts every array-like fit parameter that has as many rows as X, so that what
-    arrives is as long as the rows of the fold.
+    scikit-learn cuts every array-like fit parameter that has as many rows as X. What arrives has as
+    many rows as the fold.
     """
-    if n_target == n_source and are_rows_cut():
+    if n_target == n_source and is_cut("X_target", n_source):
         warn_user(
-            f"X_target has as many rows as X_source ({n_source}) within a cross-validation, a "
-            "calibration or bagging, which cut such arrays like X_source, so that rows are lost; "
-            "pass a tuple, X_target=(X_target,), which is never cut."
+            "X_target had as many rows as X_source, and cross-validation, calibration and bagging "
+            f"cut such arrays along with X_source: only {n_source} rows arrived. Pass a tuple, "
+            "X_target=(X_target,), which is never cut."
         )

@@ -16,6 +16,10 @@ from skdann._input.containers import load, plain_objects, shape_of, unwrap
 from skdann._input.messages import naming
 
 MISSING = ("NAType", "NoneType", "NaTType")
+ENCODED_LABELS = (
+    "A meta-estimator such as VotingClassifier may encode them as 0, 1, ... before it fits: then "
+    "use these numbers."
+)
 
 
 def plain_labels(y: Any, name: str = "y", *, is_kept: np.ndarray | None = None) -> np.ndarray:
@@ -89,7 +93,7 @@ def check_labels(y_source: Any, is_kept: np.ndarray, classes: Any) -> tuple[np.n
     label = plain_labels(y_source, "y_source", is_kept=is_kept)
     known, index = np.unique(label, return_inverse=True)
     if classes is not None:
-        known = np.unique(column_or_1d(unwrap(classes, "classes")))
+        known = check_classes(classes)
         unknown = np.setdiff1d(label, known)
         if len(unknown):
             raise ValueError(
@@ -100,20 +104,26 @@ def check_labels(y_source: Any, is_kept: np.ndarray, classes: Any) -> tuple[np.n
     if len(known) < 2:
         raise ValueError(
             f"y_source holds 1 class only ({known.tolist()[0]!r}) among the rows of positive "
-            "weight; a classifier needs at least 2 classes."
+            "weight; a classifier needs at least 2 classes. In a cross-validation, stratify or "
+            "shuffle the folds, e.g. cv=StratifiedKFold()."
         )
     return index.astype(np.int64), known
 
 
-def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
-    """Return the labels of pooled rows that only mark unlabelled target rows."""
-    if sample_domain is None:
-        return []
-    is_target = np.asarray(sample_domain) < 0
-    if not is_target.any():
-        return []
-    labels = set(np.asarray(y, dtype=object).ravel()[is_target].tolist())
-    return sorted(labels - set(classes.tolist()), key=str)
+def check_classes(classes: Any) -> np.ndarray:
+    """Return all classes of a stream, sorted and distinct; raise unless they are labels."""
+    listed = sorted(classes) if isinstance(classes, set | frozenset) else classes
+    if not np.ndim(unwrap(listed, "classes")):
+        raise ValueError(
+            f"classes={classes!r} must list the labels of all classes, e.g. "
+            "classes=np.unique(all_labels)."
+        )
+    return np.unique(plain_labels(listed, "classes"))
+
+
+def is_missing(label: Any) -> bool:
+    """Whether a label is None, NaN, or a missing value of pandas."""
+    return type(label).__name__ in MISSING or bool(label != label)
 
 
 def check_weight(sample_weight: Any, source: Any, row_domain: np.ndarray) -> np.ndarray | None:
@@ -167,7 +177,8 @@ def class_weights(
     Raises
     ------
     ValueError
-        If `class_weight` names an unknown class, or a weight is negative, infinite, or 0 for all.
+        If `class_weight` names an unknown class and lacks a known one, or a weight is negative,
+        infinite, or 0 for all.
     """
     if class_weight is None:
         return None
@@ -189,12 +200,16 @@ def class_weights(
 
 
 def _check_class_weight(class_weight: dict[Any, Any], classes: np.ndarray) -> None:
-    unknown = [label for label in class_weight if label not in classes.tolist()]
-    if unknown:
+    """Raise unless the weights are numbers >= 0, and their keys classes.
+
+    As in scikit-learn, other keys are allowed if each class has a weight: a fold may lack a class.
+    """
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown and not set(labels) <= set(class_weight):
         raise ValueError(
-            f"class_weight names {unknown}, which are not among the classes "
-            f"{classes.tolist()}; use the labels of y_source as keys. A meta-estimator such as "
-            "VotingClassifier may encode them as 0, 1, ... before it fits: then use these numbers."
+            f"class_weight names {unknown}, which are not among the classes {labels}; use the "
+            f"labels of y_source as keys. {ENCODED_LABELS}"
         )
     values = class_weight.values()
     if not all(isinstance(value, Real) and 0 <= float(value) <= 1e30 for value in values):
@@ -208,10 +223,10 @@ def _label_vector(y: Any, name: str) -> np.ndarray:
     plain = unwrap(y, name)
     shape = shape_of(plain)
     if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)) or sp.issparse(plain):
-        raise ValueError(
-            f"{name} must be 1-D, one label a row of X_source, but has shape {shape}; the order "
-            "of arguments is fit(X_source, y_source, X_target)."
-        )
+        remedy = "pass one column, for one-hot labels their argmax(axis=1)"
+        if name == "y_source":
+            remedy += "; the order of arguments is fit(X_source, y_source, X_target)"
+        raise ValueError(f"{name} must be 1-D, one label a row, but has shape {shape}; {remedy}.")
     with naming(name, "must be 1-D, one label a row of X_source"):
         array = plain if isinstance(plain, np.ndarray) else np.asarray(plain)
         return np.asarray(column_or_1d(array, warn=True))
@@ -228,7 +243,7 @@ def _is_object(y: Any) -> bool:
 
 def _check_objects(label: np.ndarray, name: str) -> None:
     """Raise if a label is missing, or if strings are mixed with others."""
-    if any(type(value).__name__ in MISSING or value != value for value in label):
+    if any(map(is_missing, label)):
         raise ValueError(
             f"Input {name} contains NaN or None; drop the unlabelled rows from the source, or "
             "mark them as target rows with a negative sample_domain."

@@ -32,6 +32,23 @@ def naming(name: str, expectation: str) -> Iterator[None]:
         raise kind(f"{name} {expectation}: {reason}") from error
 
 
+@contextlib.contextmanager
+def naming_step(name: str) -> Iterator[None]:
+    """Let an error of a step that does not pass the target on say what to do."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        is_passed_on = "X_target parameter" in str(error) or "'X_target'" in str(error)
+        if not is_passed_on or type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(
+            f"The step {name!r} does not pass X_target to the estimators in it ({error}). Make "
+            "DANNClassifier a step of the pipeline, use skdann.make_pipeline for an inner "
+            "pipeline, or enable metadata routing: "
+            "sklearn.set_config(enable_metadata_routing=True)."
+        ) from error
+
+
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line outside skdann and scikit-learn."""
     frame, level = inspect.currentframe(), 1

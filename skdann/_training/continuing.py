@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+from numbers import Integral
 from typing import Any
 
+from skdann._input.seeding import draw_seed
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import network_params, training_params
 
 BUILT = ("optimizer", "weight_decay", "device")  # training parameters of the optimizer
+SHIFT = ("label_shift", "target_priors")  # known or estimated once for all chunks
 
 
 def check_continued(estimator: Any, net: Any, what: str) -> None:
-    """Raise if parameters of the networks or of the optimizer changed since the fit.
+    """Raise if parameters of the networks, the optimizer or the seed changed since the fit.
 
     Such changes could not take effect. Schedules, losses, batches and the learning rate may change.
 
@@ -36,10 +40,11 @@ def check_continued(estimator: Any, net: Any, what: str) -> None:
     if _has_classifier(before) != _has_classifier(now):
         names.append("adversarial")
     if what == "partial_fit":
-        shift = estimator._label_shift
-        before["label_shift"] = None if shift is None else shift.kind
-        now["label_shift"] = estimator.label_shift
-        names.append("label_shift")
+        names += SHIFT if now["label_shift"] else SHIFT[:1]
+    if isinstance(estimator.random_state, Integral):
+        before["random_state"] = net.seeds[0]
+        now["random_state"] = draw_seed(estimator.random_state)
+        names.append("random_state")
     changed = [
         f"{name}={now[name]!r} (was {before[name]!r})"
         for name in names
@@ -61,6 +66,9 @@ def _is_same(before: Any, now: Any) -> bool:
     """Whether two values of a parameter are equal, or identical for modules and factories."""
     if isinstance(before, list | tuple) and isinstance(now, list | tuple):
         return list(before) == list(now)
+    if isinstance(before, functools.partial) and isinstance(now, functools.partial):
+        parts = [(each.func, each.args, each.keywords) for each in (before, now)]
+        return parts[0] == parts[1]
     if callable(before) or callable(now):
         return before is now
     return bool(before == now)

@@ -22,6 +22,8 @@ import numpy as np
 
 from skdann._input.domains import DomainData
 from skdann._input.drawing import draw_rows
+from skdann._input.labels import ENCODED_LABELS
+from skdann._input.messages import warn_user
 from skdann.metrics._priors import estimate_shares
 
 MOST_ROWS = 4000  # maximum number of rows of each domain used to estimate shares
@@ -90,6 +92,8 @@ def find_label_shift(
     LabelShift or None
     """
     if kind is None:
+        if target_priors is not None:
+            warn_user("target_priors is used only with label_shift='correct' or 'reweight'.")
         return None
     n_classes = len(data.classes)
     weight = np.ones(data.n_source) if data.weight is None else data.weight
@@ -108,21 +112,26 @@ def find_label_shift(
 
 
 def _known_shares(target_priors: dict[Any, float], classes: np.ndarray) -> np.ndarray:
-    """Check known shares and return them in the order of the classes."""
+    """Check known shares and return them in the order of the classes.
+
+    Shares of classes that the source lacks, as a fold may, are left out of the sum.
+    """
     labels = classes.tolist()
-    if set(target_priors) != set(labels):
+    missing = [label for label in labels if label not in target_priors]
+    if missing:
         raise ValueError(
-            f"target_priors has the keys {list(target_priors)} but the classes are {labels}; pass "
-            "the share of each class, keyed by its label in y_source."
+            f"target_priors lacks the classes {missing}, and has the keys {list(target_priors)}; "
+            "pass the share of each class, keyed by its label in y_source. " + ENCODED_LABELS
         )
-    values = [target_priors[label] for label in labels]
+    values = list(target_priors.values())
     is_share = all(isinstance(value, Real) and np.isfinite(value) and value > 0 for value in values)
     if not is_share or not np.isclose(sum(values), 1.0, atol=1e-3):
         raise ValueError(
             f"target_priors={target_priors} must hold positive shares that sum to 1; if the target "
             "lacks a class, remove its rows from the source."
         )
-    return np.array(values, dtype=np.float64) / sum(values)
+    shares = [target_priors[label] for label in labels]
+    return np.array(shares, dtype=np.float64) / sum(shares)
 
 
 def _estimate(data: DomainData, seed: int) -> np.ndarray:

@@ -77,20 +77,25 @@ class TrainingParams:
     optimizer: Any
     weight_decay: float
     device: str
+    label_shift: str | None
+    target_priors: dict[Any, float] | None
 
 
 def network_params(estimator: Any, scalings: Sequence[str | None] | None = None) -> NetworkParams:
     """Read the networks from an estimator; `scalings` replaces its `standardize`, per member."""
     return NetworkParams(
-        feature_extractor=estimator.feature_extractor,
-        label_predictor=estimator.label_predictor,
-        domain_classifier=estimator.domain_classifier,
+        **{name: _as_tuple(getattr(estimator, name)) for name in NETWORKS},
         activation=estimator.activation,
         dropout=estimator.dropout,
         normalization=estimator.normalization,
         conditioning=estimator.conditioning,
         standardize=(estimator.standardize,) if scalings is None else tuple(scalings),
     )
+
+
+def _as_tuple(spec: Any) -> Any:
+    """Return sizes as a tuple, which does not change if the user changes the list."""
+    return tuple(spec) if isinstance(spec, list) else spec
 
 
 def training_params(estimator: Any, lambdas: Sequence[float] | None = None) -> TrainingParams:
@@ -110,6 +115,8 @@ def training_params(estimator: Any, lambdas: Sequence[float] | None = None) -> T
         optimizer=estimator.optimizer,
         weight_decay=estimator.weight_decay,
         device=estimator.device,
+        label_shift=estimator.label_shift,
+        target_priors=None if estimator.target_priors is None else {**estimator.target_priors},
     )
 
 

@@ -1,8 +1,9 @@
 r"""Recognition of rows of the source domain that are passed without a domain.
 
-Networks that scale or normalize each domain by separate statistics treat rows without a domain as
-target rows, which is wrong for source rows. The rows are compared with normal distributions that
-have the mean :math:`\mu` and the standard deviation :math:`\sigma` of each column in each domain,
+Estimators that scale, normalize or correct the rows of each domain separately treat rows without a
+domain as target rows, which is wrong for source rows. The rows are compared with normal
+distributions that have the mean :math:`\mu` and the standard deviation :math:`\sigma` of each
+column in each domain,
 
 .. math:: \ell_D(x) = -\sum_j \Big(\log \sigma_{Dj}
     + \frac{\min(z_{Dj}^2, 25)}{2}\Big), \qquad z_{Dj} = \frac{x_j - \mu_{Dj}}{\sigma_{Dj}}.
@@ -19,7 +20,7 @@ import scipy.sparse as sp
 from skdann._input.domains import DomainData
 from skdann._input.messages import warn_user
 
-MIN_ROWS = 20  # minimum number of rows for a warning
+MIN_ROWS = 5  # minimum number of rows for a warning
 MAX_ROWS = 500
 MAX_SPARSE_ROWS = 100
 MAX_SQUARE = 25.0
@@ -78,7 +79,9 @@ def measure_domains(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the statistics, if some estimator treats the rows of each domain differently."""
     matters = any(
-        estimator.standardize == "domain" or estimator.normalization == "domain_batch"
+        estimator.standardize == "domain"
+        or estimator.normalization == "domain_batch"
+        or estimator.label_shift == "correct"
         for estimator in estimators
     )
     if not data.n_targets or not matters:

@@ -1,0 +1,70 @@
+"""Pooled rows: the labels that only mark unlabelled target rows among labelled source rows."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from skdann._compat import safe_indexing
+from skdann._input.callers import calling_estimator
+from skdann._input.containers import unwrap
+from skdann._input.labels import is_missing
+from skdann._input.messages import warn_user
+
+
+def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
+    """Return the labels of pooled rows that only mark unlabelled target rows; None if missing."""
+    if sample_domain is None:
+        return []
+    is_target = np.asarray(unwrap(sample_domain, "sample_domain")) < 0
+    if not is_target.any():
+        return []
+    labels = set(map(_as_key, _as_objects(y)[is_target]))
+    return sorted(labels - set(classes.tolist()), key=str)
+
+
+def mark_unlabelled(y: Any, placeholders: Sequence[Any]) -> np.ndarray:
+    """Return which labels are among those that only mark unlabelled rows."""
+    known = set(placeholders)
+    return np.array([_as_key(each) in known for each in _as_objects(y)], dtype=bool)
+
+
+def keep_source_rows(X: Any, y: Any, given: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the source rows among pooled rows, their labels, and the parameters for them."""
+    if "sample_domain" not in given:
+        return X, y, given
+    domain = np.asarray(unwrap(given["sample_domain"], "sample_domain"))
+    given = {name: value for name, value in given.items() if name != "sample_domain"}
+    if not (domain < 0).any():
+        return X, y, given
+    kept = np.flatnonzero(domain >= 0)
+    if "sample_weight" in given:
+        given["sample_weight"] = safe_indexing(given["sample_weight"], kept)
+    return safe_indexing(X, kept), safe_indexing(y, kept), given
+
+
+def warn_if_a_class(placeholders: Sequence[Any], classes: np.ndarray, estimator: Any) -> None:
+    """Warn if a meta-estimator counts a label that only marks unlabelled rows as a class."""
+    caller = calling_estimator(estimator) if placeholders else None
+    known = getattr(caller, "__dict__", {}).get("classes_")
+    if isinstance(known, np.ndarray) and len(known) > len(classes):
+        warn_user(
+            f"{type(caller).__name__} counts the labels {placeholders}, which mark unlabelled "
+            "target rows, as classes, and may learn from them or predict them; pass the target as "
+            "X_target=(X_target,) instead. If the meta-estimator selects columns, label these rows "
+            "by any class of the source, which fit ignores."
+        )
+
+
+def _as_key(label: Any) -> Any:
+    """Label as an element of a set: None if it is missing."""
+    if is_missing(label):
+        return None
+    return label if isinstance(label, Hashable) else repr(label)
+
+
+def _as_objects(y: Any) -> np.ndarray:
+    """Labels in any container as a vector of plain objects."""
+    return np.asarray(np.asarray(unwrap(y, "y")).tolist(), dtype=object).ravel()
