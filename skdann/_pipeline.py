@@ -43,20 +43,15 @@ class DomainPipeline(Pipeline):
     verbose : bool, default=False
         Whether to print the time of each step.
 
-    Attributes
-    ----------
-    named_steps : Bunch
-        Steps by name.
-    classes_ : ndarray of shape (n_classes,)
-        Class labels of the last step.
-    n_features_in_ : int
-        Number of columns of the input, from the first step.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names of the input, from the first step.
-
     See Also
     --------
     skdann.make_pipeline : Creates one from estimators, with ``transform_input=["X_target"]``.
+
+    Notes
+    -----
+    The attributes are those of ``sklearn.pipeline.Pipeline``: `named_steps`, `n_features_in_` and
+    `feature_names_in_` of the first step, `classes_` of the last step. Slices, such as
+    ``pipe[1:]``, keep `transform_input`.
 
     Examples
     --------
