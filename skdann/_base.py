@@ -194,7 +194,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     def _recognize(self, X: Any) -> Any:
         """Return the source domain if checked rows resemble it more than the target, or None."""
-        if not DomainStatistics(*self._domain_statistics).is_source(X):
+        statistics: Any = self._domain_statistics
+        if not DomainStatistics(*statistics).is_source(X):
             return None
         sources = self.domains_[self.domains_ >= 0]
         if len(sources) > 1:

@@ -422,7 +422,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net = new_net(self, DataShape.of(data), (seed,), stops_early=self.early_stopping)
             measure_columns(net, fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
-        known = {
+        known: dict[str, Any] = {
             "_placeholders": find_placeholders(y_source, sample_domain, data.classes),
             "_domain_statistics": (
                 self._domain_statistics if is_continued else measure_domains(data, [self])

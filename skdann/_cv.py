@@ -59,8 +59,8 @@ class DANNClassifierCV(BaseDomainClassifier):
     ----------
     estimator : DANNClassifier or None, default=None
         Classifier with all parameters except lambda, scaling and seed, which `lambdas`,
-        `standardize` and `random_state` replace; None uses ``DANNClassifier()``. With a `checkpoint`, each trained network writes a separate file,
-        "path.0", "path.1", ...
+        `standardize` and `random_state` replace; None uses ``DANNClassifier()``. With a
+        `checkpoint`, each trained network writes a separate file, "path.0", "path.1", ...
     lambdas : sequence of float, default=(0.1, 0.3, 1.0)
         Candidates for ``lambda_max``; 0 is added if it is missing.
     standardize : sequence of {None, "source", "domain"}, default=(None, "domain")
