@@ -200,7 +200,8 @@ def _contain(rows: np.ndarray, kind: str, rng: np.random.Generator) -> Any:
     if kind == "csr_array":
         return sp.csr_array(rows)
     if kind in ("csc", "coo", "lil", "dok", "bsr", "dia"):
-        return getattr(sp, f"{kind}_matrix")(rows)
+        with warnings.catch_warnings(action="ignore"):  # many diagonals are inefficient
+            return getattr(sp, f"{kind}_matrix")(rows)
     if kind.startswith("csr"):
         matrix = sp.csr_matrix(rows)
         if kind == "csr_int64":
