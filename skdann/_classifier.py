@@ -119,9 +119,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         probabilities of target rows, "reweight" weights the source rows in both losses [4]_. See
         Notes.
     target_priors : dict or None, default=None
-        Known share of each class in the target, by label, for `label_shift`. Shares of classes that
-        the source lacks, as a fold may, are left out. None estimates the shares, which is valid
-        only if nothing else differs between the domains.
+        Known share of each class in the target, by label, for `label_shift`. Classes that the
+        source lacks, as a fold may, are left out with a warning. None estimates the shares, which
+        is valid only if nothing else differs between the domains.
     optimizer : {"adam", "adamw", "rmsprop", "sgd"} or class, default="adam"
         Optimizer; "sgd" has momentum 0.9. A torch optimizer class, or a `functools.partial` of one,
         is called with the parameters and `lr` (and `weight_decay`, if that is not 0).
@@ -151,7 +151,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         calling `fit` again with the same parameters and rows resumes from it, with bit-identical
         results. Requires a `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Callbacks, passed to the skorch net unchanged.
+        Callbacks, passed to the skorch net unchanged. The datasets that they get hold source rows,
+        with class indices (positions in `classes_`) as labels; validation data are the rows that
+        `early_stopping` holds out.
     device : str, default="cpu"
         Torch device.
     random_state : int, RandomState instance or None, default=None
@@ -499,7 +501,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         DivergenceError
             As in :meth:`fit`.
         """
-        check_params(self)
+        check_params(self, holds_out=False)
         is_first = not hasattr(self, "net_")
         if is_first and classes is None:
             raise ValueError(
@@ -615,7 +617,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         self, data: DomainData, known: dict[str, Any], net: DANNNet
     ) -> dict[str, Any]:
         """Return the attributes of this estimator as if training had ended now."""
-        copied = copy.deepcopy(net, {id(net.callbacks_): [], id(net.callbacks): net.callbacks})
+        left_out = {id(net.callbacks_): [], id(net.known_rows): (None, None)}
+        copied = copy.deepcopy(net, {**left_out, id(net.callbacks): net.callbacks})
         return {**vars(set_fitted(copy.copy(self), copied, data)), **known}
 
     # -- inference ------------------------------------------------------------------------------

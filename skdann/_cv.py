@@ -40,11 +40,6 @@ from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.recognition import measure_domains
 
 N_FOLDS = 5
-REPLACED = {  # parameters of the inner estimator, and what happens instead
-    "lambda_max": "tries those in lambdas; add it there",
-    "standardize": "tries those in standardize; add it there",
-    "warm_start": "trains new networks in each fit",
-}
 
 
 class DANNClassifierCV(BaseDomainClassifier):
@@ -242,7 +237,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         check_can_resume(base.checkpoint, self.random_state)
         checkpoint = base.checkpoint
         check_constraints(base)  # before parameters are replaced
-        _warn_if_replaced(base)
+        _warn_if_replaced(base, self.lambdas, self.standardize)
         base.set_params(verbose=self.verbose or base.verbose, warm_start=False, checkpoint=None)
         check_params(base)
         data = check_domains(
@@ -396,12 +391,14 @@ class DANNClassifierCV(BaseDomainClassifier):
         return member, {"reason": self.reason_, "shift": self.shift_}
 
 
-def _warn_if_replaced(estimator: DANNClassifier) -> None:
-    """Warn of parameters of the inner estimator that the path replaces."""
-    default = DANNClassifier().get_params()
-    changed = [name for name in REPLACED if getattr(estimator, name) != default[name]]
-    for name in changed:
-        warn_user(
-            f"{name}={getattr(estimator, name)!r} of the estimator is not used: DANNClassifierCV "
-            f"{REPLACED[name]}."
-        )
+def _warn_if_replaced(estimator: DANNClassifier, lambdas: Any, scalings: Any) -> None:
+    """Warn of parameters of the inner estimator that the path replaces by others."""
+    default = DANNClassifier()
+    for name, candidates, remedy in (
+        ("lambda_max", lambdas, "tries lambdas; add it there"),
+        ("standardize", scalings, "tries those in its standardize; add it there"),
+        ("warm_start", (), "trains new networks in each fit"),
+    ):
+        value = getattr(estimator, name)
+        if value != getattr(default, name) and value not in candidates:
+            warn_user(f"{name}={value!r} of the estimator is not used: DANNClassifierCV {remedy}.")

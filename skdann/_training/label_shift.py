@@ -114,14 +114,13 @@ def find_label_shift(
 def _known_shares(target_priors: dict[Any, float], classes: np.ndarray) -> np.ndarray:
     """Check known shares and return them in the order of the classes.
 
-    Shares of classes that the source lacks, as a fold may, are left out of the sum.
+    Classes that the source lacks, as a fold may, are left out with a warning.
     """
     labels = classes.tolist()
-    missing = [label for label in labels if label not in target_priors]
-    if missing:
+    if not set(labels) <= set(target_priors):
         raise ValueError(
-            f"target_priors lacks the classes {missing}, and has the keys {list(target_priors)}; "
-            "pass the share of each class, keyed by its label in y_source. " + ENCODED_LABELS
+            f"target_priors has the keys {list(target_priors)} but the classes are {labels}; pass "
+            f"the share of each class, keyed by its label in y_source. {ENCODED_LABELS}"
         )
     values = list(target_priors.values())
     is_share = all(isinstance(value, Real) and np.isfinite(value) and value > 0 for value in values)
@@ -129,6 +128,12 @@ def _known_shares(target_priors: dict[Any, float], classes: np.ndarray) -> np.nd
         raise ValueError(
             f"target_priors={target_priors} must hold positive shares that sum to 1; if the target "
             "lacks a class, remove its rows from the source."
+        )
+    others = [label for label in target_priors if label not in labels]
+    if others:
+        warn_user(
+            f"target_priors names {others}, which y_source lacks; the shares of the other classes "
+            "are scaled up to sum to 1."
         )
     shares = [target_priors[label] for label in labels]
     return np.array(shares, dtype=np.float64) / sum(shares)

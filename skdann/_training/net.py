@@ -13,10 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, PrintLog
-from skorch.dataset import Dataset
-from skorch.history import History
+from skorch.callbacks import EpochTimer, PrintLog
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,6 +22,7 @@ from skdann._training.batches import Batch, DomainBatches
 from skdann._training.divergence import check_loss
 from skdann._training.history import EpochHistory
 from skdann._training.inference import infer_blocks
+from skdann._training.interface import CallbackInterface, SourceRows, softmax
 from skdann._training.interrupt import is_stop
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import DataShape, NetworkParams, TrainingParams
@@ -60,7 +58,7 @@ class FitData(NamedTuple):
     class_weight: np.ndarray | None
 
 
-class DANNNet(NeuralNet):
+class DANNNet(CallbackInterface):
     """skorch net of domain-adversarial training, for one or several ensemble members.
 
     Parameters
@@ -96,7 +94,7 @@ class DANNNet(NeuralNet):
             build_dann_module,
             criterion=torch.nn.CrossEntropyLoss,
             train_split=None,
-            predict_nonlinearity=_softmax,
+            predict_nonlinearity=softmax,
             history=EpochHistory(),
             warm_start=True,
             **kwargs,
@@ -135,15 +133,6 @@ class DANNNet(NeuralNet):
     def is_adversarial(self) -> bool:
         """Whether the domain loss reaches the feature extractor."""
         return self.n_targets > 0 and max(self.training.lambda_max) > 0
-
-    @property
-    def history(self) -> EpochHistory:
-        """History with one row per epoch; one that skorch loads from a file is converted."""
-        return self.history_
-
-    @history.setter
-    def history(self, rows: History) -> None:
-        self.history_ = EpochHistory(rows)
 
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
         """Time the epochs; with `verbose` of 2, print a line for each."""
@@ -214,6 +203,15 @@ class DANNNet(NeuralNet):
 
     # -- the loop -------------------------------------------------------------------------------
 
+    def partial_fit(self, X: FitData, y: None = None, **options: Any) -> DANNNet:
+        """Train; callbacks know the source rows by their domains meanwhile."""
+        self.known_rows = self._source(X), self._held_out(X)
+        try:
+            super().partial_fit(X, y, **options)
+        finally:
+            del self.known_rows
+        return self
+
     def fit_loop(
         self,
         X: FitData,
@@ -224,8 +222,11 @@ class DANNNet(NeuralNet):
     ) -> DANNNet:
         """Train for `epochs` epochs or resume a checkpoint; an interrupted epoch is undone."""
         batches = self._batches(X)
-        valid, valid_domain = self._held_out(X)
-        on_epoch = {"dataset_train": self._source(X), "dataset_valid": valid}
+        source, valid = self.known_rows
+        on_epoch = {
+            "dataset_train": source and source.dataset,
+            "dataset_valid": valid and valid.dataset,
+        }
         n_epochs = self.max_epochs if epochs is None else epochs
         snapshot, is_within_epoch = Snapshot(), False
         self.is_interrupted_ = True
@@ -241,7 +242,7 @@ class DANNNet(NeuralNet):
                         checkpoint.save(self, batches)
                     self.notify("on_epoch_begin", **on_epoch)
                     self.run_single_epoch(batches, True, "train", None)
-                    self._validate(valid, valid_domain)
+                    self._validate(valid)
                     self.n_epochs_done_ += 1
                     is_within_epoch = False
                     self.is_interrupted_ = False  # a callback may end training here
@@ -283,7 +284,7 @@ class DANNNet(NeuralNet):
         adversary = ADVERSARIES[params.adversarial](self.module_, params)
         sums = EpochSums(adversary, params.label_smoothing, params.domain_loss_weight)
         step = self._new_step(adversary)
-        notifies = self._has_listener("on_batch_begin", "on_batch_end")
+        notifies = self.has_listener("on_batch_begin", "on_batch_end")
         stays_sparse = step.takes_sparse and iterator.is_thin
         stays_sparse = stays_sparse and not notifies and step.on_gradients is None
         n_steps, lambda_ = iterator.n_steps, 0.0
@@ -297,12 +298,17 @@ class DANNNet(NeuralNet):
             if notifies:
                 loss, logits = sums.loss_of(outputs), outputs.logits
                 logits = logits.squeeze(0) if self.n_members == 1 else logits
-                self.history.record_batch(f"{prefix}_loss", loss.item())
+                self._record_batch(prefix, loss.item(), batch.rows.n_source)
                 self._notify_batch_end(batch.x, batch.y, loss, logits, training)
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
         if not notifies:  # skorch's Checkpoint callback reads the last batch of an epoch
             self.history.new_batch()
-            self.history.record_batch(f"{prefix}_loss", self.history[-1][f"{prefix}_loss"])
+            self._record_batch(prefix, self.history[-1][f"{prefix}_loss"], iterator.n_source)
+
+    def _record_batch(self, prefix: str, loss: float, n_rows: int) -> None:
+        """Record what skorch's callbacks read of a batch."""
+        self.history.record_batch(f"{prefix}_loss", loss)
+        self.history.record_batch(f"{prefix}_batch_size", n_rows)
 
     def _new_step(self, adversary: Any) -> Step:
         return Step(
@@ -312,7 +318,7 @@ class DANNNet(NeuralNet):
             has_targets=self.n_targets > 0,
             is_adversarial=self.is_adversarial,
             keeps_domains_apart=self._keeps_domains_apart(),
-            on_gradients=self._notify_gradients if self._has_listener("on_grad_computed") else None,
+            on_gradients=self._notify_gradients if self.has_listener("on_grad_computed") else None,
         )
 
     def _keeps_domains_apart(self) -> bool:
@@ -334,13 +340,6 @@ class DANNNet(NeuralNet):
                 f"{type(error).__name__}: {error}. Check the modules passed as feature_extractor, "
                 "label_predictor and domain_classifier, or change batch_size."
             ) from error
-
-    def _has_listener(self, *names: str) -> bool:
-        return any(
-            getattr(type(callback), name) is not getattr(Callback, name)
-            for _, callback in self.callbacks_
-            for name in names
-        )
 
     def _notify_batch_end(
         self, x: Any, y: Any, loss: Tensor, logits: Tensor, training: bool
@@ -381,46 +380,34 @@ class DANNNet(NeuralNet):
 
     # -- held-out rows --------------------------------------------------------------------------
 
-    def _source(self, fit_data: FitData) -> Dataset | None:
+    def _source(self, fit_data: FitData) -> SourceRows | None:
         """Return the source rows to train on, for callbacks passed by the user."""
         if not self.callbacks or self.n_members > 1:
             return None
         data, train = fit_data.data, fit_data.train
         rows = slice(0, data.n_source) if len(train) == data.n_source else train
-        return Dataset(data.X[rows], data.y[rows])
+        return SourceRows.of(data, rows)
 
-    def _held_out(self, fit_data: FitData) -> tuple[Dataset | None, np.ndarray | None]:
-        """Return the held-out source rows and their domains; None without them."""
-        rows = fit_data.valid
-        if not len(rows):
-            return None, None
-        data = fit_data.data
-        return Dataset(data.X[rows], data.y[rows]), data.domain[rows]
+    def _held_out(self, fit_data: FitData) -> SourceRows | None:
+        """Return the held-out source rows; None without them."""
+        return SourceRows.of(fit_data.data, fit_data.valid) if len(fit_data.valid) else None
 
-    def _validate(self, valid: Dataset | None, domain: np.ndarray | None) -> None:
+    def _validate(self, valid: SourceRows | None) -> None:
         """Record the mean cross-entropy and accuracy on the held-out source rows."""
         if valid is None:
             return
+        X, y = valid.dataset.X, torch.from_numpy(valid.dataset.y)
         self._set_training(False)
-        logits = torch.from_numpy(np.vstack(list(self.infer_blocks(valid.X, domain, "labels"))))
-        y = torch.from_numpy(valid.y)
+        logits = torch.from_numpy(np.vstack(list(self.infer_blocks(X, valid.domain, "labels"))))
         loss = F.cross_entropy(logits, y)
-        if self._has_listener("on_batch_begin", "on_batch_end"):
-            self.notify("on_batch_begin", batch=(valid.X, y), training=False)
-            self.history.record_batch("valid_loss", float(loss))
-            self._notify_batch_end(valid.X, y, loss, logits, False)
+        if self.has_listener("on_batch_begin", "on_batch_end"):
+            self.notify("on_batch_begin", batch=(X, y), training=False)
+            self._record_batch("valid", float(loss), len(y))
+            self._notify_batch_end(X, y, loss, logits, False)
         self.history.record_with_best("valid_loss", float(loss))
         self.history.record("valid_accuracy", float((logits.argmax(1) == y).float().mean()))
 
     # -- inference ------------------------------------------------------------------------------
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict class indices, for skorch's scoring callbacks."""
-        return self.predict_proba(X).argmax(-1)
-
-    def infer(self, x: Tensor, **_: Any) -> Tensor:
-        """Return class logits of one batch, for the scoring callbacks of skorch."""
-        return self.module_(x.to(self.device))
 
     def infer_rows(self, X: Any, domain: np.ndarray | None, what: str) -> np.ndarray:
         """Return features, class logits or domain logits of `X`; raise if any is not finite."""
@@ -442,7 +429,3 @@ class DANNNet(NeuralNet):
 def _mean(values: Any) -> float:
     """Return the mean over the members that have not diverged."""
     return float(values) if np.size(values) == 1 else float(np.nanmean(values))
-
-
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.softmax(-1)

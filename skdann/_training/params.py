@@ -129,13 +129,20 @@ def check_constraints(estimator: Any) -> None:
     )
 
 
-def check_params(estimator: Any) -> None:
-    """Check all hyperparameters of a classifier, before any data is looked at."""
+def check_params(estimator: Any, *, holds_out: bool | None = None) -> None:
+    """Check all hyperparameters of a classifier, before any data is looked at.
+
+    By default, rows are held out with early stopping.
+    """
     check_constraints(estimator)
     for name in NETWORKS:
         check_network(name, getattr(estimator, name))
     check_device(estimator.device)
     check_can_resume(estimator.checkpoint, estimator.random_state)
-    check_callbacks(estimator.callbacks)
+    check_callbacks(
+        estimator.callbacks,
+        holds_out=estimator.early_stopping if holds_out is None else holds_out,
+        lr_schedule=estimator.lr_schedule,
+    )
     check_schedule("lambda_schedule", estimator.lambda_schedule, LAMBDA_SCHEDULES)
     check_schedule("lr_schedule", estimator.lr_schedule, LR_SCHEDULES)

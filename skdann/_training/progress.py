@@ -8,17 +8,35 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from skorch.callbacks import Callback
+from skorch.callbacks import BatchScoring, Callback, LRScheduler
 
 
-def check_callbacks(callbacks: Any) -> None:
-    """Raise unless each item is a skorch callback or its class, alone or in a (name, ...) pair."""
+def check_callbacks(callbacks: Any, *, holds_out: bool, lr_schedule: Any) -> None:
+    """Raise unless each item is a skorch callback that can do its work.
+
+    Parameters
+    ----------
+    callbacks : list or None
+        Instances or classes of skorch callbacks, alone or in (name, callback) pairs.
+    holds_out : bool
+        Whether source rows are held out, which scores on validation data need.
+    lr_schedule : str or callable
+        Schedule of the learning rate of the estimator.
+
+    Raises
+    ------
+    TypeError
+        If an item is not a skorch callback.
+    ValueError
+        If it needs rows that are not held out, or another schedule changes the learning rate too.
+    """
     for item in callbacks or ():
         is_pair = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
         callback = item[1] if is_pair else item
@@ -28,6 +46,33 @@ def check_callbacks(callbacks: Any) -> None:
                 f"callbacks contains {item!r}, which is not a skorch callback; pass instances or "
                 "subclasses of skorch.callbacks.Callback, or (name, callback) pairs."
             )
+        name = callback.__name__ if is_class else type(callback).__name__
+        if not holds_out and _needs_held_out(callback):
+            raise ValueError(
+                f"The callback {name} needs validation data, but no rows are held out: fit with "
+                "early_stopping=True holds out source rows, and partial_fit none; or use the "
+                "training rows, with on_train=True or monitor='train_loss'."
+            )
+        if lr_schedule != "constant" and isinstance(callback, LRScheduler):
+            raise ValueError(
+                f"The callback {name} and lr_schedule={lr_schedule!r} both set the learning rate; "
+                "remove the callback, or set lr_schedule='constant'."
+            )
+        if isinstance(callback, BatchScoring) and not callback.use_caching:
+            raise ValueError(
+                f"The callback {name} must have use_caching=True, because a batch holds rows of "
+                "both domains, but labels of the source rows only."
+            )
+
+
+def _needs_held_out(callback: Any) -> bool:
+    """Whether a callback, or its class by default, scores or monitors validation data."""
+    default = inspect.signature(callback).parameters if isinstance(callback, type) else {}
+    on_train, monitor = (
+        default[name].default if name in default else getattr(callback, name, None)
+        for name in ("on_train", "monitor")
+    )
+    return on_train is False or (isinstance(monitor, str) and monitor.startswith("valid_"))
 
 
 class ProgressBar(Callback):

@@ -15,15 +15,17 @@ from skdann._compat import StrOptions
 from skdann.model_selection._base import TargetScorer, class_probabilities
 from skdann.model_selection._scores import METRICS, label_index, weighted_score
 
+SHIFT = ("label_shift", "target_priors")
+
 
 def fit_reverse(estimator: Any, X: Any, X_target: Any, labels: Any) -> Any:
     """Fit a clone on labelled target rows, with X as its unlabelled target if it takes one.
 
-    A DANNClassifier is cloned without `label_shift`, because the class shares of its target do not
-    apply in reverse.
+    A DANNClassifier is cloned without `label_shift` and `target_priors`, because the class shares
+    of its target do not apply in reverse.
     """
     reverse = clone(estimator)
-    shifts = [name for name in reverse.get_params() if name.split("__")[-1] == "label_shift"]
+    shifts = [name for name in reverse.get_params() if name.split("__")[-1] in SHIFT]
     reverse.set_params(**dict.fromkeys(shifts))
     with config_context(enable_metadata_routing=True):
         if not _takes_target(reverse):

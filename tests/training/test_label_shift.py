@@ -151,7 +151,8 @@ def test_partial_fit_keeps_the_shares_of_its_first_call(make_clf, domains):
     ("priors", "says"),
     [
         ({0: 1.0}, (r"\{?\[0\]", r"classes are \[0, 1\]", "each class")),
-        ({0: 0.5, 1: 0.3, 2: 0.2}, (r"\[0, 1, 2\]", "each class")),
+        ({0: 0.5, 2: 0.5}, (r"\[0, 2\]", r"classes are \[0, 1\]", "each class", "may encode")),
+        ({0: 0.5, 1: 0.3, 2: 0.3}, ("0.3", "sum to 1")),
         ({0: 0.5, 1: 0.6}, ("0.6", "sum to 1")),
         ({0: 0.0, 1: 1.0}, ("positive", "from the source")),
         ({0: -0.5, 1: 1.5}, ("positive", "-0.5")),
