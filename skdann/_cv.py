@@ -73,7 +73,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         margin is safer, but adaptation helps less often. None is 0.05 for the default rule, whose
         scores are at most 2, and with `scoring` the scorer's attribute `margin`, or 0.
     aggregate : {"passing", "best"}, default="passing"
-        Which candidates are averaged: every candidate whose score exceeds the baseline's by the
+        Candidates that are averaged: every candidate whose score exceeds the baseline's by the
         margin, or the best candidate alone, a model up to seven times smaller and faster. If no
         candidate does, the baseline is selected.
     random_state : int, RandomState instance or None, default=None

@@ -933,7 +933,7 @@ def _check_warnings(caught: list[warnings.WarningMessage], case: Case, n_fits: i
         text, kind = str(warning.message), warning.category
         is_known = (
             kind in (SourceOnlyWarning, FitFailedWarning)
-            or (kind is UserWarning and text.startswith("X_source looks standardised"))
+            or (kind is UserWarning and text.startswith("X_source looks standardized"))
             or (kind is UserWarning and "are on very different scales" in text)
             or (kind is UserWarning and text.startswith("X looks like rows of the source"))
             or (kind is DataConversionWarning and case.labels_are_column)

@@ -88,12 +88,12 @@ def iterate_columns(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
 
 
 def order_columns(X: Any, names: list[Any]) -> Any:
-    """Return a frame, of its own library, with the columns in another order."""
-    own = column_names(X)
-    if own is None or own == names:
+    """Return a frame of the same library with the columns in another order."""
+    present = column_names(X)
+    if present is None or present == names:
         return X
     if hasattr(X, "iloc"):  # also where names are tuples or dates
-        return X.iloc[:, [own.index(name) for name in names]]
+        return X.iloc[:, [present.index(name) for name in names]]
     return X.select(names) if hasattr(X, "select") else X[names]
 
 

@@ -28,7 +28,7 @@ from skdann._input.row_domains import check_known, check_sample_domain, index_in
 from skdann._input.rows import Rows, check_names, read_rows
 from skdann._input.scales import stack_float32, warn_if_unscaled
 
-NO_TARGETS = "pass one array a target domain, or None to train on the source alone"
+NO_TARGETS = "pass one array per target domain, or None to train on the source alone"
 
 
 class SourceOnlyWarning(UserWarning):
@@ -118,7 +118,7 @@ def check_domains(
     y_source : array-like of shape (n_samples,)
         Labels; ignored where `sample_domain` is negative.
     X_target : array-like of shape (n_target, n_features), tuple of these, or None
-        Unlabelled rows, one array a target domain.
+        Unlabelled rows, one array per target domain.
     sample_weight, sample_domain : array-like of shape (n_samples,) or None
         Weights of the rows of `X_source`; their domains.
     classes : array-like or None

@@ -20,7 +20,7 @@ ENCODED = ("category", "categorical", "enum", "dictionary")
 
 
 def explain_fault(X: Any, error: Exception) -> str:
-    """Say what of the rows is not a finite number, in which column, and how to mend it."""
+    """Say what is not a finite number, in which column, and what to do."""
     reason = str(error).partition("\n")[0]
     if not sp.issparse(X):
         for column, values in iterate_columns(X):
@@ -30,7 +30,7 @@ def explain_fault(X: Any, error: Exception) -> str:
                 if kind == "text" and dtype.startswith(ENCODED):
                     held = held.replace("strings", "categories")
                 return f", but column {column!r} holds {held} ({reason}); {REMEDIES[kind]}"
-    return f", one row a sample ({reason}); {REMEDIES['any']}"
+    return f", one row per sample ({reason}); {REMEDIES['any']}"
 
 
 def _dtype_of(X: Any, column: Any) -> Any:

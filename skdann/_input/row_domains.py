@@ -10,7 +10,7 @@ from skdann._input.containers import plain_objects, shape_of, unwrap
 
 
 def check_sample_domain(sample_domain: Any, n_rows: int) -> np.ndarray:
-    """One integer a row of X_source: >= 0 a source domain, < 0 a target."""
+    """Return one integer per row of X_source: >= 0 for a source domain, < 0 for a target."""
     if sample_domain is None:
         return np.zeros(n_rows, dtype=np.int64)
     domain = check_domain_vector(sample_domain, n_rows, "X_source")
@@ -41,12 +41,12 @@ def check_known(row_domain: np.ndarray, domains: Any, estimator: str) -> np.ndar
 
 
 def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.ndarray:
-    """Check that `sample_domain` holds one integer a row of the argument `rows_of`."""
+    """Check that `sample_domain` holds one integer per row of the argument `rows_of`."""
     sample_domain = unwrap(sample_domain, "sample_domain")
     shape = shape_of(sample_domain)
     if len(shape) != 1:
         raise ValueError(
-            f"sample_domain must be 1-D, one integer a row of {rows_of}, but has shape {shape}."
+            f"sample_domain must be 1-D, one integer per row of {rows_of}, but has shape {shape}."
         )
     domain = plain_objects(np.asarray(sample_domain))
     kind = domain.dtype.kind
@@ -69,7 +69,7 @@ def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.nda
     if len(domain) != n_rows:
         raise ValueError(
             f"sample_domain has {len(domain)} entries but {rows_of} has {n_rows} rows; it needs "
-            "one a row."
+            "one per row."
         )
     return domain.astype(np.int64)
 

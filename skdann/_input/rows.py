@@ -62,7 +62,7 @@ def read_rows(
     if len(shape) != 2:
         got = f"{len(shape)}D array" if shape else f"a scalar or {type(plain).__name__}"
         raise ValueError(
-            f"{name} must hold one row a sample: Expected 2D array, got {got} instead, of shape "
+            f"{name} must hold one row per sample: Expected 2D array, got {got} instead, of shape "
             f"{shape}. Reshape your data with X.reshape(-1, 1) if it is one column, "
             "X.reshape(1, -1) if one row."
         )
@@ -119,7 +119,7 @@ def check_rows_to_predict(estimator: Any, X: Any) -> Any:
 
 
 def check_names(names: list[Any] | None, name: str) -> tuple[np.ndarray | None, list[Any] | None]:
-    """Part column names in those that are strings, which scikit-learn records, and others.
+    """Separate column names that are strings, which scikit-learn records, from others.
 
     Parameters
     ----------

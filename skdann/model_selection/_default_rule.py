@@ -243,7 +243,7 @@ class DefaultRuleScorer(TargetScorer):
         Raises
         ------
         ValueError, TypeError
-            If a hyper-parameter or an input is invalid, or there are no target rows.
+            If a hyperparameter or an input is invalid, or there are no target rows.
         """
         return self._evaluate(estimator, X, y, self._prepare(X, X_target))
 

@@ -369,7 +369,7 @@ def build_dann_module(
             return factory.mlp(name, n_in, spec, n_out, norm), n_out or [n_in, *spec][-1]
         widths = (n_in,) if n_out is None else (n_in, n_out)
         built = _build_custom(spec, name, *widths)
-        if torch.get_default_dtype() != torch.float32:  # the dtype of the user's other work
+        if torch.get_default_dtype() != torch.float32:  # set by the calling script
             built = built.float()
         return built, _output_width(built, name, n_in, allowed)
 

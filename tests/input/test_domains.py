@@ -132,7 +132,7 @@ BAD = {
     "empty": ((XS, YS, XT[:0]), ("-1 has 0 rows", "at least 2", "Leave it out")),
     "one row": ((XS, YS, XT[:1]), ("-1 has 1 row;", "at least 2", "Leave it out")),
     "empty in a tuple": ((XS, YS, (XT, XT[:0])), ("-2 has 0 rows", "at least 2", "Leave it out")),
-    "empty tuple": ((XS, YS, ()), ("empty tuple", "one array a target domain", "None")),
+    "empty tuple": ((XS, YS, ()), ("empty tuple", "one array per target domain", "None")),
     "None in a tuple": ((XS, YS, (XT, None)), (r"X_target\[1\]", "2-D|None")),
     "list of targets": ((XS, YS, [XT, XT]), ("X_target", "2-D", "tuple")),
     "list of targets of other lengths": ((XS, YS, [XT, XT[:9]]), ("X_target", "2-D", "tuple")),
@@ -205,7 +205,7 @@ BAD = {
     # domains
     "sample_domain, wrong length": (
         (XS, YS, None, {"sample_domain": np.zeros(39, int)}),
-        ("sample_domain has 39", "40 rows", "one a row"),
+        ("sample_domain has 39", "40 rows", "one per row"),
     ),
     **{
         f"sample_domain of {name}": (
@@ -459,7 +459,7 @@ def test_any_finite_rows_fit_or_are_refused(
         assume(False)  # the container itself has no such dtype, as sparse has no float16
     with warnings.catch_warnings():
         # whether the target looks unscaled is not what is tested here
-        warnings.filterwarnings("ignore", message="X_source looks standardised")
+        warnings.filterwarnings("ignore", message="X_source looks standardized")
         try:
             clf.fit(X, y, X_target)
         except (ValueError, TypeError):
