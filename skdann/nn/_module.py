@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
+from skdann.nn._custom import build_custom
 from skdann.nn._members import (
     MemberDropout,
     MemberLinear,
@@ -245,71 +244,6 @@ class _LayerFactory(NamedTuple):
         return [MemberDropout(self.dropout, *map(self._stream, sides))]
 
 
-def _build_custom(spec: Any, name: str, *widths: int) -> nn.Module:
-    """Copy a custom module, or call its class or factory, with the widths if required."""
-    if isinstance(spec, nn.Module):
-        return copy.deepcopy(spec)
-    widths = widths if _takes_widths(spec) else ()
-    try:
-        network = spec(*widths)
-    except Exception as error:
-        raise ValueError(
-            f"{name} could not be built by calling {spec!r} with {widths}: {error}; pass a tuple "
-            "of hidden layer sizes, a torch module, or a callable that takes the widths "
-            "(n_in) or (n_in, n_out), or no arguments."
-        ) from error
-    if not isinstance(network, nn.Module):
-        raise TypeError(
-            f"{name} returned a {type(network).__name__!r} when called; it must return a "
-            "torch.nn.Module."
-        )
-    return network
-
-
-def _takes_widths(spec: Any) -> bool:
-    """Whether a class or factory has required parameters."""
-    try:
-        parameters = inspect.signature(spec).parameters.values()
-    except ValueError:  # a builtin without a signature
-        return True
-    return any(
-        parameter.kind is parameter.VAR_POSITIONAL
-        or (parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD)
-        for parameter in parameters
-    )
-
-
-def _output_width(network: nn.Module, name: str, n_in: int, allowed: tuple[int, ...] | None) -> int:
-    """Return the width of a network's output, from a forward pass of two rows of zeros."""
-    parameter = next(network.parameters(), None)
-    device = None if parameter is None else parameter.device
-    trial = torch.zeros(2, n_in, dtype=torch.float32, device=device)
-    was_training = network.training
-    try:
-        with torch.no_grad():
-            output = network.eval()(trial)
-    except Exception as error:
-        raise ValueError(
-            f"{name} failed on two rows of {n_in} columns: {error}; its first layer must take "
-            f"{n_in} float32 columns."
-        ) from error
-    finally:
-        network.train(was_training)
-    shape = tuple(getattr(output, "shape", ()))
-    if len(shape) != 2 or shape[0] != 2 or (allowed is not None and shape[1] not in allowed):
-        widths = "n_features" if allowed is None else " or ".join(map(str, allowed))
-        raise ValueError(
-            f"{name} returned an output of shape {shape} for two rows; it must be (2, {widths}), "
-            "so change the width of its last layer or pass a tuple of sizes."
-        )
-    if output.dtype != torch.float32:
-        raise ValueError(
-            f"{name} returned {output.dtype} for float32 rows; it must return float32, so create "
-            "tensors with the dtype of its input, not with torch's default dtype."
-        )
-    return int(shape[1])
-
-
 def is_sizes(spec: object) -> TypeGuard[Sequence[int]]:
     """Whether a network is given by hidden layer sizes rather than by a module."""
     return isinstance(spec, tuple | list)
@@ -368,10 +302,7 @@ def build_dann_module(
         if is_sizes(spec):
             return factory.mlp(name, n_in, spec, n_out, norm), n_out or [n_in, *spec][-1]
         widths = (n_in,) if n_out is None else (n_in, n_out)
-        built = _build_custom(spec, name, *widths)
-        if torch.get_default_dtype() != torch.float32:  # set by the calling script
-            built = built.float()
-        return built, _output_width(built, name, n_in, allowed)
+        return build_custom(spec, name, widths, allowed)
 
     extractor, width = network(
         "feature_extractor", feature_extractor, n_features, None, normalization

@@ -8,8 +8,10 @@ r"""The gradient reversal layer.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -44,13 +46,20 @@ def gradient_reversal(x: Tensor, lambda_: float | Tensor = 1.0) -> Tensor:
     x : Tensor of any shape
         Input, for example the features of a batch.
     lambda_ : float or Tensor, default=1.0
-        The coefficient :math:`\lambda`. A tensor must broadcast against `x`, for example
-        ``(n_members, 1, 1)``; it gets no gradient.
+        The coefficient :math:`\lambda`, not negative. A tensor must broadcast against `x`, for
+        example ``(n_members, 1, 1)``; it gets no gradient.
 
     Returns
     -------
     Tensor
         Same shape and values as `x`.
+
+    Raises
+    ------
+    ValueError
+        If `lambda_` is negative or NaN. The function changes the sign by itself.
+    TypeError
+        If `lambda_` is not a number or a tensor, or `x` is not a tensor.
 
     References
     ----------
@@ -65,9 +74,38 @@ def gradient_reversal(x: Tensor, lambda_: float | Tensor = 1.0) -> Tensor:
     >>> x.grad
     tensor([-0.5000, -0.5000])
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor but is a {type(x).__name__}; use torch.as_tensor(x).")
+    _check_sign(lambda_)
+    return reverse(x, lambda_)
+
+
+def reverse(x: Tensor, lambda_: float | Tensor) -> Tensor:
+    """Reverse the gradient by a coefficient that is known to be >= 0."""
     if isinstance(lambda_, Tensor):
         lambda_ = lambda_.to(x)
     return _GradientReversal.apply(x, lambda_)
+
+
+def _check_sign(lambda_: Any) -> None:
+    """Raise unless the coefficient is a number >= 0, as far as that is known without waiting."""
+    if isinstance(lambda_, Tensor):
+        if lambda_.device.type != "cpu" or torch.compiler.is_compiling():
+            return
+        try:
+            is_valid = bool((lambda_.detach() >= 0).all())
+        except RuntimeError:  # within vmap, where no value is known
+            return
+    elif isinstance(lambda_, Real | np.number):
+        is_valid = float(lambda_) >= 0  # type: ignore[arg-type]
+    else:
+        raise TypeError(f"lambda_={lambda_!r} must be a number >= 0 or a tensor of such numbers.")
+    if not is_valid:
+        raise ValueError(
+            f"lambda_={lambda_!r} must be >= 0: the layer changes the sign of the gradient by "
+            "itself, and a negative value would train the networks to agree. Pass the positive "
+            "value, also if another package, such as a Keras layer, takes a negative one."
+        )
 
 
 class GradientReversal(nn.Module):
@@ -76,7 +114,8 @@ class GradientReversal(nn.Module):
     Parameters
     ----------
     lambda_ : float or Tensor, default=1.0
-        The coefficient :math:`\lambda`; set the attribute to change it during training.
+        The coefficient :math:`\lambda`, not negative; set the attribute to change it during
+        training.
 
     Notes
     -----
@@ -97,6 +136,7 @@ class GradientReversal(nn.Module):
 
     def __init__(self, lambda_: float | Tensor = 1.0) -> None:
         super().__init__()
+        _check_sign(lambda_)
         self.lambda_ = lambda_
 
     def forward(self, x: Tensor) -> Tensor:

@@ -259,9 +259,9 @@ def test_the_trial_forward_pass_changes_no_statistics_and_no_mode():
         ("feature_extractor", nn.Linear(5, 6), r"feature_extractor .*must take 4 float32 columns"),
         ("label_predictor", nn.Linear(5, 2), r"label_predictor .*must take 6 float32 columns"),
         (
-            "feature_extractor",
-            nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (2, 3))),
-            r"feature_extractor .*\(2, 2, 3\).* must be \(2, n_features\)",
+            "label_predictor",
+            nn.Sequential(nn.Linear(6, 6), nn.Unflatten(1, (2, 3))),
+            r"label_predictor .*\(2, 2, 3\).* must be \(2, 2\)",
         ),
         ("feature_extractor", nn.Flatten(0), r"feature_extractor returned .*\(8,\)"),
         ("feature_extractor", nn.LSTM(4, 6), r"feature_extractor returned an output of shape \(\)"),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skdann._training.batches import Batch
 from skdann._training.objective.base import ClassifierAdversary, Kept
-from skdann.nn import gradient_reversal
+from skdann.nn._reversal import reverse
 
 
 class Alternating(ClassifierAdversary):
@@ -31,7 +31,7 @@ class Alternating(ClassifierAdversary):
 
     def loss(self, features: Tensor, batch: Batch, lambda_: Any) -> tuple[Tensor, Kept]:
         """Return the loss that trains G_f against the updated G_d."""
-        loss, _ = self.classify(gradient_reversal(self.seen, lambda_), batch)
+        loss, _ = self.classify(reverse(self.seen, lambda_), batch)
         return loss, self.kept
 
     def end(self) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from skdann._training.batches import Batch
 from skdann._training.objective.base import ClassifierAdversary, Kept
-from skdann.nn import gradient_reversal
+from skdann.nn._reversal import reverse
 
 
 class Reversal(ClassifierAdversary):
@@ -31,7 +31,7 @@ class Reversal(ClassifierAdversary):
     def loss(self, features: Tensor, batch: Batch, lambda_: Any) -> tuple[Tensor, Kept]:
         """Return the loss of G_d behind the gradient reversal layer."""
         seen = self.module.condition(features, batch.rows)
-        return self.classify(gradient_reversal(seen, lambda_), batch)
+        return self.classify(reverse(seen, lambda_), batch)
 
     def write_gradients(
         self, classifier: Any, features: Tensor, batch: Batch, lambda_: Any
