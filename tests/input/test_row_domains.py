@@ -60,9 +60,9 @@ def test_the_largest_integers_are_taken():
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ([[0], [1]], r"must be 1-D, one integer a row of X_new, but has shape \(2, 1\)"),
-        (0, r"must be 1-D, one integer a row of X_new, but has shape \(\)"),
-        ([0, 1, 2], "has 3 entries but X_new has 2 rows; it needs one a row"),
+        ([[0], [1]], r"must be 1-D, one integer per row of X_new, but has shape \(2, 1\)"),
+        (0, r"must be 1-D, one integer per row of X_new, but has shape \(\)"),
+        ([0, 1, 2], "has 3 entries but X_new has 2 rows; it needs one per row"),
     ],
 )
 def test_there_is_one_integer_a_row(values, text):
