@@ -56,7 +56,10 @@ suppress_warnings = ["config.cache"]  # sphinx-gallery's sorting key is an objec
 
 autodoc_typehints = "none"
 autosummary_generate = [STUB_LIST]
-autosummary_context = {"is_documented_method": public_names.is_documented_method}
+autosummary_context = {
+    "is_documented_method": public_names.is_documented_method,
+    "is_documented_property": public_names.is_documented_property,
+}
 numpydoc_show_class_members = False  # the class template lists them
 
 # -- pages and notebooks ----------------------------------------------------------------------

@@ -32,6 +32,12 @@ def is_documented_method(module: str, class_name: str, method: str) -> bool:
     return owner.__module__.startswith("skdann.") and owner.__module__ != "skdann._compat"
 
 
+def is_documented_property(module: str, class_name: str, name: str) -> bool:
+    """Whether an attribute is a property that skdann defines."""
+    value = inspect.getattr_static(getattr(importlib.import_module(module), class_name), name, None)
+    return isinstance(value, property) and value.fget.__module__.startswith("skdann.")
+
+
 def write_stub_list(page: Path, path: Path) -> None:
     """List the names of every ``public-names`` directive of a page where autosummary reads them.
 

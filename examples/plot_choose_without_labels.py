@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdann import DANNClassifier, make_pipeline
 from skdann.model_selection import (
-    ImportanceWeightedScorer,
+    DefaultRuleScorer,
     InformationMaximizationScorer,
     SoftNeighborhoodDensityScorer,
 )
@@ -36,16 +36,17 @@ X_source, y_source = data.data[a], data.target[a]
 X_target, y_target = (data.data * (objective[:, None] / 40) ** power)[b], data.target[b]
 
 # %%
-# A search can compute several scores; ``refit`` names the one used for selection.
+# A search can compute several scores; ``refit`` names the one used for selection. The default rule
+# is that of :class:`skdann.DANNClassifierCV`.
 
 scorers = {
-    "importance weighted": ImportanceWeightedScorer(X_target, random_state=0),
+    "default rule": DefaultRuleScorer(X_target),
     "information": InformationMaximizationScorer(X_target),
     "neighborhood density": SoftNeighborhoodDensityScorer(X_target),
 }
 pipe = make_pipeline(StandardScaler(), DANNClassifier(max_epochs=60, random_state=0))
 grid = {"dannclassifier__lambda_max": [0.0, 0.3, 1.0, 3.0]}
-search = GridSearchCV(pipe, grid, scoring=scorers, refit="information", cv=2)
+search = GridSearchCV(pipe, grid, scoring=scorers, refit="default rule", cv=2)
 search.fit(X_source, y_source, X_target=(X_target,))
 print("selected:", search.best_params_)
 accuracy = balanced_accuracy_score(y_target, search.predict(X_target))

@@ -15,9 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 from skdann._compat import CallbackSupportMixin, safe_indexing
 from skdann._input.callers import is_validating, scored_labels
 from skdann._input.containers import unwrap
-from skdann._input.domains import check_domain_vector
 from skdann._input.labels import plain_labels
 from skdann._input.pooling import mark_unlabelled
+from skdann._input.row_domains import check_domain_vector
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import load, save
@@ -194,7 +194,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     def _recognize(self, X: Any) -> Any:
         """Return the source domain if checked rows resemble it more than the target, or None."""
-        if not DomainStatistics(*self._domain_statistics).is_source(X):
+        statistics: Any = self._domain_statistics
+        if not DomainStatistics(*statistics).is_source(X):
             return None
         sources = self.domains_[self.domains_ >= 0]
         if len(sources) > 1:

@@ -17,10 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 from skdann._base import BaseDomainClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
-from skdann._input.domains import DomainData, check_domain_vector, check_domains
+from skdann._input.domains import DomainData, check_domains
 from skdann._input.labels import check_classes
 from skdann._input.parameters import OPTIMIZERS
 from skdann._input.pooling import find_placeholders, warn_if_a_class
+from skdann._input.row_domains import check_domain_vector
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings
@@ -424,7 +425,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net = new_net(self, DataShape.of(data), (seed,), stops_early=self.early_stopping)
             measure_columns(net, fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
-        known = {
+        known: dict[str, Any] = {
             "_placeholders": find_placeholders(y_source, sample_domain, data.classes),
             "_domain_statistics": (
                 self._domain_statistics if is_continued else measure_domains(data, [self])

@@ -34,7 +34,7 @@ from skdann._selection.candidates import (
     train_candidates,
 )
 from skdann._selection.outcome import Outcome, select, set_selected
-from skdann._selection.rule import DefaultRule, Ranking, Rule, ScorerRule
+from skdann._selection.rule import Ranking, make_rule
 from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import Fold
 from skdann._training.params import check_constraints, check_params
@@ -73,9 +73,9 @@ class DANNClassifierCV(BaseDomainClassifier):
     margin : float or None, default=None
         Required lead of a candidate's score over the score of the source-only baseline. A higher
         margin is safer, but adaptation helps less often. None is 0.05 for the default rule, whose
-        scores are at most 2, and 0 with `scoring`.
+        scores are at most 2, and with `scoring` the scorer's attribute `margin`, or 0.
     aggregate : {"passing", "best"}, default="passing"
-        Which candidates are averaged: every candidate whose score exceeds the baseline's by the
+        Candidates that are averaged: every candidate whose score exceeds the baseline's by the
         margin, or the best candidate alone, a model up to seven times smaller and faster. If no
         candidate does, the baseline is selected.
     random_state : int, RandomState instance or None, default=None
@@ -319,7 +319,6 @@ class DANNClassifierCV(BaseDomainClassifier):
         self, candidates: list[Candidate], folds: list[Fold], data: DomainData, seed: int
     ) -> Outcome:
         """Rank the candidates by the default rule or by `scoring`, and select."""
-        rule: Rule = DefaultRule(seed) if self.scoring is None else ScorerRule(self.scoring)
         if len(candidates) == 1:
             objection = (
                 "the source-only baseline is the only candidate"
@@ -328,15 +327,13 @@ class DANNClassifierCV(BaseDomainClassifier):
             )
             ranking = Ranking([{"score": 0.0}], objection)
         else:
-            ranking = rule.rank(candidates, folds, data)
+            ranking = make_rule(self.scoring, seed).rank(candidates, folds, data)
         return select(candidates, ranking, self.margin_, self.aggregate)
 
     @property
     def margin_(self) -> float:
         """Required lead of a candidate's score over the source-only baseline's."""
-        if self.margin is not None:
-            return float(self.margin)
-        return DefaultRule.margin if self.scoring is None else ScorerRule.margin
+        return make_rule(self.scoring).margin if self.margin is None else float(self.margin)
 
     def _seeds(self) -> tuple[list[int], int]:
         """Draw one seed per member, the same for every candidate, and one for the folds."""

@@ -22,6 +22,7 @@ from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
 
 FIT_PARAMS = ("X_target", "sample_weight", "sample_domain")
+MIDDLE_PARAMS = ("X_target", "sample_domain")  # also passed to steps in the middle that adapt
 
 
 class DomainPipeline(Pipeline):
@@ -43,20 +44,15 @@ class DomainPipeline(Pipeline):
     verbose : bool, default=False
         Whether to print the time of each step.
 
-    Attributes
-    ----------
-    named_steps : Bunch
-        Steps by name.
-    classes_ : ndarray of shape (n_classes,)
-        Class labels of the last step.
-    n_features_in_ : int
-        Number of columns of the input, from the first step.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names of the input, from the first step.
-
     See Also
     --------
     skdann.make_pipeline : Creates one from estimators, with ``transform_input=["X_target"]``.
+
+    Notes
+    -----
+    The attributes are those of ``sklearn.pipeline.Pipeline``: `named_steps`, `n_features_in_` and
+    `feature_names_in_` of the first step, `classes_` of the last step. Slices, such as
+    ``pipe[1:]``, keep `transform_input`.
 
     Examples
     --------
@@ -144,8 +140,7 @@ class DomainPipeline(Pipeline):
             for index in inner:
                 X = self._fit_transformers(start, index, X, y, given, step_params, watch_step)
                 name, step = self.steps[index]
-                passed = {n: given[n] for n in ("X_target", "sample_domain") if n in given}
-                passed = {n: value for n, value in passed.items() if takes(step, n)}
+                passed = {n: v for n, v in given.items() if n in MIDDLE_PARAMS and takes(step, n)}
                 with naming_step(name):
                     X = _fit_transform(step, X, y, {**passed, **step_params.get(name, {})})
                 given = _transform_target(step, given)

@@ -72,7 +72,7 @@ def test_make_targets_of_the_readme_exist():
 def test_every_promise_names_existing_tests():
     file = ""
     page = (ROOT / "docs" / "reliability.md").read_text()
-    named = re.findall(r"`(test_\w+\.py)?((?:::\w+)*)(?:\[\w+\])?`", page)
+    named = re.findall(r"`((?:\w+/)*test_\w+\.py)?((?:::\w+)*)(?:\[\w+\])?`", page)
     assert len([name for name in named if any(name)]) >= 25
     for new_file, parts in named:
         file = new_file or file

@@ -460,6 +460,20 @@ def test_a_pipeline_within_a_pipeline(
     assert_same_fit(outer[-1][-1], by_hand)
 
 
+def test_pipelines_of_transformers_within_a_pipeline(
+    raw: Any, by_hand: Any, make_clf: Any, assert_same_fit: Any
+) -> None:
+    """They do not take a target, although the signature of their fit has one."""
+    columns = list(range(raw.X_source.shape[1]))
+    for step in (
+        make_pipeline(StandardScaler()),
+        ColumnTransformer([("scale", make_pipeline(StandardScaler()), columns)]),
+    ):
+        pipe = make_pipeline(step, make_clf())
+        pipe.fit(raw.X_source, raw.y_source, X_target=raw.X_target)
+        assert_same_fit(pipe[-1], by_hand)
+
+
 @ROUTING
 def test_a_calibrated_classifier_within_a_pipeline(raw: Any, make_clf: Any, routing: bool) -> None:
     scaler = StandardScaler().fit(raw.X_source)

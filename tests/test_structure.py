@@ -1,4 +1,4 @@
-"""Structure of the package: imports go downward only, and public names are documented."""
+"""Structure: imports go downward only, public names are documented, each module has its tests."""
 
 import ast
 import importlib
@@ -124,3 +124,60 @@ def test_public_names_are_the_documented_ones():
     section = guide[guide.index("## Public names") :]
     documented = set(re.findall(r"^- `skdann\.(\w+)`", section, re.MULTILINE))
     assert documented == set(skdann.__all__)
+
+
+# -- mirror ---------------------------------------------------------------------------------------
+
+TESTS = ROOT.parent / "tests"
+# modules without a test module of the same name, and why
+WITHOUT_MIRROR: dict[str, str] = {}
+# test modules in the folders of the mirror that test several modules together, and why
+ACROSS_MODULES = {
+    "input/test_chunks.py": "partial_fit: labels, domains and columns of a chunk",
+    "input/test_class_weights.py": "a part of labels.py with parameters of the constructor",
+    "input/test_prediction.py": "rows to predict: rows, domains and columns",
+    "model_selection/test_skada.py": "scorers against those of another library, which is optional",
+}
+
+
+def mirror_of(file):
+    """Return the path of the test module of a module, relative to the folder of the tests."""
+    *folders, name = (part.lstrip("_") for part in file.relative_to(ROOT).parts)
+    return Path(*folders, f"test_{name}")
+
+
+def has_code(file):
+    """Whether a module holds more than a docstring, imports and `__all__`."""
+    nodes = ast.parse(file.read_text()).body
+    kinds = ast.Expr, ast.Import, ast.ImportFrom
+    return any(not isinstance(node, kinds) and "__all__" not in ast.unparse(node) for node in nodes)
+
+
+def mirrors():
+    """Map each module, and each `__init__` with code, to its test module."""
+    files = {str(f.relative_to(ROOT)): f for f in ROOT.rglob("*.py") if f.name != "__init__.py"}
+    mirror = {name: mirror_of(file) for name, file in files.items()}
+    for file in ROOT.glob("*/**/__init__.py"):
+        if (
+            has_code(file) or file.parent.name == "objective"
+        ):  # which holds the table of adversaries
+            folder = mirror_of(file).parent
+            mirror[str(file.relative_to(ROOT))] = folder / f"test_{folder.name}.py"
+    return mirror
+
+
+@pytest.mark.parametrize(("module", "mirror"), sorted(mirrors().items()))
+def test_every_module_has_its_test_module(module, mirror):
+    assert (TESTS / mirror).exists() != (module in WITHOUT_MIRROR)
+
+
+def test_every_test_module_of_the_folders_belongs_to_a_module():
+    inside = {str(file.relative_to(TESTS)) for file in TESTS.rglob("*/test_*.py")}
+    inside = {name for name in inside if "/" in name}
+    assert inside - set(map(str, mirrors().values())) == set(ACROSS_MODULES)
+
+
+def test_folders_of_tests_are_packages():
+    """Several test modules share a name, and share helpers by import."""
+    for folder in {file.parent for file in TESTS.rglob("test_*.py")}:
+        assert (folder / "__init__.py").exists(), folder

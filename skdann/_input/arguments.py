@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from sklearn.pipeline import Pipeline
+
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 # names that other libraries use, or that one may expect here, and what to do instead
@@ -70,7 +72,8 @@ def takes(estimator: Any, name: str) -> bool:
 
 
 def _fit_parameters(estimator: Any) -> Mapping[str, inspect.Parameter]:
-    fit = getattr(estimator, "fit", None)
+    """Return the parameters of `fit`; those of a pipeline are for its steps, whatever its class."""
+    fit = getattr(Pipeline if isinstance(estimator, Pipeline) else estimator, "fit", None)
     return {} if fit is None or isinstance(estimator, type) else inspect.signature(fit).parameters
 
 

@@ -88,12 +88,12 @@ def iterate_columns(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
 
 
 def order_columns(X: Any, names: list[Any]) -> Any:
-    """Return a frame, of its own library, with the columns in another order."""
-    own = column_names(X)
-    if own is None or own == names:
+    """Return a frame of the same library with the columns in another order."""
+    present = column_names(X)
+    if present is None or present == names:
         return X
     if hasattr(X, "iloc"):  # also where names are tuples or dates
-        return X.iloc[:, [own.index(name) for name in names]]
+        return X.iloc[:, [present.index(name) for name in names]]
     return X.select(names) if hasattr(X, "select") else X[names]
 
 
@@ -109,6 +109,17 @@ def shape_of(X: Any) -> tuple[int, ...]:
         return np.asarray(X).shape
     except ValueError:
         return (len(X),)
+
+
+def plain_objects(array: np.ndarray) -> np.ndarray:
+    """Return a vector of objects in a dtype of numbers or strings, if its values have one."""
+    if array.dtype.kind != "O":
+        return array
+    try:
+        plain = np.array(array.tolist())
+    except ValueError:  # sequences of several lengths
+        return array
+    return plain if plain.ndim == 1 else array
 
 
 def container_of(X: Any) -> str:

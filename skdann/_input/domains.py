@@ -20,14 +20,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from skdann._input.callers import is_cut
-from skdann._input.containers import load, shape_of, unwrap
+from skdann._input.containers import load, shape_of
 from skdann._input.labels import check_labels, check_weight
 from skdann._input.matching import match_target, name_targets
 from skdann._input.messages import warn_user
+from skdann._input.row_domains import check_known, check_sample_domain, index_in
 from skdann._input.rows import Rows, check_names, read_rows
 from skdann._input.scales import stack_float32, warn_if_unscaled
 
-NO_TARGETS = "pass one array a target domain, or None to train on the source alone"
+NO_TARGETS = "pass one array per target domain, or None to train on the source alone"
 
 
 class SourceOnlyWarning(UserWarning):
@@ -120,7 +121,7 @@ def check_domains(
     y_source : array-like of shape (n_samples,)
         Labels; ignored where `sample_domain` is negative.
     X_target : array-like of shape (n_target, n_features), tuple of these, or None
-        Unlabelled rows, one array a target domain.
+        Unlabelled rows, one array per target domain.
     sample_weight, sample_domain : array-like of shape (n_samples,) or None
         Weights of the rows of `X_source`; their domains.
     classes : array-like or None
@@ -162,7 +163,7 @@ def check_domains(
     source = read_rows(X_source, "X_source", estimator)
     feature_names, other_names = check_names(source.names, "X_source")
     n_rows = source.values.shape[0]
-    row_domain = _check_sample_domain(sample_domain, n_rows)
+    row_domain = check_sample_domain(sample_domain, n_rows)
     size = _LeastSize(least_target, domains is not None)
     targets = _read_targets(X_target, X_source, source, estimator, size)
     for name in np.unique(row_domain[row_domain < 0]).tolist():
@@ -173,8 +174,9 @@ def check_domains(
     label, classes = check_labels(y_source, is_kept, classes)
     kept = source.values if is_kept.all() else source.values[is_kept]
     X, row_domain = _stack(kept, row_domain[is_kept], targets)
-    known = _check_known(row_domain, domains, estimator)
-    _warn_if_cut(X_target, n_rows)
+    known = check_known(row_domain, domains, estimator)
+    if X_target is not None and not isinstance(X_target, tuple):
+        _warn_if_cut(targets[-1][0].shape[0], n_rows)
     is_unscaled = False
     if not targets:
         _warn_source_only(classes, estimator)
@@ -193,48 +195,6 @@ def check_domains(
         other_names=other_names,
         is_unscaled=is_unscaled,
     )
-
-
-def check_domain_vector(sample_domain: Any, n_rows: int, rows_of: str) -> np.ndarray:
-    """Check that `sample_domain` holds one integer a row of the argument `rows_of`."""
-    sample_domain = unwrap(sample_domain, "sample_domain")
-    shape = shape_of(sample_domain)
-    if len(shape) != 1:
-        raise ValueError(
-            f"sample_domain must be 1-D, one integer a row of {rows_of}, but has shape {shape}."
-        )
-    domain = np.asarray(sample_domain)
-    if domain.dtype.kind == "O":  # of nullable integers, say
-        domain = np.array(domain.tolist())
-    kind = domain.dtype.kind
-    with np.errstate(all="ignore"):
-        is_whole = (
-            kind == "i"
-            or (kind == "u" and (domain <= np.iinfo(np.int64).max).all())
-            or (
-                kind == "f"
-                and (np.abs(domain) < 2.0**53).all()
-                and (domain == domain.round()).all()
-            )
-        )
-    if not is_whole:
-        raise ValueError(
-            f"sample_domain must hold integers of ordinary size but has dtype {domain.dtype} and "
-            f"values such as {domain[:3].tolist()}; number the source domains 0, 1, ... and mark "
-            "target rows with a negative number."
-        )
-    if len(domain) != n_rows:
-        raise ValueError(
-            f"sample_domain has {len(domain)} entries but {rows_of} has {n_rows} rows; it needs "
-            "one a row."
-        )
-    return domain.astype(np.int64)
-
-
-def index_in(known: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Index of each name among distinct names, in whatever order these are."""
-    order = np.argsort(known)
-    return order[np.searchsorted(known, names, sorter=order)].astype(np.int64)
 
 
 @dataclass
@@ -278,19 +238,6 @@ def _read_targets(
     return targets
 
 
-def _check_sample_domain(sample_domain: Any, n_rows: int) -> np.ndarray:
-    """One integer a row of X_source: >= 0 a source domain, < 0 a target."""
-    if sample_domain is None:
-        return np.zeros(n_rows, dtype=np.int64)
-    domain = check_domain_vector(sample_domain, n_rows, "X_source")
-    if (domain < 0).all():
-        raise ValueError(
-            "sample_domain is negative in every row, which leaves no labelled source row; give "
-            "source rows a domain >= 0."
-        )
-    return domain
-
-
 def _stack(
     kept: Any, source_domain: np.ndarray, targets: dict[int, list[Any]]
 ) -> tuple[Any, np.ndarray]:
@@ -300,24 +247,6 @@ def _stack(
     target_domain = np.repeat(np.array(names, dtype=np.int64), sizes)
     X = stack_float32([kept, *(part for name in names for part in targets[name])])
     return X, np.concatenate([source_domain, target_domain])
-
-
-def _check_known(row_domain: np.ndarray, domains: Any, estimator: str) -> np.ndarray:
-    """Names of the domains, sources first: those of the rows, or, for a chunk, the known ones."""
-    found = np.unique(row_domain)
-    found = np.concatenate([found[found >= 0], found[found < 0][::-1]])
-    if domains is None:
-        return found
-    known = np.asarray(domains)
-    missing = np.setdiff1d(known[known < 0], found)
-    if len(missing) or len(np.setdiff1d(found, known)):
-        raise ValueError(
-            f"X has {found.tolist()} domains, but {estimator} is expecting {known.tolist()} "
-            "domains as input: partial_fit continues an earlier fit. A chunk may lack source "
-            "domains, but needs rows of every target; pass earlier target rows with it again "
-            "(itertools.cycle over the target's chunks), or fit a new estimator."
-        )
-    return known
 
 
 def _warn_source_only(classes: np.ndarray, estimator: str) -> None:
@@ -335,15 +264,13 @@ def _warn_source_only(classes: np.ndarray, estimator: str) -> None:
     )
 
 
-def _warn_if_cut(X_target: Any, n_source: int) -> None:
-    """Warn that a cross-validation has cut X_target along with X_source.
+def _warn_if_cut(n_target: int, n_source: int) -> None:
+    """Warn that a cross-validation has cut a bare X_target along with X_source.
 
     scikit-learn cuts every array-like fit parameter that has as many rows as X. What arrives has as
     many rows as the fold.
     """
-    if isinstance(X_target, tuple) or X_target is None or shape_of(X_target)[0] != n_source:
-        return
-    if is_cut("X_target", n_source):
+    if n_target == n_source and is_cut("X_target", n_source):
         warn_user(
             "X_target had as many rows as X_source, and cross-validation, calibration and bagging "
             f"cut such arrays along with X_source: only {n_source} rows arrived. Pass a tuple, "

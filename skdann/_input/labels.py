@@ -12,7 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdann._compat import check_sample_weight
-from skdann._input.containers import load, shape_of, unwrap
+from skdann._input.containers import load, plain_objects, shape_of, unwrap
 from skdann._input.messages import naming
 
 MISSING = ("NAType", "NoneType", "NaTType")
@@ -127,24 +127,24 @@ def is_missing(label: Any) -> bool:
 
 
 def check_weight(sample_weight: Any, source: Any, row_domain: np.ndarray) -> np.ndarray | None:
-    """Check sample weights: one a row of X_source, scaled so that the largest is 1."""
+    """Check sample weights, one per row of X_source, and scale them to a maximum of 1."""
     if sample_weight is None:
         return None
     weight = np.zeros(source.shape[0])
     plain = unwrap(sample_weight, "sample_weight")
-    with naming("sample_weight", "must hold one finite number >= 0 a row of X_source"):
+    with naming("sample_weight", "must hold one finite number >= 0 per row of X_source"):
         given = np.asarray(plain)
         if given.dtype.kind not in "biufO":
             raise TypeError(f"it has dtype {given.dtype}")
         given = given.astype(np.float64)
-        if (given != 0).any():  # weights that are all 0 have their own error below
+        if (given != 0).any():  # weights that are all 0 raise another error below
             with config_context(assume_finite=False, array_api_dispatch=False):
                 weights = given if given.ndim else float(given)
                 weight = check_sample_weight(weights, source, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight holds negative values (least: {weight.min():g}); weights must be >= 0, "
-            "0 leaves a row out."
+            "0 excludes a row."
         )
     if not weight[row_domain >= 0].any():
         raise ValueError(
@@ -226,8 +226,8 @@ def _label_vector(y: Any, name: str) -> np.ndarray:
         remedy = "pass one column, for one-hot labels their argmax(axis=1)"
         if name == "y_source":
             remedy += "; the order of arguments is fit(X_source, y_source, X_target)"
-        raise ValueError(f"{name} must be 1-D, one label a row, but has shape {shape}; {remedy}.")
-    with naming(name, "must be 1-D, one label a row of X_source"):
+        raise ValueError(f"{name} must be 1-D, one label per row, but has shape {shape}; {remedy}.")
+    with naming(name, "must be 1-D, one label per row of X_source"):
         array = plain if isinstance(plain, np.ndarray) else np.asarray(plain)
         return np.asarray(column_or_1d(array, warn=True))
 
@@ -257,8 +257,8 @@ def _check_objects(label: np.ndarray, name: str) -> None:
 
 def _as_plain(label: np.ndarray, name: str, *, is_forced: bool) -> np.ndarray:
     """Labels of an array of objects: strings as they are, numbers in a dtype of numbers."""
-    plain = np.array(label.tolist())
-    if plain.dtype.kind == "U" or plain.ndim != 1 or plain.dtype.kind not in "biuf":
+    plain = plain_objects(label)
+    if plain.dtype.kind not in "biuf":
         return label
     if not is_forced:
         kind = {"b": "bool", "f": "float"}.get(plain.dtype.kind, "int")

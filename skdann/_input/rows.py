@@ -5,20 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skdann._input.containers import column_names, iterate_columns, load, shape_of, unwrap
-
-REMEDIES = {
-    "missing": "impute missing values, e.g. with skdann.make_pipeline(SimpleImputer(), ...)",
-    "infinite": "replace these values, or drop the rows",
-    "date": "encode dates and times, e.g. as days since a day",
-    "text": "encode categories and strings, e.g. with skdann.make_pipeline(OneHotEncoder(), ...)",
-    "any": "impute missing values, and encode categories, strings and dates",
-}
-ENCODED = ("category", "categorical", "enum", "dictionary")
+from skdann._input.faults import REMEDIES, explain_fault
 
 
 class Rows(NamedTuple):
@@ -71,7 +62,7 @@ def read_rows(
     if len(shape) != 2:
         got = f"{len(shape)}D array" if shape else f"a scalar or {type(plain).__name__}"
         raise ValueError(
-            f"{name} must hold one row a sample: Expected 2D array, got {got} instead, of shape "
+            f"{name} must hold one row per sample: Expected 2D array, got {got} instead, of shape "
             f"{shape}. Reshape your data with X.reshape(-1, 1) if it is one column, "
             "X.reshape(1, -1) if one row."
         )
@@ -85,7 +76,7 @@ def read_rows(
             values = _as_numbers(plain, name, estimator, allow_missing)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{name} must hold finite real numbers{_explain(X, error)}.") from error
+            raise kind(f"{name} must hold finite real numbers{explain_fault(X, error)}.") from error
     return Rows(values, column_names(X))
 
 
@@ -128,7 +119,7 @@ def check_rows_to_predict(estimator: Any, X: Any) -> Any:
 
 
 def check_names(names: list[Any] | None, name: str) -> tuple[np.ndarray | None, list[Any] | None]:
-    """Part column names in those that are strings, which scikit-learn records, and others.
+    """Separate column names that are strings, which scikit-learn records, from others.
 
     Parameters
     ----------
@@ -228,56 +219,3 @@ def _as_numbers(plain: Any, name: str, estimator: str | None, allow_missing: boo
     if values.dtype.kind not in "biuf":
         raise TypeError(f"the dtype is {values.dtype}")
     return values
-
-
-def _explain(X: Any, error: Exception) -> str:
-    """Say what of the rows is not a finite number, in which column, and how to mend it."""
-    reason = str(error).partition("\n")[0]
-    if not sp.issparse(X):
-        for column, values in iterate_columns(X):
-            kind, held = _describe_fault(values)
-            if kind:
-                dtype = str(_dtype_of(X, column)).lower()
-                if kind == "text" and dtype.startswith(ENCODED):
-                    held = held.replace("strings", "categories")
-                return f", but column {column!r} holds {held} ({reason}); {REMEDIES[kind]}"
-    return f", one row a sample ({reason}); {REMEDIES['any']}"
-
-
-def _dtype_of(X: Any, column: Any) -> Any:
-    """Dtype of a column as the frame's library names it, or None."""
-    try:
-        return getattr(X[column], "dtype", None) or X[column].type
-    except (AttributeError, IndexError, KeyError, TypeError):
-        return None
-
-
-def _describe_fault(values: np.ndarray) -> tuple[str, str]:
-    """Kind of a column's fault, a key of `REMEDIES`, and what it holds; both "" if none."""
-    if values.dtype.kind in "mM":
-        return "date", f"dates or times of dtype {values.dtype}"
-    if values.dtype.kind == "c":
-        return "", ""
-    try:
-        numbers = values.astype(np.float64)
-    except (TypeError, ValueError):
-        return _describe_objects(values)
-    if np.isnan(numbers).any():
-        return "missing", f"NaN in {int(np.isnan(numbers).sum())} rows"
-    return ("infinite", "infinity") if np.isinf(numbers).any() else ("", "")
-
-
-def _describe_objects(values: np.ndarray) -> tuple[str, str]:
-    """Describe the first value that is not a number."""
-    for value in values.tolist():
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            kind = type(value).__name__
-            if kind in ("NAType", "NoneType", "NaTType"):
-                return "missing", f"missing values ({value})"
-            if isinstance(value, str):
-                return "text", f"strings such as {value!r}"
-            is_date = kind in ("Timestamp", "Timedelta", "date", "datetime", "time", "timedelta")
-            return ("date" if is_date else "any"), f"values such as {value!r:.60}"
-    return "", ""

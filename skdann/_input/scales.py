@@ -40,7 +40,7 @@ def warn_if_unscaled(source: Any, targets: Sequence[Any], *, scales_columns: boo
     Parameters
     ----------
     source : ndarray or CSR of shape (n_source, n_features)
-        Source rows; nothing is said of sparse rows.
+        Source rows. Sparse rows are not checked.
     targets : sequence of ndarray or CSR of shape (n_target, n_features)
         Rows of the targets.
     scales_columns : bool, default=True
@@ -57,7 +57,7 @@ def warn_if_unscaled(source: Any, targets: Sequence[Any], *, scales_columns: boo
     with np.errstate(all="ignore"):
         if _is_target_far(source, targets):
             warn_user(
-                "X_source looks standardised but X_target is not: half of its columns lie, or "
+                "X_source looks standardized but X_target is not: half of its columns lie, or "
                 f"spread, more than {FAR:g} source standard deviations; {PIPELINE_REMEDY}."
             )
             return True
@@ -73,12 +73,12 @@ def warn_if_unscaled(source: Any, targets: Sequence[Any], *, scales_columns: boo
 
 
 def _thin(rows: np.ndarray) -> np.ndarray:
-    """At most `ROWS_LOOKED_AT` or twice as many rows, evenly spaced."""
+    """Return evenly spaced rows, at most `ROWS_LOOKED_AT` or twice as many."""
     return rows[:: max(1, len(rows) // ROWS_LOOKED_AT)]
 
 
 def _is_target_far(source: np.ndarray, targets: Sequence[np.ndarray]) -> bool:
-    """Whether the source is standardised and half of the columns of some target are far from it."""
+    """Whether the source is standardized and half of the columns of some target are far from it."""
     mean, std = source.mean(0, dtype=np.float64), source.std(0, dtype=np.float64)
     varies = std > 0
     is_standard = (np.abs(mean) < 0.1) & (np.abs(std - 1.0) < 0.1)

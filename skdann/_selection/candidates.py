@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from skdann._input.domains import DomainData
+from skdann._input.messages import warn_user
 from skdann._training.divergence import DivergenceError
 from skdann._training.fitting import (
     Fold,
@@ -183,11 +183,10 @@ def _report_failures(candidates: Sequence[Candidate]) -> None:
         raise DivergenceError(f"The source-only baseline failed: {candidates[0].error}")
     errors = [candidate.error for candidate in candidates if candidate.error]
     if errors:
-        warnings.warn(
+        warn_user(
             f"{len(errors)} of {len(candidates)} candidates failed and cannot be selected; the "
             f"first error was: {errors[0]}",
             FitFailedWarning,
-            stacklevel=2,
         )
 
 

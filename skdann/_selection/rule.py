@@ -33,12 +33,13 @@ from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, 
 from skdann._training.fitting import Fold
 from skdann.model_selection._default_rule import (
     MOST_ROWS,
+    DefaultRuleScorer,
     LinearWitness,
     reduce_columns,
     scale_by,
 )
 
-MARGIN = 0.05
+MARGIN = DefaultRuleScorer.margin
 MIN_AUC = 0.6
 FAILED = {"score": -np.inf, "information": -np.inf, "reverse": -np.inf}
 
@@ -129,13 +130,14 @@ class ScorerRule:
     ----------
     scoring : callable
         ``scorer(estimator, X, y)``. The target rows are passed if it has a parameter `X_target`,
-        unless it was built with target rows.
+        unless it was built with target rows. An attribute `margin` is the default margin.
     """
 
     margin = 0.0
 
     def __init__(self, scoring: Callable[..., Any]) -> None:
         self.scoring = scoring
+        self.margin = float(getattr(scoring, "margin", self.margin))
 
     def rank(
         self, candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData
@@ -165,3 +167,8 @@ class ScorerRule:
                 f"scoring returned {score!r}; it must return a number, higher if better."
             )
         return float(score)
+
+
+def make_rule(scoring: Callable[..., Any] | None, seed: int = 0) -> Rule:
+    """Return the rule of a search: the default one, or that of a scorer."""
+    return DefaultRule(seed) if scoring is None else ScorerRule(scoring)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -43,15 +42,8 @@ class SourceRows(NamedTuple):
 class CallbackInterface(ClassifierMixin, NeuralNet):
     """Methods and attributes of a net that skorch's callbacks use."""
 
-    shape: Any
-    n_members: int
     # during training, the rows that callbacks get: those trained on, and those held out
     known_rows: tuple[SourceRows | None, SourceRows | None] = (None, None)
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """Class indices."""
-        return np.arange(len(self.shape.classes))
 
     @property
     def history(self) -> EpochHistory:
@@ -92,24 +84,6 @@ class CallbackInterface(ClassifierMixin, NeuralNet):
     def predict(self, X: Any) -> np.ndarray:
         """Predict class indices."""
         return self.predict_proba(X).argmax(-1)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Predict class probabilities: of known source rows by their domains, else as target."""
-        is_cached = "forward_iter" in vars(self)  # while a callback uses outputs of training
-        for known in () if is_cached else filter(None, self.known_rows):
-            if X is known.dataset or X is known.dataset.X:
-                self._set_training(False)
-                logits = self.infer_rows(known.dataset.X, known.domain, "labels")
-                return softmax(torch.from_numpy(logits)).numpy()
-        return super().predict_proba(X)
-
-    def infer(self, x: Tensor, **_: Any) -> Tensor:
-        """Return class logits of one batch."""
-        return self.module_(x.to(self.device))
-
-    def infer_rows(self, X: Any, domain: np.ndarray | None, what: str) -> np.ndarray:
-        """Return features, class logits or domain logits of `X`."""
-        raise NotImplementedError
 
 
 def softmax(logits: Tensor) -> Tensor:

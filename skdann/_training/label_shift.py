@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skdann._input.domains import DomainData
+from skdann._input.drawing import draw_rows
 from skdann._input.labels import ENCODED_LABELS
 from skdann._input.messages import warn_user
 from skdann.metrics._priors import estimate_shares
@@ -140,9 +141,10 @@ def _known_shares(target_priors: dict[Any, float], classes: np.ndarray) -> np.nd
 
 def _estimate(data: DomainData, seed: int) -> np.ndarray:
     """Estimate the class shares of the target; one row per class is added, so none is 0."""
-    rng = np.random.default_rng(seed)
-    source = np.sort(rng.permutation(data.n_source)[:MOST_ROWS])
-    target = np.sort(rng.permutation(np.arange(data.n_source, len(data.domain)))[:MOST_ROWS])
+    rows = np.arange(len(data.domain))
+    source, target = rows[: data.n_source], rows[data.n_source :]
+    source = source[draw_rows(len(source), MOST_ROWS, seed)]
+    target = target[draw_rows(len(target), MOST_ROWS, seed)]
     n_classes = len(data.classes)
     X = data.X[np.concatenate([source, target])].astype(np.float64)
     shares = estimate_shares(X, data.y[source], np.arange(n_classes), seed)

@@ -115,6 +115,11 @@ class DANNNet(CallbackInterface):
         ).view(-1, 1, 1)
 
     @property
+    def classes_(self) -> np.ndarray:
+        """Class indices."""
+        return np.arange(len(self.shape.classes))
+
+    @property
     def n_members(self) -> int:
         """Number of independent copies of the networks."""
         return len(self.seeds)
@@ -408,6 +413,20 @@ class DANNNet(CallbackInterface):
         self.history.record("valid_accuracy", float((logits.argmax(1) == y).float().mean()))
 
     # -- inference ------------------------------------------------------------------------------
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict class probabilities: of known source rows by their domains, else as target."""
+        is_cached = "forward_iter" in vars(self)  # while a callback uses outputs of training
+        for known in () if is_cached else filter(None, self.known_rows):
+            if X is known.dataset or X is known.dataset.X:
+                self._set_training(False)
+                logits = self.infer_rows(known.dataset.X, known.domain, "labels")
+                return softmax(torch.from_numpy(logits)).numpy()
+        return super().predict_proba(X)
+
+    def infer(self, x: Tensor, **_: Any) -> Tensor:
+        """Return class logits of one batch."""
+        return self.module_(x.to(self.device))
 
     def infer_rows(self, X: Any, domain: np.ndarray | None, what: str) -> np.ndarray:
         """Return features, class logits or domain logits of `X`; raise if any is not finite."""

@@ -93,7 +93,8 @@ def measure_domains(
 def _moments(X: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column."""
     if sp.issparse(X):
-        mean = np.asarray(X.mean(0, dtype=np.float64)).ravel()
-        square = np.asarray(X.multiply(X).mean(0, dtype=np.float64)).ravel()
+        X = X.astype(np.float64)  # squares of float32 may overflow
+        mean = np.asarray(X.mean(0)).ravel()
+        square = np.asarray(X.multiply(X).mean(0)).ravel()
         return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
     return X.mean(0, dtype=np.float64), X.std(0, dtype=np.float64)

@@ -115,7 +115,8 @@ class Step:
         if self.is_adversarial or (self.has_targets and self.keeps_domains_apart):
             return self.module.extract_features(batch.x, batch.rows)
         source = batch.rows.of_source()
-        return self.module.extract_features(batch.x[..., : source.n_source, :], source)
+        x = batch.x[..., : source.n_source, :].clone()  # G_f may work in place
+        return self.module.extract_features(x, source)
 
     def _detached_inputs(self, features: Tensor, batch: Batch) -> Tensor:
         """Return the input of G_d for all rows, detached; G_f and G_y are left unchanged."""
@@ -131,6 +132,7 @@ class Step:
     def _label_loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss and the class logits of the source rows."""
         rows = batch.rows
+        features = features.clone()  # G_y may work in place
         if self.keeps_domains_apart:  # G_y also updates the statistics of the target domains
             logits = self.module.predict_labels(features, rows)[..., : rows.n_source, :]
         else:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
+from skdann._input.surroundings import neutral_surroundings
 from skdann.inspection._fitted import find_network
 from skdann.inspection._report import html_table
 
@@ -111,6 +112,7 @@ class NetworkSummary:
         return "\n".join(["<div>", *parts, "</div>"])
 
 
+@neutral_surroundings()
 def summarize_networks(estimator: Any) -> NetworkSummary:
     """Summarize the three networks of a fitted estimator.
 

@@ -16,6 +16,7 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from skdann._input.matching import match_target, name_targets
 from skdann._input.rows import read_rows
 from skdann._input.seeding import derive_seed
+from skdann._input.surroundings import default_numpy_errors
 
 _Array = NDArray[Any]
 
@@ -83,7 +84,8 @@ def out_of_fold(
         cv = StratifiedKFold(int(cv), shuffle=True, random_state=seed)
     if estimator is None:
         estimator = linear_classifier(X) if sp.issparse(X) else boosted_trees(seed)
-    predicted = cross_val_predict(estimator, X, is_target, cv=cv, method=method)
+    with default_numpy_errors():
+        predicted = cross_val_predict(estimator, X, is_target, cv=cv, method=method)
     return predicted[:, 1] if method == "predict_proba" else predicted
 
 

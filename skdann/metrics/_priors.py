@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,14 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from skdann._input.containers import unwrap
+from skdann._input.messages import warn_user
+from skdann._input.surroundings import neutral_surroundings
 from skdann.metrics._pooling import linear_classifier
 
 _Array = NDArray[Any]
 
 
+@neutral_surroundings()
 def estimate_target_priors(
     proba_source,
     y_source,
@@ -155,11 +157,10 @@ def em_ratio(proba_source: _Array, proba_target: _Array, max_iter: int, tol: flo
         if np.abs(prior - previous).max() <= tol:
             break
     else:
-        warnings.warn(
+        warn_user(
             f"EM did not converge in max_iter={max_iter} iterations; raise max_iter or tol, or "
             "pass method='bbse'.",
             ConvergenceWarning,
-            stacklevel=3,
         )
     return prior / source_prior
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 
 from skdann._input.containers import unwrap
+from skdann._input.surroundings import neutral_surroundings
 from skdann.metrics._pooling import out_of_fold, pool_domains
 
 _Array = NDArray[Any]
@@ -74,6 +75,7 @@ def importance_weights(
     return density_ratio(proba, is_target, max_weight)
 
 
+@neutral_surroundings()
 def effective_sample_size(weights):
     r"""Compute how many equally weighted rows carry as much information as weighted rows [1]_.
 

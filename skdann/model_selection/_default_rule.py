@@ -186,7 +186,8 @@ class DefaultRuleScorer(TargetScorer):
     the rule of :class:`skdann.DANNClassifierCV`, which also requires a margin over the source-only
     baseline, and that the domains still differ once class shares are matched. In a search, compare
     with ``lambda_max=0`` yourself. Passed to that class as ``scoring``, the scorer is applied to
-    each ensemble member and its held-out rows, without the check for label shift.
+    each ensemble member and its held-out rows, with the same margin and without the check for
+    label shift.
 
     References
     ----------
@@ -210,6 +211,8 @@ class DefaultRuleScorer(TargetScorer):
     >>> search.fit(X_source, y_source).best_params_
     {'C': 1.0}
     """
+
+    margin: ClassVar = 0.05  # required lead over the source-only baseline
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"random_state": ["random_state"]}
 
@@ -240,7 +243,7 @@ class DefaultRuleScorer(TargetScorer):
         Raises
         ------
         ValueError, TypeError
-            If a hyper-parameter or an input is invalid, or there are no target rows.
+            If a hyperparameter or an input is invalid, or there are no target rows.
         """
         return self._evaluate(estimator, X, y, self._prepare(X, X_target))
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 N_TRIAL = 8  # rows
-STEP = 1e-3  # of the finite differences
 
 
 def build_custom(
@@ -40,7 +39,7 @@ def build_custom(
     ------
     ValueError, TypeError
         If the network cannot be built, fails on its input, or has an output of another shape, of
-        another dtype, of probabilities, or with a reversed gradient.
+        another dtype, or of probabilities.
     """
     network = _construct(spec, name, *widths)
     if torch.get_default_dtype() != torch.float32:  # the dtype of the user's other work
@@ -53,7 +52,6 @@ def build_custom(
     _check_output(output, name, allowed)
     if allowed is not None:
         _check_logits(network, name, widths[0])
-    _check_gradient(network, name, widths[0])
     return network, int(output.shape[1])
 
 
@@ -139,31 +137,6 @@ def _check_logits(network: nn.Module, name: str, n_in: int) -> None:
         raise ValueError(
             f"{name} returns probabilities; it must return logits, so remove the softmax or "
             "sigmoid after its last layer."
-        )
-
-
-def _check_gradient(network: nn.Module, name: str, n_in: int) -> None:
-    """Raise if a network reverses its gradient, as its slope by finite differences tells."""
-    rows = _trial_rows(n_in).requires_grad_()
-    with torch.enable_grad():
-        output = _output_for(network, rows)
-    if output is None or not output.requires_grad:
-        return
-    (gradient,) = torch.autograd.grad(output[:, 0].sum(), rows, allow_unused=True)
-    if gradient is None:
-        return
-    direction = STEP * rows.detach().flip(0).cos()
-    with torch.no_grad():
-        ahead = _output_for(network, rows + direction)
-        behind = _output_for(network, rows - direction)
-        if ahead is None or behind is None:
-            return
-        expected = (gradient * direction).sum(1)
-        slope = (ahead - behind)[:, 0].to(expected) / 2
-    if torch.nn.functional.cosine_similarity(slope, expected, dim=0) < -0.99:
-        raise ValueError(
-            f"{name} reverses its gradient, as fit does by itself; remove the gradient reversal "
-            "layer from the module."
         )
 
 

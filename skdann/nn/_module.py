@@ -143,7 +143,8 @@ class DANNModule(nn.Module):
             return features
         # DEVIATION: in Long et al., the gradient also flows into the probabilities. Their published
         # code detaches them, and so do we: G_y is then updated by the label loss alone.
-        probabilities = self.predict_labels(features, rows).detach().softmax(-1)
+        logits = self.predict_labels(features.clone(), rows)  # G_y may work in place
+        probabilities = logits.detach().softmax(-1)
         return (features.unsqueeze(-1) * probabilities.unsqueeze(-2)).flatten(-2)
 
     def classify_domains(self, conditioned: Tensor, rows: Rows | None = None) -> Tensor:

@@ -97,7 +97,7 @@ def _check_sign(lambda_: Any) -> None:
         except RuntimeError:  # within vmap, where no value is known
             return
     elif isinstance(lambda_, Real | np.number):
-        is_valid = bool(lambda_ >= 0)
+        is_valid = float(lambda_) >= 0
     else:
         raise TypeError(f"lambda_={lambda_!r} must be a number >= 0 or a tensor of such numbers.")
     if not is_valid:

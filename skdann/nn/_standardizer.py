@@ -120,7 +120,7 @@ class DomainStandardizer(nn.Module):
         source, target = ([table[:, i : i + 1] for table in tables] for i in (0, 1))
         blocks = (x[..., :n_source, :], source), (x[..., n_source:, :], target)
         if x.requires_grad:
-            return torch.cat([_scale(block, *own) for block, own in blocks], -2)
+            return torch.cat([_scale(block, *statistics) for block, statistics in blocks], -2)
         scaled = torch.empty_like(x)
         views = scaled[..., :n_source, :], scaled[..., n_source:, :]
         for view, (block, (mean, scale, shift)) in zip(views, blocks, strict=True):

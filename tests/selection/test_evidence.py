@@ -1,0 +1,179 @@
+"""Evidence: predictions of the members, class shares, and how far the domains differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from skdann._input.domains import check_domains
+from skdann._selection.candidates import Candidate
+from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
+from skdann._training.fitting import Fold
+from tests.selection.common import make_evidence
+
+# -- predictions ----------------------------------------------------------------------------------
+
+
+class Linear:
+    """Member whose logits are a product with its columns plus a multiple of the domain index."""
+
+    def __init__(self, seed):
+        self.columns = np.random.default_rng(seed).normal(size=(3, 2)).astype(np.float32)
+        self.net_ = self
+
+    def infer_rows(self, X, domain, what):
+        assert what == "labels"
+        return X @ self.columns + np.outer(domain, [0.0, 0.5]).astype(np.float32)
+
+    def proba(self, X, domain):
+        return softmax(self.infer_rows(X, domain, "labels").astype(np.float64), axis=1)
+
+
+@pytest.fixture
+def collected():
+    """Evidence of three candidates of two members, one of them failed, and what it is made of."""
+    rng = np.random.default_rng(0)
+    X, X_target = rng.normal(size=(9, 3)), rng.normal(size=(5, 3))
+    data = check_domains(X, np.arange(9) % 2, (X_target[:3], X_target[3:]))
+    candidates = [Candidate(float(i), None, [Linear(2 * i), Linear(2 * i + 1)]) for i in range(3)]
+    candidates[1].error = "it diverged"
+    folds = [Fold(np.arange(7), np.array([7, 8])), Fold(np.arange(2, 9), np.array([0, 1, 4]))]
+    return collect_evidence(candidates, folds, data), candidates, data
+
+
+def test_rows_are_those_of_the_domains(collected):
+    evidence, _, data = collected
+    assert_array_equal(evidence.X_source, data.X[:9])
+    assert_array_equal(evidence.X_target, data.X[9:])
+    assert_array_equal(evidence.y, data.y)
+
+
+def test_target_rows_are_predicted_by_the_mean_of_the_members(collected):
+    evidence, candidates, data = collected
+    assert evidence.proba_target[1] is None
+    domain = np.array([1, 1, 1, 2, 2])
+    for index in (0, 2):
+        expected = sum(each.proba(data.X[9:], domain) for each in candidates[index].members) / 2
+        assert_allclose(evidence.proba_target[index], expected, rtol=1e-12)
+        assert evidence.proba_target[index].dtype == np.float64
+
+
+def test_held_out_rows_are_predicted_by_the_member_of_the_baseline_that_held_them_out(collected):
+    evidence, candidates, data = collected
+    assert evidence.rows_held_out.tolist() == [7, 8, 0, 1, 4]
+    first, second = candidates[0].members
+    expected = [
+        first.proba(data.X[[7, 8]], np.zeros(2)),
+        second.proba(data.X[[0, 1, 4]], np.zeros(3)),
+    ]
+    assert_allclose(evidence.proba_held_out, np.concatenate(expected), rtol=1e-12)
+
+
+# -- class shares ---------------------------------------------------------------------------------
+
+
+def evidence_of(y, y_target, held_out=None, n_classes=2):
+    """Evidence of a perfect classifier."""
+    rows = np.arange(len(y)) if held_out is None else held_out
+    proba = np.eye(n_classes)
+    return Evidence(None, None, y, [proba[y_target]], rows, proba[y[rows]])
+
+
+def test_the_ratio_of_the_shares_of_a_perfect_classifier():
+    y, y_target = np.repeat([0, 1], [6000, 4000]), np.repeat([0, 1], [2000, 8000])
+    # the estimate is smoothed a little
+    assert_allclose(class_ratio(evidence_of(y, y_target)), [0.2 / 0.6, 0.8 / 0.4], rtol=1e-3)
+
+
+def test_shares_are_those_of_all_source_rows_not_of_the_held_out_ones():
+    y, y_target = np.repeat([0, 1], [6000, 4000]), np.repeat([0, 1], [5000, 5000])
+    held_out = np.arange(5000, 8000)  # a third of them of class 0
+    ratio = class_ratio(evidence_of(y, y_target, held_out))
+    assert_allclose(ratio, [0.5 / 0.6, 0.5 / 0.4], rtol=1e-3)
+
+
+def test_a_class_missing_among_the_held_out_rows_leaves_the_shares_as_they_are():
+    y, y_target = np.repeat([0, 1, 2], [50, 40, 10]), np.repeat([0, 1, 2], [10, 10, 80])
+    evidence = evidence_of(y, y_target, np.arange(80), n_classes=3)
+    assert_allclose(class_ratio(evidence), [1.0, 1.0, 1.0])
+
+
+def test_a_class_without_source_rows_has_ratio_zero():
+    y, y_target = np.repeat([0, 1], [50, 50]), np.repeat([0, 1, 2], [10, 10, 80])
+    ratio = class_ratio(evidence_of(y, y_target, n_classes=3))
+    assert_allclose(ratio, [1.0, 1.0, 0.0])
+
+
+def test_without_predictions_of_the_baseline_the_shares_stay():
+    evidence = evidence_of(np.repeat([0, 1], [60, 40]), np.zeros(3, dtype=int))
+    assert_allclose(class_ratio(evidence._replace(proba_target=[None])), [1.0, 1.0])
+
+
+# -- domain AUC -----------------------------------------------------------------------------------
+
+
+def auc_by_hand(X, y, X_target, class_weight, seed, n_folds=5):
+    """Return the out-of-fold AUC of a weighted logistic regression, by scikit-learn."""
+    rows = np.vstack([X, X_target])
+    is_target = np.repeat([0, 1], [len(X), len(X_target)])
+    source = class_weight[y] * len(X_target) / class_weight[y].sum()
+    weight = np.concatenate([source, np.ones(len(X_target))])
+    score = cross_val_predict(
+        LogisticRegression(max_iter=1000),
+        rows,
+        is_target,
+        cv=StratifiedKFold(n_folds, shuffle=True, random_state=seed),
+        params={"sample_weight": weight},
+        method="decision_function",
+    )
+    return roc_auc_score(is_target, score, sample_weight=weight)
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.2, 1.8), (0.0, 2.0)])
+@pytest.mark.parametrize("n_target", [40, 90])
+def test_the_matched_auc_weights_the_source_classes(weights, n_target):
+    rng = np.random.default_rng(0)
+    X, y, X_target = rng.normal(size=(60, 2)), np.arange(60) % 2, rng.normal(size=(n_target, 2))
+    X[:, 0] += 2.0 * y
+    X_target[:, 0] += 2.0
+    expected = auc_by_hand(X, y, X_target, np.array(weights), 3)
+    assert matched_auc(X, y, X_target, np.array(weights), 3) == pytest.approx(expected, abs=1e-9)
+    sparse = matched_auc(sp.csr_array(X), y, sp.csr_array(X_target), np.array(weights), 3)
+    assert sparse == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_matched_auc_ignores_label_shift():
+    evidence, _ = make_evidence(shift=0.0, target_share=0.9, n=2000)
+    weights = np.array([0.1, 0.9]) / 0.5
+    unmatched = matched_auc(evidence.X_source, evidence.y, evidence.X_target, np.ones(2), 0)
+    matched = matched_auc(evidence.X_source, evidence.y, evidence.X_target, weights, 0)
+    assert unmatched > 0.6
+    assert matched == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("n_few", [2, 3, 4])
+def test_few_rows_of_a_domain_have_as_many_folds(n_few):
+    rng = np.random.default_rng(1)
+    X, y, few = rng.normal(size=(20, 2)), np.arange(20) % 2, rng.normal(size=(n_few, 2))
+    expected = auc_by_hand(X, y, few, np.ones(2), 0, n_folds=n_few)
+    assert matched_auc(X, y, few, np.ones(2), 0) == pytest.approx(expected, abs=1e-9)
+
+
+def test_domains_that_cannot_be_compared_count_as_different():
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    assert matched_auc(X, y, X[:1], np.ones(2), 0) == 1.0
+    assert matched_auc(X[:1], y[:1], X, np.ones(2), 0) == 1.0
+    assert matched_auc(X, y, X, np.zeros(2), 0) == 1.0
+    assert matched_auc(X, y, X, np.full(2, np.nan), 0) == 1.0
+
+
+def test_the_seed_decides_the_folds():
+    evidence, _ = make_evidence(shift=0.2, n=60)
+    args = evidence.X_source, evidence.y, evidence.X_target, np.ones(2)
+    assert matched_auc(*args, 0) == matched_auc(*args, 0) != matched_auc(*args, 1)
