@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, get_scorer
 
 from skdann import DANNClassifier, DANNClassifierCV
-from skdann._base import BaseDomainClassifier, takes_target, transform_training_rows
+from skdann._base import BaseDomainClassifier
 
 
 class Columns(BaseDomainClassifier):
@@ -95,19 +95,69 @@ def test_rows_that_resemble_the_source_are_scored_as_source_rows(clf):
     assert clf.score(rows, labels, sample_domain=-1) == 0.0
     assert clf.score(rows + 50.0, np.array(["yes", "yes"])) == 1.0
     clf.domains_ = np.array([0, 3, -1])
-    with pytest.raises(ValueError, match=r"for 2 source domains, \[0, 3\]; pass sample_domain"):
+    with pytest.raises(ValueError, match=r"2 source domains, \[0, 3\], .*pass sample_domain"):
         clf.score(rows, labels)
     assert clf.score(rows, labels, sample_domain=0) == 1.0
 
 
 def test_predictions_without_a_domain_warn_of_source_rows(clf):
     rows = np.random.default_rng(0).normal(size=(30, 2))
-    clf._warn_if_source(rows, None)
+    assert clf._resolve_domain(rows, None) is None
     clf._domain_statistics = statistics(50.0)
     with pytest.warns(UserWarning, match="looks like rows of the source"):
-        clf._warn_if_source(rows, None)
-    clf._warn_if_source(rows, 0)
-    clf._warn_if_source(rows + 50.0, None)
+        assert clf._resolve_domain(rows, None) is None
+    assert clf._resolve_domain(rows, 0) == 0
+    assert clf._resolve_domain(rows + 50.0, None) is None
+
+
+class Outer(BaseEstimator):
+    """Meta-estimator whose methods resolve the domain of rows."""
+
+    def fit(self, clf, rows):
+        return clf._resolve_domain(rows, None)
+
+    def score(self, clf, rows):
+        return clf._resolve_domain(rows, None)
+
+    def predict(self, clf, rows):
+        return clf._resolve_domain(rows, None)
+
+
+def test_rows_from_a_meta_estimator_belong_to_the_domain_that_they_resemble(clf):
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    clf.domains_, clf._domain_statistics = np.array([3, -1]), statistics(50.0)
+    for method in (Outer().fit, Outer().score):
+        assert method(clf, rows) == 3
+        assert method(clf, rows + 50.0) is None
+    assert Outer().predict(clf, rows + 50.0) is None
+    with pytest.warns(UserWarning, match="looks like rows of the source"):
+        assert Outer().predict(clf, rows) is None
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss"])
+def test_a_scorer_treats_rows_like_the_score(clf, scoring):
+    rows, labels = np.array([[0.5, -0.5], [-0.5, 0.5]]), np.array(["no", "yes"])
+    clf.predict_proba = lambda X: np.exp(clf._class_log_proba(X, clf._resolve_domain(X, None)))
+    clf.predict = lambda X: clf.classes_[clf.predict_proba(X).argmax(1)]
+    scorer = get_scorer(scoring)
+    as_target = scorer(clf, rows, labels)
+    clf.domains_, clf._domain_statistics = np.array([3, -1]), statistics(50.0)
+    assert scorer(clf, rows, labels) > as_target
+
+
+def test_a_scorer_does_not_count_unlabelled_rows_as_errors(clf):
+    clf._placeholders = ["?"]
+    clf.predict = lambda X: clf._resolve_domain(X, None) or LABELS
+    assert get_scorer("accuracy")(clf, X, LABELS) == 1.0
+    with pytest.raises(ValueError, match=r"\['\?'\].*scoring=None"):
+        get_scorer("accuracy")(clf, X, np.array(["yes", "no", "?", "?"]))
+
+
+def test_a_held_out_source_domain_is_scored_where_domains_are_treated_alike(clf):
+    assert clf.score(X, LABELS, sample_domain=8) == clf.score(X, LABELS, sample_domain=0)
+    assert clf.score(X, LABELS, sample_domain=np.full(4, -7)) == clf.score(X, LABELS)
+    clf._domain_statistics = statistics(50.0)
+    assert_array_equal(clf._as_known_domain(np.full(4, 8), None), 8)
 
 
 @pytest.mark.parametrize("make", [DANNClassifier, DANNClassifierCV])
@@ -122,26 +172,3 @@ def test_methods_need_a_fit(make):
     ):
         with pytest.raises(NotFittedError):
             call(make())
-
-
-def test_estimators_that_take_a_target_are_recognized(clf):
-    assert takes_target(clf)
-    assert takes_target(DANNClassifierCV())
-
-    class Plain:
-        def fit(self, X, y):
-            return self
-
-    assert not takes_target(Plain())
-    assert not takes_target("passthrough")
-
-
-def test_training_rows_are_transformed_as_rows_of_the_first_source():
-    class Recorder:
-        domains_ = np.array([5, 7, -1])
-
-        def transform(self, X, sample_domain):
-            return X, sample_domain
-
-    assert transform_training_rows(Recorder(), "rows", None) == ("rows", 5)
-    assert transform_training_rows(Recorder(), "rows", 7) == ("rows", 7)

@@ -12,7 +12,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdann._input.callers import are_rows_cut, is_within_another_fit
+from skdann._input.callers import (
+    calling_estimator,
+    is_cut,
+    is_validating,
+    is_within_another_fit,
+    scored_labels,
+)
 
 SEEN: list[tuple[bool, bool]] = []
 
@@ -20,8 +26,9 @@ SEEN: list[tuple[bool, bool]] = []
 class Spy(LogisticRegression):
     """Classifier that records how its `fit` is called."""
 
-    def fit(self, X, y):
-        SEEN.append((are_rows_cut(), is_within_another_fit(self)))
+    def fit(self, X, y, rows=None):
+        has_cut = rows is not None and is_cut("rows", len(rows))
+        SEEN.append((has_cut, is_within_another_fit(self)))
         return super().fit(X, y)
 
 
