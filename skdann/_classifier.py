@@ -28,6 +28,7 @@ from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import pickled_state, restore_net
 from skdann._saving.checkpoint import Checkpoint
 from skdann._training.continuing import check_continued
+from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import (
     adjust_for_label_shift,
     measure_columns,
@@ -431,7 +432,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             ),
         }
         warn_if_a_class(known["_placeholders"], data.classes, self)
-        return self._train_watched(net, fit_data, self.max_epochs, known, rows, self._checkpoint())
+        self._train_watched(net, fit_data, self.max_epochs, known, rows, self._checkpoint())
+        if not net.is_interrupted_:
+            warn_if_unlearned(self.history_, data, fit_data.class_weight)
+        return self
 
     @explain_arguments
     def fit_transform(self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None):

@@ -16,6 +16,7 @@ from skdann._classifier import DANNClassifier
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
+from skdann._input.labels import class_weights
 from skdann._input.messages import warn_user
 from skdann._input.parameters import check_can_resume
 from skdann._input.pooling import find_placeholders, warn_if_a_class
@@ -34,6 +35,7 @@ from skdann._selection.candidates import (
 )
 from skdann._selection.outcome import Outcome, select, set_selected
 from skdann._selection.rule import Ranking, make_rule
+from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import Fold
 from skdann._training.params import check_constraints, check_params
 from skdann._training.progress import as_fit_rows, watch_fit
@@ -300,6 +302,8 @@ class DANNClassifierCV(BaseDomainClassifier):
             candidates = train_candidates(
                 base, data.without_names(), folds, settings, seeds, listeners, next_checkpoint
             )
+            weights = class_weights(base.class_weight, data.y, data.classes, data.weight)
+            warn_if_unlearned(candidates[0].members[0].history_, data, weights)
             outcome = self._select(candidates, folds, data, fold_seed)
             self._set_columns(data)
             members = [c.members for c in candidates]

@@ -68,6 +68,8 @@ class DomainData:
         Column names of the input, if they are not strings.
     label_shift : LabelShift or None
         Correction for label shift, once it has been estimated.
+    is_unscaled : bool
+        Whether a warning has said that columns are unscaled.
     """
 
     X: Any
@@ -80,6 +82,7 @@ class DomainData:
     feature_names: np.ndarray | None
     other_names: list[Any] | None = None
     label_shift: Any = None
+    is_unscaled: bool = False
 
     @property
     def n_source(self) -> int:
@@ -174,11 +177,12 @@ def check_domains(
     known = check_known(row_domain, domains, estimator)
     if X_target is not None and not isinstance(X_target, tuple):
         _warn_if_cut(targets[-1][0].shape[0], n_rows)
+    is_unscaled = False
     if not targets:
         _warn_source_only(classes, estimator)
     else:
         parts = [part for parts in targets.values() for part in parts]
-        warn_if_unscaled(kept, parts, scales_columns=scales_columns)
+        is_unscaled = warn_if_unscaled(kept, parts, scales_columns=scales_columns)
     return DomainData(
         X=X,
         y=label,
@@ -189,6 +193,7 @@ def check_domains(
         n_targets=int((known < 0).sum()),
         feature_names=feature_names,
         other_names=other_names,
+        is_unscaled=is_unscaled,
     )
 
 

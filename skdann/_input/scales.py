@@ -34,7 +34,7 @@ def stack_float32(parts: Sequence[Any]) -> Any:
     return stacked
 
 
-def warn_if_unscaled(source: Any, targets: Sequence[Any], *, scales_columns: bool = True) -> None:
+def warn_if_unscaled(source: Any, targets: Sequence[Any], *, scales_columns: bool = True) -> bool:
     """Warn once if the target is scaled unlike the source, or the columns unlike each other.
 
     Parameters
@@ -45,9 +45,14 @@ def warn_if_unscaled(source: Any, targets: Sequence[Any], *, scales_columns: boo
         Rows of the targets.
     scales_columns : bool, default=True
         Whether the estimator scales the columns by itself, so that their scales do not matter.
+
+    Returns
+    -------
+    bool
+        Whether there was a warning.
     """
     if sp.issparse(source) or source.shape[0] < 2:
-        return
+        return False
     source, *targets = (_thin(rows) for rows in (source, *targets))
     with np.errstate(all="ignore"):
         if _is_target_far(source, targets):
@@ -55,13 +60,16 @@ def warn_if_unscaled(source: Any, targets: Sequence[Any], *, scales_columns: boo
                 "X_source looks standardized but X_target is not: half of its columns lie, or "
                 f"spread, more than {FAR:g} source standard deviations; {PIPELINE_REMEDY}."
             )
-        elif not scales_columns and all(map(_are_scales_wide, (source, *targets))):
+            return True
+        if not scales_columns and all(map(_are_scales_wide, (source, *targets))):
             warn_user(
                 "The columns of X_source and X_target are on very different scales: the largest "
                 f"is more than {WIDE:g} times the smallest, which then hardly counts. Set "
                 "standardize='source', or use "
                 "skdann.make_pipeline(StandardScaler(), DANNClassifier())."
             )
+            return True
+    return False
 
 
 def _thin(rows: np.ndarray) -> np.ndarray:

@@ -1,15 +1,20 @@
 """Divergence: how a fit that went wrong is recognized and reported.
 
-Errors: ``ValueError`` <- ``DivergenceError``.
+Errors: ``ValueError`` <- ``DivergenceError``. A fit that has not learned the labels only warns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from skdann._input.messages import warn_user
+
+UNLEARNED = 2.0  # ratio of the last label loss to that of guessing, above which a fit warns
+MIN_EPOCHS = 3  # after which the label loss tells
 REMEDY = (
     "training diverged. Scale the columns (skdann.make_pipeline(StandardScaler(), ...)), or lower "
     "lr, lambda_max, domain_loss_weight or weight_decay, and check feature_extractor, "
@@ -53,3 +58,31 @@ def check_outcome(net: Any, data: Any) -> None:
     (logits,) = net.infer_blocks(data.X[rows], data.domain[rows], "labels", block_rows=len(rows))
     if not np.isfinite(logits).all():
         raise DivergenceError(f"The outputs are not finite after epoch {n_epochs}: {REMEDY}")
+
+
+def warn_if_unlearned(
+    history: Sequence[dict[str, Any]], data: Any, class_weight: np.ndarray | None
+) -> None:
+    """Warn if the last label loss is clearly above that of guessing each class equally often.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        Figures of each epoch.
+    data : DomainData
+        Checked rows. There is no warning if one of their scales has been given.
+    class_weight : ndarray of shape (n_classes,) or None
+        Weights of the classes in the label loss.
+    """
+    if len(history) < MIN_EPOCHS or data.is_unscaled:
+        return
+    label_loss = history[-1]["label_loss"]
+    chance = float(np.log(len(data.classes)))
+    if class_weight is not None:  # these scale the loss, sample weights do not
+        chance *= float(np.average(class_weight[data.y], weights=data.weight))
+    if label_loss > UNLEARNED * chance:
+        warn_user(
+            f"The label loss is {label_loss:.3g} in the last epoch, but {chance:.3g} by guessing: "
+            "the labels were not learned. Scale the columns (standardize='source', or "
+            "skdann.make_pipeline(StandardScaler(), ...)), or lower lr or lambda_max."
+        )
