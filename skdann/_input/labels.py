@@ -113,12 +113,13 @@ def check_labels(y_source: Any, is_kept: np.ndarray, classes: Any) -> tuple[np.n
 def check_classes(classes: Any) -> np.ndarray:
     """Return all classes of a stream, sorted and distinct; raise unless they are labels."""
     listed = sorted(classes) if isinstance(classes, set | frozenset) else classes
-    if not np.ndim(unwrap(listed, "classes")):
+    plain = np.asarray(unwrap(listed, "classes"))
+    if not plain.ndim:
         raise ValueError(
             f"classes={classes!r} must list the labels of all classes, e.g. "
             "classes=np.unique(all_labels)."
         )
-    return np.unique(plain_labels(listed, "classes"))
+    return np.unique(plain_labels(plain_objects(plain), "classes"))  # no metric sees their dtype
 
 
 def is_missing(label: Any) -> bool:

@@ -57,7 +57,7 @@ def read_rows(
     X = load(X)
     _check_repeated_names(X, name)
     _check_dates(X, name)
-    plain = unwrap(X, name)
+    plain, is_frame = unwrap(X, name), column_names(X) is not None
     shape = shape_of(plain)
     if len(shape) != 2:
         got = f"{len(shape)}D array" if shape else f"a scalar or {type(plain).__name__}"
@@ -76,7 +76,8 @@ def read_rows(
             values = _as_numbers(plain, name, estimator, allow_missing)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{name} must hold finite real numbers{explain_fault(X, error)}.") from error
+            fault = explain_fault(X if is_frame else plain, error)
+            raise kind(f"{name} must hold finite real numbers{fault}.") from error
     return Rows(values, column_names(X))
 
 

@@ -89,6 +89,10 @@ FAULTS: dict[str, tuple[Callable[[np.ndarray], Any], tuple[str, ...]]] = {
         lambda X: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
         ("torch tensor", "dense"),
     ),
+    "tensor with gradient": (
+        lambda X: torch.full(X.shape, float("inf"), requires_grad=True),
+        ("column 0 holds infinity",),
+    ),
     "masked tensor": (
         lambda X: torch.masked.as_masked_tensor(torch.tensor(X), torch.tensor(X) < 1),
         ("masked entries",),

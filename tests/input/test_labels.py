@@ -98,7 +98,10 @@ def test_labels_of_every_container_work_throughout(y: Any, plain: np.ndarray) ->
     assert np.isfinite(search.score(XS, y))
 
 
-@pytest.mark.parametrize("classes", [[0, 1], np.array([1, 0]), pd.Series([0, 1], dtype="Int64")])
+@pytest.mark.parametrize(
+    "classes",
+    [[0, 1], np.array([1, 0]), np.array([0, 1], object), pd.Series([0, 1], dtype="Int64")],
+)
 @pytest.mark.parametrize("name", ["int", "Int64", "polars", "tensor", "float"])
 def test_labels_of_every_container_in_chunks(name: str, classes: Any) -> None:
     y = LABELS[name][0]
