@@ -34,6 +34,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     __metadata_request__score: ClassVar = {"sample_domain": True}
 
     _domain_statistics: tuple[np.ndarray, np.ndarray] | None = None  # distinguishes domains
+    _is_pooled: bool = False  # whether rows that were passed to fit as X_source are target rows
     _placeholders: Sequence[Any] = ()  # labels that only mark unlabelled rows
 
     def __sklearn_tags__(self):
@@ -59,7 +60,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         if sample_domain is not None or self._domain_statistics is None:
             return sample_domain
         if is_validating(self):
-            return self._recognize(X)
+            return self._recognize(X, is_mixture=self._is_pooled)
         DomainStatistics(*self._domain_statistics).warn_if_source(X)
         return None
 
@@ -157,7 +158,9 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             X = safe_indexing(X, np.flatnonzero(is_labelled))
         if sample_domain is None:
             if self._domain_statistics is not None:
-                sample_domain = self._recognize(check_rows_to_predict(self, X))
+                # placeholders mark all target rows of a mixture
+                is_mixture = self._is_pooled and not self._placeholders
+                sample_domain = self._recognize(check_rows_to_predict(self, X), is_mixture)
         else:
             sample_domain = self._as_known_domain(sample_domain, is_labelled)
         weight = sample_weight
@@ -192,20 +195,22 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             return sample_domain
         return np.where(np.asarray(sample_domain) < 0, self.domains_[-1], self.domains_[0])
 
-    def _recognize(self, X: Any) -> Any:
-        """Return the source domain if checked rows resemble it more than the target, or None."""
-        statistics: Any = self._domain_statistics
-        if not DomainStatistics(*statistics).is_source(X):
+    def _recognize(self, X: Any, is_mixture: bool) -> Any:
+        """Return the domain of checked rows by resemblance, or of each row; None means target."""
+        statistics = DomainStatistics(*self._domain_statistics)
+        is_source = statistics.find_source(X) if is_mixture else statistics.is_source(X)
+        if not np.any(is_source):
             return None
-        sources = self.domains_[self.domains_ >= 0]
-        if len(sources) > 1:
+        sources, targets = (self.domains_[side] for side in (self.domains_ >= 0, self.domains_ < 0))
+        n_needed = len(sources) if np.all(is_source) else max(len(sources), len(targets))
+        if n_needed > 1:
             raise ValueError(
                 "X looks like source rows, but the estimator treats the rows of its "
-                f"{len(sources)} source domains, {sources.tolist()}, separately; pass "
-                "sample_domain to score. In a cross-validation, enable metadata routing, call "
-                "set_fit_request(sample_domain=True), and keep the default scoring."
+                f"{len(sources)} source domains, {sources.tolist()}, and {len(targets)} targets "
+                "separately; pass sample_domain to score. In a cross-validation, enable metadata "
+                "routing, call set_fit_request(sample_domain=True), and keep the default scoring."
             )
-        return sources[0]
+        return sources[0] if np.all(is_source) else np.where(is_source, sources[0], targets[0])
 
     @neutral_surroundings()
     def diagnose(self, X_source, X_target, *, y_source=None) -> Diagnosis:

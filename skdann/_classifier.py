@@ -20,7 +20,7 @@ from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
 from skdann._input.labels import check_classes
 from skdann._input.parameters import OPTIMIZERS
-from skdann._input.pooling import find_placeholders, warn_if_a_class
+from skdann._input.pooling import find_placeholders, is_pooled, warn_if_a_class
 from skdann._input.row_domains import check_domain_vector
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
@@ -426,6 +426,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             measure_columns(net, fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
         known: dict[str, Any] = {
+            "_is_pooled": is_pooled(sample_domain),
             "_placeholders": find_placeholders(y_source, sample_domain, data.classes),
             "_domain_statistics": (
                 self._domain_statistics if is_continued else measure_domains(data, [self])
@@ -545,6 +546,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             net = self._continued_net(data, "partial_fit", stops_early=False)
         placeholders = set(find_placeholders(y_source, sample_domain, data.classes))
         known = {
+            "_is_pooled": self._is_pooled or is_pooled(sample_domain),
             "_placeholders": sorted(placeholders.union(self._placeholders), key=str),
             "_domain_statistics": (
                 measure_domains(data, [self]) if is_first else self._domain_statistics

@@ -19,7 +19,7 @@ from skdann._input.domains import DomainData, check_domains
 from skdann._input.labels import class_weights
 from skdann._input.messages import warn_user
 from skdann._input.parameters import check_can_resume
-from skdann._input.pooling import find_placeholders, warn_if_a_class
+from skdann._input.pooling import find_placeholders, is_pooled, warn_if_a_class
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings
@@ -260,7 +260,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         placeholders = find_placeholders(y_source, sample_domain, data.classes)
         warn_if_a_class(placeholders, data.classes, self)
         self._fit_path(base, settings, data, rows, checkpoint)
-        self._placeholders = placeholders
+        self._is_pooled, self._placeholders = is_pooled(sample_domain), placeholders
         return self
 
     def set_params(self, **params):

@@ -14,13 +14,18 @@ from skdann._input.labels import is_missing
 from skdann._input.messages import warn_user
 
 
+def is_pooled(sample_domain: Any) -> bool:
+    """Whether the checked domains of the rows of X_source mark some as target rows."""
+    if sample_domain is None:
+        return False
+    return bool((np.asarray(unwrap(sample_domain, "sample_domain")) < 0).any())
+
+
 def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
     """Return the labels of pooled rows that only mark unlabelled target rows; None if missing."""
-    if sample_domain is None:
+    if not is_pooled(sample_domain):
         return []
     is_target = np.asarray(unwrap(sample_domain, "sample_domain")) < 0
-    if not is_target.any():
-        return []
     labels = set(map(_as_key, _as_objects(y)[is_target]))
     return sorted(labels - set(classes.tolist()), key=str)
 

@@ -69,6 +69,7 @@ def describe_columns(estimator: Any) -> dict[str, Any]:
         "feature_names_in": None if names is None else encode(names.tolist()),
         # dates, say, are left out: JSON has none
         **encode_values({"other_names": getattr(estimator, "_other_names", None)})[0],
+        "is_pooled": estimator._is_pooled,
         "placeholders": encode(list(estimator._placeholders)),
         "domain_statistics": None if statistics is None else [s.tolist() for s in statistics],
     }
@@ -147,6 +148,7 @@ def read_columns(description: dict[str, Any]) -> dict[str, Any]:
     fitted["_other_names"] = others = decode(description.get("other_names"))
     if others is not None and (not isinstance(others, list) or len(others) != n_features):
         raise ValueError(f"other_names must be {n_features} names, not {others}")
+    fitted["_is_pooled"] = bool(description.get("is_pooled", False))
     fitted["_placeholders"] = decode(description.get("placeholders", []))
     moments = description.get("domain_statistics")
     fitted["_domain_statistics"] = moments and tuple(np.array(m, dtype=float) for m in moments)

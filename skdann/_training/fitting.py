@@ -134,7 +134,7 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
     if data.feature_names is not None:
         estimator.feature_names_in_ = data.feature_names
     estimator._other_names = data.other_names
-    estimator._placeholders, estimator._domain_statistics = [], None
+    estimator._domain_statistics, estimator._is_pooled, estimator._placeholders = None, False, []
     estimator.n_features_in_ = data.n_features
     estimator.classes_, estimator.domains_ = data.classes, data.domains
     estimator.history_ = [

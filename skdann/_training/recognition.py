@@ -25,6 +25,8 @@ MAX_ROWS = 500
 MAX_SPARSE_ROWS = 100
 MAX_SQUARE = 25.0
 MIN_DEVIATIONS = 5.0  # minimum standard errors of the mean log-ratio above 0, for a warning
+CERTAIN = 5.0  # log-ratio of a row whose domain is certain
+MIN_SHARE = 0.05  # minimum share of the rows of either domain in a mixture
 MIN_STD_SHARE = 1e-3  # lower limit of a standard deviation, as a share of the pooled one
 
 
@@ -50,7 +52,9 @@ class DomainStatistics(NamedTuple):
     def log_ratio(self, X: Any) -> np.ndarray:
         """Return log-likelihoods under the source minus the target, for a subsample of rows."""
         n_max = MAX_SPARSE_ROWS if sp.issparse(X) else MAX_ROWS
-        rows = X[:: -(-X.shape[0] // n_max)]
+        return self._log_ratio(X[:: -(-X.shape[0] // n_max)])
+
+    def _log_ratio(self, rows: Any) -> np.ndarray:
         rows = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
         source, target = (
             -np.log(std).sum() - np.minimum(((rows - mean) / std) ** 2, MAX_SQUARE).sum(1) / 2
@@ -61,6 +65,29 @@ class DomainStatistics(NamedTuple):
     def is_source(self, X: Any) -> bool:
         """Whether rows resemble the source more than the target."""
         return bool(self.log_ratio(X).mean() > 0)
+
+    def find_source(self, X: Any) -> np.ndarray | bool:
+        """Return which rows are source rows; a bool if all rows seem to be of one domain.
+
+        Raises
+        ------
+        ValueError
+            If there are rows of both domains, and some that may be of either.
+        """
+        starts = range(0, X.shape[0], MAX_SPARSE_ROWS)
+        ratio = np.concatenate([self._log_ratio(X[i : i + MAX_SPARSE_ROWS]) for i in starts])
+        certain = ratio[np.abs(ratio) > CERTAIN]
+        share = (certain > 0).mean() if len(certain) else 0.0
+        if not MIN_SHARE < share < 1.0 - MIN_SHARE:
+            return bool(ratio.mean() > 0)
+        if len(certain) < 0.95 * len(ratio):
+            n_unclear = len(ratio) - len(certain)
+            raise ValueError(
+                f"X holds rows of both domains, and {n_unclear} of {len(ratio)} may be of either; "
+                "pass their sample_domain, or do not pool the rows: pass the target "
+                "as X_target=(X_target,)."
+            )
+        return ratio > 0
 
     def warn_if_source(self, X: Any) -> None:
         """Warn if rows that will be treated as target rows clearly look like source rows."""
