@@ -399,7 +399,7 @@ def _warn_if_replaced(estimator: DANNClassifier, lambdas: Any, scalings: Any) ->
     """Warn of parameters of the inner estimator that the path replaces by others."""
     default = DANNClassifier()
     for name, candidates, remedy in (
-        ("lambda_max", lambdas, "tries lambdas; add it there"),
+        ("lambda_max", [0.0, *lambdas], "tries those in lambdas; add it there"),
         ("standardize", scalings, "tries those in its standardize; add it there"),
         ("warm_start", (), "trains new networks in each fit"),
     ):

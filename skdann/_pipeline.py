@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skdann._base import BaseDomainClassifier
 from skdann._compat import safe_indexing, with_callbacks
-from skdann._input.arguments import explain_arguments, takes
+from skdann._input.arguments import explain_arguments, guess_argument, takes
 from skdann._input.matching import check_order
 from skdann._input.messages import naming_step
 from skdann._input.pooling import keep_source_rows, mark_unlabelled
@@ -216,14 +216,18 @@ class DomainPipeline(Pipeline):
         for name, value in params.items():
             step, separator, param = name.partition("__")
             if step not in self.named_steps or not separator:
+                last = self.steps[-1][1]
+                params_of_last = [*last.get_params(False)] if hasattr(last, "get_params") else []
+                hint = guess_argument(name, ["X", "y", *FIT_PARAMS], params_of_last)
                 raise TypeError(
-                    f"fit got an unexpected parameter {name!r}; pass {', '.join(FIT_PARAMS)} for "
-                    "the last step, and others as stepname__parameter with a step of "
-                    f"{list(self.named_steps)}."
+                    f"fit got an unexpected parameter {name!r}: {hint}; pass "
+                    f"{', '.join(FIT_PARAMS)} for the last step, and others as "
+                    f"stepname__parameter with a step of {list(self.named_steps)}."
                 )
             step_params.setdefault(step, {})[param] = value
         return step_params
 
+    @explain_arguments
     def fit_transform(
         self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params
     ):

@@ -317,6 +317,7 @@ EXPECTED = {
     expected_failed_checks=lambda estimator: EXPECTED,
 )
 @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")
+@pytest.mark.filterwarnings("ignore:The label loss is")  # rows around 100 in one of the checks
 def test_check_estimator(estimator, check):
     check(estimator)
 

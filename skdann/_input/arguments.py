@@ -16,13 +16,20 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 HINTS = {
     "X": "the source rows are X_source",
     "y": "the labels of the source rows are y_source",
-    "X_source": "a pipeline takes the source rows as X",
-    "y_source": "a pipeline takes the labels of the source rows as y",
+    "X_source": "pass the source rows as X",
+    "y_source": "pass the labels of the source rows as y",
     "y_target": (
         "labels of target rows are not taken, as adaptation is unsupervised; leave them out of "
         "fit, and use them to score predictions"
     ),
 }
+# beginnings of names, in lower case, and the position of the argument of `fit` that is meant
+BEGINNINGS = {
+    ("xs", "x_s", "x_train", "source"): 0,
+    ("ys", "y_s", "y_train", "label"): 1,
+    ("xt", "x_t", "x_unl", "target", "unlabel"): 2,
+}
+HELD_OUT = ("x_val", "y_val", "valid", "eval")
 TOO_MANY = "labels of target rows are not taken, and the others are passed by name"
 
 
@@ -49,9 +56,9 @@ def explain_arguments(fit: _Method) -> _Method:
         misnamed = [name for name in kwargs if name in HINTS and name not in names]
         try:
             signature.bind(self, *args, **kwargs)
-            fault = "" if not misnamed else _explain_name(misnamed[0], names)
+            fault = "" if not misnamed else _explain_name(misnamed[0], names, self)
         except TypeError as error:
-            fault = _explain(signature, names, args, kwargs, str(error))
+            fault = _explain(signature, names, args, kwargs, str(error), self)
         if fault:
             called = f"{type(self).__name__}.{fit.__name__}"
             call = f"{fit.__name__}({', '.join(names[:3])}, ...)"
@@ -83,6 +90,7 @@ def _explain(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     error: str,
+    estimator: Any,
 ) -> str:
     """Say which argument does not match the signature, and why."""
     kinds = [signature.parameters[name].kind for name in names]
@@ -90,7 +98,7 @@ def _explain(
     takes_any = inspect.Parameter.VAR_KEYWORD in kinds
     for name in kwargs:
         if name not in names and (not takes_any or name in HINTS):
-            return _explain_name(name, names)
+            return _explain_name(name, names, estimator)
     if len(args) > n_positional:
         return (
             f"takes {', '.join(names[:n_positional])} by position but got {len(args)} arguments: "
@@ -99,8 +107,41 @@ def _explain(
     return f"cannot be called so: {error}"
 
 
-def _explain_name(name: str, names: list[str]) -> str:
+def _explain_name(name: str, names: list[str], estimator: Any) -> str:
     """Say what to pass instead of an argument of this name."""
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = HINTS.get(name) or (f"did you mean {close[0]}?" if close else "there is none such")
+    hint = guess_argument(name, names, list(estimator.get_params(deep=False)))
     return f"got an unexpected argument {name!r}: {hint}"
+
+
+def guess_argument(name: str, names: list[str], params: list[str]) -> str:
+    """Guess what a wrong name means.
+
+    Parameters
+    ----------
+    name : str
+        Name that was passed to `fit`.
+    names : list of str
+        Names that `fit` takes; the first three are rows, labels and target rows.
+    params : list of str
+        Parameters of the estimator.
+
+    Returns
+    -------
+    str
+        What to pass instead.
+    """
+    if name in HINTS:
+        return HINTS[name]
+    lower = name.lower()
+    if lower.startswith(HELD_OUT):
+        return "fit holds out source rows itself, with early_stopping=True"
+    meant = [names[place] for starts, place in BEGINNINGS.items() if lower.startswith(starts)]
+    if not meant and lower.startswith(("yt", "y_t")):
+        return HINTS["y_target"]
+    meant += difflib.get_close_matches(name, names, n=1)
+    if meant:
+        return f"did you mean {meant[0]}?"
+    of_estimator = difflib.get_close_matches(name, params, n=1)
+    if of_estimator:
+        return f"it is passed to the constructor, {of_estimator[0]}=..."
+    return "there is none such"

@@ -28,6 +28,8 @@ from skdann._input.row_domains import check_known, check_sample_domain, index_in
 from skdann._input.rows import Rows, check_names, read_rows
 from skdann._input.scales import stack_float32, warn_if_unscaled
 
+# labels that usually mark unlabelled rows, also after a conversion to text
+UNLABELLED = {-1, "-1", "", "?", "nan", "NaN", "None", "<NA>", "NaT", "unlabeled", "unlabelled"}
 NO_TARGETS = "pass one array per target domain, or None to train on the source alone"
 
 
@@ -164,23 +166,23 @@ def check_domains(
     feature_names, other_names = check_names(source.names, "X_source")
     n_rows = source.values.shape[0]
     row_domain = check_sample_domain(sample_domain, n_rows)
-    size = _LeastSize(least_target, domains is not None)
+    size = _LeastSize(least_target, is_chunk=classes is not None, is_first=domains is None)
     targets = _read_targets(X_target, X_source, source, estimator, size)
     for name in np.unique(row_domain[row_domain < 0]).tolist():
         targets.setdefault(name, []).append(source.values[row_domain == name])
         size.check(targets[name], name)
     weight = check_weight(sample_weight, source.values, row_domain)
     is_kept = row_domain >= 0 if weight is None else (row_domain >= 0) & (weight > 0)
-    label, classes = check_labels(y_source, is_kept, classes)
+    label, known_classes = check_labels(y_source, is_kept, classes)
     kept = source.values if is_kept.all() else source.values[is_kept]
     X, row_domain = _stack(kept, row_domain[is_kept], targets)
     known = check_known(row_domain, domains, estimator)
     if X_target is not None and not isinstance(X_target, tuple):
         _warn_if_cut(targets[-1][0].shape[0], n_rows)
     is_unscaled = False
-    if not targets:
-        _warn_source_only(classes, estimator)
-    else:
+    if classes is None or not targets:
+        _warn_of_marks(known_classes, known, estimator)
+    if targets:
         parts = [part for parts in targets.values() for part in parts]
         is_unscaled = warn_if_unscaled(kept, parts, scales_columns=scales_columns)
     return DomainData(
@@ -188,7 +190,7 @@ def check_domains(
         y=label,
         domain=index_in(known, row_domain),
         weight=None if weight is None else weight[is_kept],
-        classes=classes,
+        classes=known_classes,
         domains=known,
         n_targets=int((known < 0).sum()),
         feature_names=feature_names,
@@ -199,10 +201,11 @@ def check_domains(
 
 @dataclass
 class _LeastSize:
-    """Least number of rows of a target, and whether the target is a chunk of a longer one."""
+    """Least number of rows of a target, which may be the first or a later chunk of a longer one."""
 
     n_rows: int
     is_chunk: bool
+    is_first: bool
 
     def check(self, parts: Sequence[Any], domain: int) -> None:
         """Raise if a target, of X_target or of sample_domain, has too few rows to learn from."""
@@ -210,7 +213,9 @@ class _LeastSize:
         if n_rows >= self.n_rows:
             return
         remedy = "Leave it out to train without it"
-        if self.is_chunk:
+        if self.is_chunk and self.is_first:
+            remedy = "Pass more target rows in the first chunk"
+        elif self.is_chunk:
             remedy = "Skip this chunk, or pass earlier target rows with it again"
         raise ValueError(
             f"X_target or sample_domain: target domain {domain} has {n_rows} "
@@ -249,19 +254,26 @@ def _stack(
     return X, np.concatenate([source_domain, target_domain])
 
 
-def _warn_source_only(classes: np.ndarray, estimator: str) -> None:
-    """Warn that nothing is adapted to, and of -1 as scikit-learn's mark of unlabelled rows."""
-    hint = ""
-    if len(classes) > 2 and classes.dtype.kind in "if" and -1 in classes:
-        hint = (
-            " Rows labelled -1 are trained on as a class: if they are unlabelled, pass them as "
-            "X_target, or mark them by a negative sample_domain."
+def _warn_of_marks(classes: np.ndarray, domains: np.ndarray, estimator: str) -> None:
+    """Warn if there is no target, or a class looks like a mark of unlabelled rows."""
+    hints = []
+    marks = [label for label in classes.tolist() if label in UNLABELLED]
+    if marks and len(classes) > 2:
+        hints.append(
+            f"Rows labelled {marks[0]!r} are trained on as a class: if they are unlabelled, pass "
+            "them as X_target, or mark them by a negative sample_domain."
         )
-    warn_user(
+    if (domains < 0).any():
+        if hints:
+            warn_user(hints[0])
+        return
+    if len(domains) > 1:
+        hints.append(f"The domains {domains.tolist()} are sources; targets have negative numbers.")
+    text = (
         f"{estimator} got no target rows and trains on the source alone, without adaptation; pass "
-        f"the unlabelled rows as X_target (a tuple (X_target,) in cross-validation).{hint}",
-        SourceOnlyWarning,
+        "the unlabelled rows as X_target (a tuple (X_target,) in cross-validation)."
     )
+    warn_user(" ".join([text, *hints]), SourceOnlyWarning)
 
 
 def _warn_if_cut(n_target: int, n_source: int) -> None:

@@ -7,6 +7,7 @@ several ensemble members, `lambda_max` and `standardize` hold one value per memb
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -116,7 +117,7 @@ def training_params(estimator: Any, lambdas: Sequence[float] | None = None) -> T
         weight_decay=estimator.weight_decay,
         device=estimator.device,
         label_shift=estimator.label_shift,
-        target_priors=None if estimator.target_priors is None else {**estimator.target_priors},
+        target_priors=copy.copy(estimator.target_priors),
     )
 
 

@@ -21,8 +21,8 @@ from skdann._training.params import (
 
 # parameters of the estimator that describe neither the networks nor a training step
 ELSEWHERE = {
-    "callbacks", "checkpoint", "class_weight", "early_stopping", "label_shift", "patience",
-    "random_state", "target_priors", "validation_fraction", "verbose", "warm_start",
+    "callbacks", "checkpoint", "class_weight", "early_stopping", "patience", "random_state",
+    "validation_fraction", "verbose", "warm_start",
 }  # fmt: skip
 
 
@@ -40,6 +40,7 @@ def names_of(kind):
 def test_every_parameter_has_one_place():
     networks, training = names_of(NetworkParams), names_of(TrainingParams)
     assert networks.isdisjoint(training)
+    assert ELSEWHERE.isdisjoint(networks | training)
     assert networks | training | ELSEWHERE == set(DANNClassifier().get_params())
 
 
