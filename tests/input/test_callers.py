@@ -18,8 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdann._input.callers import (
+    calling_estimator,
     is_cut,
+    is_validating,
     is_within_another_fit,
+    scored_labels,
 )
 
 SEEN: list[bool] = []
