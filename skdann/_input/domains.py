@@ -30,6 +30,10 @@ from skdann._input.scales import stack_float32, warn_if_unscaled
 
 # labels that usually mark unlabelled rows, also after a conversion to text
 UNLABELLED = {-1, "-1", "", "?", "nan", "NaN", "None", "<NA>", "NaT", "unlabeled", "unlabelled"}
+MARKED = (
+    "Rows labelled {!r} are trained on as a class: if they are unlabelled, pass them as X_target, "
+    "or mark them by a negative sample_domain."
+)
 NO_TARGETS = "pass one array per target domain, or None to train on the source alone"
 
 
@@ -180,11 +184,12 @@ def check_domains(
     if X_target is not None and not isinstance(X_target, tuple):
         _warn_if_cut(targets[-1][0].shape[0], n_rows)
     is_unscaled = False
-    if classes is None or not targets:
-        _warn_of_marks(known_classes, known, estimator)
     if targets:
+        _warn_of_repeated_rows(X, label, known_classes)
         parts = [part for parts in targets.values() for part in parts]
         is_unscaled = warn_if_unscaled(kept, parts, scales_columns=scales_columns)
+    else:
+        _warn_source_only(known_classes, known, estimator)
     return DomainData(
         X=X,
         y=label,
@@ -254,26 +259,39 @@ def _stack(
     return X, np.concatenate([source_domain, target_domain])
 
 
-def _warn_of_marks(classes: np.ndarray, domains: np.ndarray, estimator: str) -> None:
-    """Warn if there is no target, or a class looks like a mark of unlabelled rows."""
-    hints = []
-    marks = [label for label in classes.tolist() if label in UNLABELLED]
-    if marks and len(classes) > 2:
-        hints.append(
-            f"Rows labelled {marks[0]!r} are trained on as a class: if they are unlabelled, pass "
-            "them as X_target, or mark them by a negative sample_domain."
-        )
-    if (domains < 0).any():
-        if hints:
-            warn_user(hints[0])
-        return
-    if len(domains) > 1:
-        hints.append(f"The domains {domains.tolist()} are sources; targets have negative numbers.")
+def _warn_source_only(classes: np.ndarray, domains: np.ndarray, estimator: str) -> None:
+    """Warn that nothing is adapted to, and of rows that may be meant as a target."""
     text = (
         f"{estimator} got no target rows and trains on the source alone, without adaptation; pass "
         "the unlabelled rows as X_target (a tuple (X_target,) in cross-validation)."
     )
-    warn_user(" ".join([text, *hints]), SourceOnlyWarning)
+    marks = _find_marks(classes)
+    if marks:
+        text += f" {MARKED.format(marks[0])}"
+    if len(domains) > 1:
+        text += f" The domains {domains.tolist()} are sources; targets have negative numbers."
+    warn_user(text, SourceOnlyWarning)
+
+
+def _warn_of_repeated_rows(X: Any, label: np.ndarray, classes: np.ndarray) -> None:
+    """Warn if the rows of a class that may mark unlabelled rows are the rows of the target.
+
+    Otherwise such labels, like -1, are classes like others.
+    """
+    for mark in _find_marks(classes):
+        marked = np.flatnonzero(label == classes.tolist().index(mark))
+        target = X[len(label) :]
+        if len(marked) == target.shape[0] and _are_equal(X[marked], target):
+            warn_user(f"X_source contains the rows of X_target. {MARKED.format(mark)}")
+
+
+def _find_marks(classes: np.ndarray) -> list[Any]:
+    """Return the classes that may mark unlabelled rows, if there are two others."""
+    return [each for each in classes.tolist() if each in UNLABELLED] if len(classes) > 2 else []
+
+
+def _are_equal(first: Any, second: Any) -> bool:
+    return (first != second).nnz == 0 if sp.issparse(first) else np.array_equal(first, second)
 
 
 def _warn_if_cut(n_target: int, n_source: int) -> None:
