@@ -61,6 +61,7 @@ autosummary_context = {
     "is_documented_property": public_names.is_documented_property,
 }
 numpydoc_show_class_members = False  # the class template lists them
+toc_object_entries_show_parents = "hide"  # method names alone fit beside the page
 
 # -- pages and notebooks ----------------------------------------------------------------------
 

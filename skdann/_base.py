@@ -72,7 +72,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         if label is not None and mark_unlabelled(label, self._placeholders).any():
             raise ValueError(
                 f"y holds labels that mark unlabelled rows ({self._placeholders}), which a scorer "
-                "of scikit-learn counts as errors; score by the estimator's own score "
+                "of scikit-learn counts as errors; score by the method score "
                 "(scoring=None), which ignores these rows, or pass labelled rows."
             )
 

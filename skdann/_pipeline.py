@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from skdann._base import BaseDomainClassifier
 from skdann._compat import safe_indexing, with_callbacks
 from skdann._input.arguments import explain_arguments, guess_argument, takes
+from skdann._input.containers import without_mask
 from skdann._input.matching import check_order
 from skdann._input.messages import naming_step
 from skdann._input.pooling import keep_source_rows, mark_unlabelled
@@ -105,7 +106,9 @@ class DomainPipeline(Pipeline):
         self, X: Any, X_target: Any, sample_weight: Any, sample_domain: Any
     ) -> dict[str, Any]:
         """Return the parameters of `fit` that were passed."""
+        without_mask(X, "X")  # transformers of scikit-learn would read under the mask
         for rows in X_target if isinstance(X_target, tuple) else (X_target,):
+            without_mask(rows, "X_target")
             check_order("X_target", rows, X)
         values = (X_target, sample_weight, sample_domain)
         given = zip(FIT_PARAMS, values, strict=True)

@@ -524,3 +524,14 @@ def test_verbose_prints_every_step_like_scikit_learn(
     theirs = [line.split(")", 1)[-1].strip() for line in lines()]
     assert len(theirs) > 2
     assert ours == theirs
+
+
+@pytest.mark.parametrize("masked", ["X", "X_target"])
+def test_masked_rows_are_refused_before_a_transformer_reads_them(
+    domains: Any, make_clf: Any, masked: str
+) -> None:
+    rows = {"X": domains.X_source, "X_target": domains.X_target}
+    rows[masked] = np.ma.masked_array(rows[masked], mask=rows[masked] > 1)
+    pipe = make_pipeline(StandardScaler(), make_clf())
+    with pytest.raises(ValueError, match=f"{masked} is a masked array with"):
+        pipe.fit(rows["X"], domains.y_source, X_target=rows["X_target"])

@@ -1,4 +1,4 @@
-"""Who called: the search, scorer, ensemble or other estimator that a running method serves.
+"""Who called: the search, scorer, ensemble or other estimator above a running method.
 
 A method of an estimator cannot see from its arguments whether a cross-validation passes held-out
 source rows, or whether an interrupt must end more than one fit. The calls above it can.

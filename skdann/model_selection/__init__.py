@@ -6,11 +6,11 @@ it was constructed without, it takes the metadata ``X_target``, which it request
 
 .. code-block:: python
 
-    search = GridSearchCV(clf, grid, scoring=ImportanceWeightedScorer(X_target))
+    search = GridSearchCV(clf, grid, scoring=DefaultRuleScorer(X_target))
     search.fit(X_source, y_source, X_target=(X_target,))
 
     with sklearn.config_context(enable_metadata_routing=True):
-        search = GridSearchCV(clf, grid, scoring=ImportanceWeightedScorer())
+        search = GridSearchCV(clf, grid, scoring=DefaultRuleScorer())
         search.fit(X_source, y_source, X_target=(X_target,))
 
 Pass a tuple in both cases: scikit-learn slices any other container that has as many rows as ``X``.

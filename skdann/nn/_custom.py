@@ -42,7 +42,7 @@ def build_custom(
         another dtype, or of probabilities.
     """
     network = _construct(spec, name, *widths)
-    if torch.get_default_dtype() != torch.float32:  # the dtype of the user's other work
+    if torch.get_default_dtype() != torch.float32:  # set by the calling script
         network = network.float()
     with torch.no_grad():
         output = _try_rows(network, name, torch.zeros(2, widths[0], dtype=torch.float32))
