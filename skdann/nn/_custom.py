@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 N_TRIAL = 8  # rows
+
+# names of layers that reverse the gradient, in lower case
+REVERSES = re.compile(r"^grl|grad\w*rev|rev\w*grad")
 
 
 def build_custom(
@@ -39,9 +43,10 @@ def build_custom(
     ------
     ValueError, TypeError
         If the network cannot be built, fails on its input, or has an output of another shape, of
-        another dtype, or of probabilities.
+        another dtype, or of probabilities, or contains a gradient reversal layer.
     """
     network = _construct(spec, name, *widths)
+    _check_reversal(network, name)
     if torch.get_default_dtype() != torch.float32:  # set by the calling script
         network = network.float()
     with torch.no_grad():
@@ -120,6 +125,17 @@ def _check_output(output: Any, name: str, allowed: tuple[int, ...] | None) -> No
             f"{name} returned {output.dtype} for float32 rows; it must return float32, so create "
             "tensors with the dtype of its input, not with torch's default dtype."
         )
+
+
+def _check_reversal(network: nn.Module, name: str) -> None:
+    """Raise if a layer is named as one that reverses the gradient."""
+    for part in network.modules():
+        kind = type(part).__name__
+        if REVERSES.search(kind.lower()):
+            raise ValueError(
+                f"{name} contains a {kind}, but fit reverses the gradient by itself, and a second "
+                "reversal undoes it; remove the layer from the module."
+            )
 
 
 def _check_logits(network: nn.Module, name: str, n_in: int) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from skdann.nn import GradientReversal
 from skdann.nn._custom import build_custom
 
 
@@ -62,3 +63,47 @@ def test_another_dtype_and_another_width_are_refused():
         build_custom(nn.Linear(4, 5), "label_predictor", (4, 2), (2,))
     with pytest.raises(TypeError, match=r"must return a torch\.nn\.Module"):
         build_custom(lambda: 3, "label_predictor", (4, 2), (2,))
+
+
+class Codes(nn.Module):
+    """Module that takes the first column as the code of a category."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.linear = nn.Embedding(3, 2), nn.Linear(5, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(torch.cat([self.embedding(x[:, 0].long()), x[:, 1:]], 1))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Codes(),
+        nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 6)),
+        nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 6), nn.Dropout(0.5)),
+        nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 6)),
+    ],
+)
+def test_unusual_modules_are_taken(module):
+    for _ in range(5):
+        _, width = build_custom(module, "feature_extractor", (4,), None)
+        assert width == 6
+
+
+class GRL(nn.Identity):
+    """Layer of another package."""
+
+
+@pytest.mark.parametrize("layer", [GradientReversal(0.1), GRL()])
+@pytest.mark.parametrize("name", ["feature_extractor", "domain_classifier"])
+def test_a_module_with_a_gradient_reversal_is_refused(name, layer):
+    module = nn.Sequential(nn.Linear(4, 3), nn.Sequential(layer, nn.Linear(3, 1)))
+    allowed = None if name == "feature_extractor" else (1, 2)
+    with pytest.raises(ValueError, match=rf"{name} contains a {type(layer).__name__}, but fit"):
+        build_custom(module, name, (4, 1), allowed)
+
+
+def test_log_probabilities_are_logits():
+    module = nn.Sequential(nn.Linear(4, 2), nn.LogSoftmax(1))
+    assert build_custom(module, "label_predictor", (4, 2), (2,))[1] == 2

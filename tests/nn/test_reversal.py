@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -114,3 +115,27 @@ def test_reversal_as_a_layer():
     closely(gradient(lambda x: curved(layer(x)), x), -2.0 * gradient(curved, x))
     assert repr(nn.Sequential(GradientReversal(), nn.ReLU())).count("lambda_=1.0") == 1
     assert list(layer.parameters()) == []
+
+
+@pytest.mark.parametrize(
+    "lambda_", [-0.8, -1, np.float64(-0.1), math.nan, torch.tensor(-1.0), torch.tensor([0.5, -0.1])]
+)
+def test_a_negative_lambda_is_refused(lambda_):
+    """Other packages, such as layers for Keras, take the sign from the caller."""
+    says = r"must be >= 0: the layer changes the sign .* by itself"
+    layer = GradientReversal()
+    layer.lambda_ = lambda_
+    for call in (
+        lambda: GradientReversal(lambda_),
+        lambda: gradient_reversal(normal(2), lambda_),
+        lambda: layer(normal(2)),
+    ):
+        with pytest.raises(ValueError, match=says):
+            call()
+
+
+def test_other_types_are_refused():
+    with pytest.raises(TypeError, match=r"lambda_='0\.3' must be a number"):
+        GradientReversal("0.3")
+    with pytest.raises(TypeError, match="x must be a tensor but is a ndarray"):
+        gradient_reversal(np.zeros(2))

@@ -98,6 +98,27 @@ def test_rows_of_either_domain_are_recognized():
     assert not statistics.is_source(X_target)
 
 
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_rows_of_a_mixture_are_recognized_one_by_one(container):
+    X, y, X_target = two_domains(shift=30.0, n=300)
+    statistics = measure(X, y, X_target)
+    assert statistics.find_source(container(X)) is True
+    assert statistics.find_source(container(X_target)) is False
+    mixture, is_source = np.vstack([X, X_target]), np.repeat([True, False], [300, 293])
+    order = np.random.default_rng(0).permutation(593)
+    found = statistics.find_source(container(mixture[order]))
+    assert_array_equal(found, is_source[order])
+
+
+def test_a_mixture_of_rows_that_may_be_of_either_domain_is_refused():
+    X, _, X_target = two_domains(shift=3.0, n=300)
+    X_target[:, 1:] = X[:293, 1:]
+    X_target[:100, 0] += 20.0
+    statistics = DomainStatistics(np.array([[0.0] * 3, [4.0, 0.0, 0.0]]), np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"rows of both domains, and \d+ of 593 may be of either"):
+        statistics.find_source(np.vstack([X, X_target]))
+
+
 @pytest.mark.parametrize("n_rows", [MIN_ROWS - 1, MIN_ROWS])
 def test_few_rows_never_warn(n_rows):
     X, y, X_target = two_domains(shift=20.0)
@@ -131,6 +152,8 @@ def test_doubtful_rows_do_not_warn():
         ({"standardize": "source", "normalization": "batch"}, False),
         ({"standardize": "domain"}, True),
         ({"normalization": "domain_batch"}, True),
+        ({"label_shift": "correct"}, True),
+        ({"label_shift": "reweight"}, False),
     ],
 )
 def test_statistics_are_kept_where_the_domain_of_a_row_matters(params, matters):
