@@ -458,8 +458,9 @@ def test_any_finite_rows_fit_or_are_refused(
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         assume(False)  # the container itself has no such dtype, as sparse has no float16
     with warnings.catch_warnings():
-        # whether the target looks unscaled is not what is tested here
+        # whether columns look unscaled is not what is tested here
         warnings.filterwarnings("ignore", message="X_source looks standardized")
+        warnings.filterwarnings("ignore", message="The columns of X_source and X_target are on")
         try:
             clf.fit(X, y, X_target)
         except (ValueError, TypeError):
