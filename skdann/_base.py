@@ -197,7 +197,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     def _recognize(self, X: Any, is_mixture: bool) -> Any:
         """Return the domain of checked rows by resemblance, or of each row; None means target."""
-        statistics = DomainStatistics(*self._domain_statistics)
+        moments: Any = self._domain_statistics
+        statistics = DomainStatistics(*moments)
         is_source = statistics.find_source(X) if is_mixture else statistics.is_source(X)
         if not np.any(is_source):
             return None

@@ -213,20 +213,27 @@ class Body(torch.nn.Module):
         return self.drop(torch.tanh(self.layer(x)))
 
 
+def seeded(make, seed=0):
+    """Create a module whose weights do not depend on the tests collected before."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return make()
+
+
 class TestCustomModules:
     @pytest.mark.parametrize(
         ("networks", "width"),
         [
             ({"feature_extractor": Body}, 6),
-            ({"feature_extractor": Body(4)}, 6),
+            ({"feature_extractor": seeded(lambda: Body(4))}, 6),
             ({"feature_extractor": lambda: torch.nn.Linear(4, 3)}, 3),
             ({"label_predictor": torch.nn.Linear}, 64),
             ({"domain_classifier": torch.nn.Linear}, 64),
-            ({"domain_classifier": torch.nn.Linear(64, 2)}, 64),
+            ({"domain_classifier": seeded(lambda: torch.nn.Linear(64, 2))}, 64),
             (
                 {
                     "feature_extractor": Body,
-                    "label_predictor": torch.nn.Linear(6, 2),
+                    "label_predictor": seeded(lambda: torch.nn.Linear(6, 2)),
                     "domain_classifier": lambda n_in, n_out: torch.nn.Linear(n_in, n_out),
                 },
                 6,
