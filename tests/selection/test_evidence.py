@@ -15,6 +15,7 @@ from skdann._input.domains import check_domains
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
 from skdann._training.fitting import Fold
+from skdann.metrics import estimate_target_priors
 from tests.selection.common import make_evidence
 
 # -- predictions ----------------------------------------------------------------------------------
@@ -75,6 +76,12 @@ def test_held_out_rows_are_predicted_by_the_member_of_the_baseline_that_held_the
     assert_allclose(evidence.proba_held_out, np.concatenate(expected), rtol=1e-12)
 
 
+def test_every_member_of_the_baseline_has_a_fold(collected):
+    _, candidates, data = collected
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        collect_evidence(candidates, [Fold(np.arange(7), np.array([7, 8]))], data)
+
+
 # -- class shares ---------------------------------------------------------------------------------
 
 
@@ -96,6 +103,20 @@ def test_shares_are_those_of_all_source_rows_not_of_the_held_out_ones():
     held_out = np.arange(5000, 8000)  # a third of them of class 0
     ratio = class_ratio(evidence_of(y, y_target, held_out))
     assert_allclose(ratio, [0.5 / 0.6, 0.5 / 0.4], rtol=1e-3)
+
+
+def test_the_shares_in_the_target_are_estimated_by_black_box_shift_estimation():
+    rng = np.random.default_rng(0)
+    y, y_target = np.repeat([0, 1], [60, 40]), np.repeat([0, 1], [20, 80])
+    held_out, target = rng.dirichlet([2, 2], 100), rng.dirichlet([2, 2], 100)
+    held_out[np.arange(100), y] += 0.6  # a classifier that is often wrong
+    target[np.arange(100), y_target] += 0.6
+    held_out, target = (proba / proba.sum(1, keepdims=True) for proba in (held_out, target))
+    evidence = evidence_of(y, y_target)._replace(proba_target=[target], proba_held_out=held_out)
+    expected = estimate_target_priors(held_out, y, target, method="bbse") / [0.6, 0.4]
+    assert_allclose(class_ratio(evidence), expected)
+    other = estimate_target_priors(held_out, y, target, method="em") / [0.6, 0.4]
+    assert np.abs(expected - other).max() > 0.01
 
 
 def test_a_class_missing_among_the_held_out_rows_leaves_the_shares_as_they_are():
@@ -163,6 +184,15 @@ def test_few_rows_of_a_domain_have_as_many_folds(n_few):
     X, y, few = rng.normal(size=(20, 2)), np.arange(20) % 2, rng.normal(size=(n_few, 2))
     expected = auc_by_hand(X, y, few, np.ones(2), 0, n_folds=n_few)
     assert matched_auc(X, y, few, np.ones(2), 0) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_size_of_the_weights_does_not_matter():
+    evidence, _ = make_evidence(shift=0.5, n=60)
+    args = evidence.X_source, evidence.y, evidence.X_target
+    plain = matched_auc(*args, np.array([1.0, 3.0]), 0)
+    for factor in (1e-6, 1e6):
+        scaled = matched_auc(*args, factor * np.array([1.0, 3.0]), 0)
+        assert scaled == pytest.approx(plain, abs=1e-6)
 
 
 def test_domains_that_cannot_be_compared_count_as_different():

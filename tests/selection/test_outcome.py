@@ -44,6 +44,9 @@ def test_a_lead_that_equals_the_margin_is_too_small(aggregate):
     assert weights_of(1.0, 1.25, margin=0.25, aggregate=aggregate) == [1.0, 0.0]
     assert weights_of(1.0, 1.25, 1.5, margin=0.25, aggregate=aggregate) == [0.0, 0.0, 1.0]
     assert weights_of(1.0, 1.0, margin=0.0, aggregate=aggregate) == [1.0, 0.0]
+    assert 0.3 - 0.1 < 0.2 < 0.1 + 0.2 - 0.1  # as differences of floats round
+    assert weights_of(0.1, 0.3, margin=0.2, aggregate=aggregate) == [1.0, 0.0]
+    assert weights_of(0.1, 0.1 + 0.2, margin=0.2, aggregate=aggregate) == [0.0, 1.0]
     assert weights_of(1.0, 1.001, margin=0.0, aggregate=aggregate) == [0.0, 1.0]
 
 
@@ -72,6 +75,11 @@ def test_rows_hold_settings_scores_weights_and_errors():
         {"lambda_max": 0.5, "standardize": None, "score": 2.0, "detail": 4.0, "weight": 1.0},
     ]  # fmt: skip
     assert all(type(row["weight"]) is float for row in outcome.scores)
+
+
+def test_every_candidate_has_a_score():
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        select(candidates_of(2), rank(1.0, 2.0, 3.0), 0.5, "passing")
 
 
 @pytest.mark.parametrize("shift", ["none", "label", "other", ""])

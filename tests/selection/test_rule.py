@@ -10,10 +10,19 @@ import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 
 from skdann._input.domains import check_domains
+from skdann._input.drawing import draw_rows
 from skdann._selection import rule
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import class_ratio, matched_auc
-from skdann._selection.rule import FAILED, MARGIN, MIN_AUC, DefaultRule, Ranking, ScorerRule
+from skdann._selection.rule import (
+    FAILED,
+    MARGIN,
+    MIN_AUC,
+    DefaultRule,
+    Ranking,
+    ScorerRule,
+    make_rule,
+)
 from skdann._training.fitting import Fold
 from skdann.model_selection import DefaultRuleScorer, InformationMaximizationScorer, _default_rule
 from tests.selection.common import apply_rule, make_evidence, onehot
@@ -106,23 +115,31 @@ def test_the_limit_of_the_domain_auc(matched, unmatched, shift, monkeypatch):
     assert bool(ranking.objection) == (shift != "other")
 
 
-def test_large_tables_are_sampled_to_judge_the_shift(monkeypatch):
+def test_large_tables_are_sampled_by_the_seed_to_judge_the_shift(monkeypatch):
     monkeypatch.setattr(rule, "MOST_ROWS", 50)
     evidence, _ = make_evidence(n=200)
     evidence = evidence._replace(
         X_target=evidence.X_target[:60], proba_target=[evidence.proba_target[0][:60]]
     )
-    sizes = []
+    mean, std = evidence.X_source.mean(0), evidence.X_source.std(0)
+    drawn = []
 
     def auc(X_source, y, X_target, class_weight, seed):
-        sizes.append((len(X_source), len(y), len(X_target)))
-        # labels stay with their rows: column 0 separates the classes
-        assert np.mean((X_source[:, 0] > 0) == y) > 0.85
+        drawn.append((X_source, y, X_target))
         return 1.0
 
     monkeypatch.setattr(rule, "matched_auc", auc)
-    DefaultRule(0).rank_evidence(evidence)
-    assert sizes == [(50, 50, 50)]
+    DefaultRule(7).rank_evidence(evidence)
+    ((X_source, y, X_target),) = drawn
+    source, target = draw_rows(200, 50, 7), draw_rows(60, 50, 7)
+    assert_array_equal(y, evidence.y[source])
+    for actual, rows in (
+        (X_source, evidence.X_source[source]),
+        (X_target, evidence.X_target[target]),
+    ):
+        assert len(actual) == 50
+        correlation = np.corrcoef(actual[:, 0], ((rows - mean) / std)[:, 0])[0, 1]
+        assert correlation == pytest.approx(1.0)
 
 
 def test_pure_label_shift_keeps_the_baseline():
@@ -221,6 +238,23 @@ def test_nan_counts_as_no_score(data):
     assert [row["score"] for row in ranking.scores] == [-np.inf, np.inf]
 
 
+def test_every_member_has_a_fold(data):
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        rank(lambda member, X, y: member, data, [1.0, 1.0, 1.0])
+
+
+def test_a_scorer_may_set_the_margin():
+    class WithMargin:
+        margin = 3
+
+        def __call__(self, estimator, X, y):
+            return 0.0
+
+    assert ScorerRule(WithMargin()).margin == 3.0
+    assert type(ScorerRule(WithMargin()).margin) is float
+    assert ScorerRule(len).margin == 0.0
+
+
 @pytest.mark.parametrize("value", [None, "0.5", 1j, np.zeros(2)])
 def test_a_score_must_be_a_number(value, data):
     expected = re.escape(f"scoring returned {value!r}; it must return a number")
@@ -246,6 +280,25 @@ class Scorer:
 def test_the_target_is_passed_to_scorers_built_without_it(data):
     for scorer in (Scorer(None, data.X[7:]), Scorer(np.zeros((2, 3)), None)):
         assert rank(scorer, data, [0, 0]).scores == [{"score": 1.0}]
+
+
+def test_a_scorer_without_the_parameter_gets_no_target(data):
+    class Plain:
+        X_target = None
+
+        def __call__(self, member, X, y):
+            return 1.0
+
+    assert rank(Plain(), data, [0, 0]).scores == [{"score": 1.0}]
+
+
+def test_the_rule_of_a_search():
+    assert isinstance(make_rule(None), DefaultRule)
+    assert make_rule(None).seed == 0
+    assert make_rule(None, 5).seed == 5
+    rule = make_rule(len, 5)
+    assert isinstance(rule, ScorerRule)
+    assert rule.scoring is len
 
 
 def test_scorers_of_the_package_work_with_and_without_target_rows(data, make_clf):

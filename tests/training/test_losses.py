@@ -138,12 +138,16 @@ def test_gradients_leave_their_arguments_unchanged():
 def test_hits_of_a_single_logit_are_its_signs():
     logits = torch.tensor([[2.0], [-2.0], [0.5], [-0.5], [0.0]])
     domain = torch.tensor([1, 0, 0, 2, 0])  # with one logit, every target is the second domain
-    assert domain_hits(logits, domain).tolist() == [True, True, False, False, True]
+    expected = [True, True, False, False, True]
+    assert domain_hits(logits, domain).tolist() == expected
+    members = domain_hits(torch.stack([logits, -logits]), domain).tolist()
+    assert members == [expected, [False, False, True, True, True]]
 
 
 @members
-def test_hits_of_several_logits_are_those_of_the_largest(n_members):
-    logits, domain, _ = draw(20, 3, n_members)
+@pytest.mark.parametrize("n_columns", [2, 3])
+def test_hits_of_several_logits_are_those_of_the_largest(n_members, n_columns):
+    logits, domain, _ = draw(20, n_columns, n_members)
     expected = logits.numpy().argmax(axis=2) == domain.numpy()
     assert 0 < expected.sum() < expected.size
     assert_array_equal(domain_hits(logits, domain), expected)
