@@ -49,6 +49,7 @@ from skdann._training.params import (
     network_params,
     training_params,
 )
+from skdann._training.pseudo_labels import KINDS as PSEUDO_LABELS
 from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.recognition import measure_domains
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES
@@ -110,6 +111,11 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         labels, which gives larger gradients where G_d is certain [6]_. "coral" matches the
         covariances of the features and has no G_d [7]_: `domain_classifier`, `domain_steps` and
         `domain_label_smoothing` are not used, and no domain accuracy is recorded.
+    pseudo_labels : {None, "train", "balance"}, default=None
+        Use of predictions for the target rows during training. "train" trains on the surest half of
+        each predicted class beside the source rows [8]_ [9]_. "balance" draws the rows of both
+        domains so that all classes have equal shares, so that what is aligned does not differ in
+        class shares [10]_; `lambda_max` then rises once there are pseudo-labels. See Notes.
     domain_steps : int, default=1
         Number of steps of G_d on each batch with ``adversarial="alternating"`` and
         "non_saturating". The others do not use it.
@@ -271,6 +277,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         "domain_label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "conditioning": [None, StrOptions({"cdan"})],
         "adversarial": [StrOptions(set(ADVERSARIES))],
+        "pseudo_labels": [None, StrOptions(set(PSEUDO_LABELS))],
         "domain_steps": [Interval(Integral, 1, None, closed="left")],
         "class_weight": [None, dict, StrOptions({"balanced"})],
         "label_shift": [None, StrOptions(set(KINDS))],
@@ -309,6 +316,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         domain_label_smoothing=0.0,
         conditioning=None,
         adversarial="grl",
+        pseudo_labels=None,
         domain_steps=1,
         class_weight=None,
         label_shift=None,
@@ -343,6 +351,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         self.domain_label_smoothing = domain_label_smoothing
         self.conditioning = conditioning
         self.adversarial = adversarial
+        self.pseudo_labels = pseudo_labels
         self.domain_steps = domain_steps
         self.class_weight = class_weight
         self.label_shift = label_shift

@@ -257,17 +257,17 @@ class AnalyticGradients:
         features = self.extractor.forward(self._input(batch.x, batch.rows), batch.rows)
         logits, label_grad = self._predict(features, batch)
         grad, kept = self.adversary.write_gradients(self.classifier, features, batch, lambda_)
-        grad[:, : batch.rows.n_source] += label_grad
+        grad[:, : batch.n_labelled] += label_grad
         self.extractor.backward(grad, needs_input=False)
         return logits, kept
 
     @torch.no_grad()
-    def write_source_only(
+    def write_labels_only(
         self, batch: Batch, *, has_targets: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Do the same with G_f trained on the source rows alone, and G_d on its output at rest."""
-        source = batch.rows.of_source()
-        features = self.extractor.forward(self._input(batch.x, source), source)
+        """Do the same with G_f trained on the label loss alone, and G_d on its output at rest."""
+        labelled = batch.labelled
+        features = self.extractor.forward(self._input(batch.x, labelled), labelled)
         logits, grad = self._predict(features, batch)
         kept: tuple[Tensor, ...] = ()
         if has_targets:
@@ -277,9 +277,8 @@ class AnalyticGradients:
         return logits, kept
 
     def _predict(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Class logits of the source rows, and the gradient of their features."""
-        rows = batch.rows
-        logits = self.predictor.forward(features[:, : rows.n_source], rows.of_source())
+        """Class logits of the labelled rows, and the gradient of their features."""
+        logits = self.predictor.forward(features[:, : batch.n_labelled], batch.labelled)
         grad = label_gradient(logits, batch.y, batch.label_weight, self.label_smoothing)
         return logits, self.predictor.backward(grad)
 

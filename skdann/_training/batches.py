@@ -2,7 +2,8 @@
 
 An epoch is one pass over the shuffled source rows. The target rows are shuffled separately, and
 their passes continue across epochs. Each batch holds the source rows first, then as many target
-rows, in equal shares of the target domains.
+rows, in equal shares of the target domains. With pseudo-labels, rows are drawn by weights, and
+target rows can have labels too.
 
 Rows are gathered in blocks of many steps, so that each batch is a contiguous view and no work is
 done per row. Sparse rows are converted to dense ones batch by batch.
@@ -31,9 +32,9 @@ class Batch(NamedTuple):
     ----------
     x : Tensor of shape (n_rows, n_features)
         Source rows first. Rows that stay sparse are a list of CSR matrices, one per member.
-    y : Tensor of shape (n_source,)
-        Class indices of the source rows.
-    label_weight : Tensor of shape (n_source,)
+    y : Tensor of shape (n_labelled,)
+        Class indices of the source rows or, with pseudo-labels to train on, of all rows.
+    label_weight : Tensor of shape (n_labelled,)
         Weights of the rows in the label loss, which is the weighted sum of their losses.
     rows : Rows
         Number of source rows, and the domain index of each row (a single row of indices if they
@@ -53,6 +54,31 @@ class Batch(NamedTuple):
         """Domain index of each row."""
         return self.rows.domain  # type: ignore[return-value]
 
+    @property
+    def n_labelled(self) -> int:
+        """Number of rows in the label loss: the first ones."""
+        return self.y.shape[-1]
+
+    @property
+    def labelled(self) -> Rows:
+        """The rows in the label loss."""
+        return self.rows if self.n_labelled > self.rows.n_source else self.rows.of_source()
+
+
+def draw_pass(n_rows: int, weight: Tensor | None, generator: torch.Generator) -> Tensor:
+    """Return as many shuffled row indices as there are rows.
+
+    Each row occurs once or, given weights, in proportion to its weight, rounded up or down
+    (systematic resampling).
+    """
+    order = torch.randperm(n_rows, generator=generator)
+    if weight is None:
+        return order
+    edges = weight.cumsum(0)
+    offset = torch.rand((), generator=generator, dtype=torch.float64)
+    places = (torch.arange(n_rows) + offset) * (edges[-1] / n_rows)
+    return torch.searchsorted(edges, places, right=True).clamp_(max=n_rows - 1)[order]
+
 
 class _ShuffledRows:
     """Row indices from consecutive shuffled passes over the rows."""
@@ -60,13 +86,18 @@ class _ShuffledRows:
     def __init__(self, rows: Tensor, generator: torch.Generator) -> None:
         self.rows, self.generator = rows, generator
         self.remaining = rows[:0]
+        self.weight: Tensor | None = None
+
+    def weigh(self, weight: Tensor) -> None:
+        """Draw rows in proportion to these weights from now on."""
+        self.weight, self.remaining = weight, self.rows[:0]
 
     def draw(self, count: int) -> Tensor:
         """Return the next `count` row indices."""
         parts = []
         while count > 0:
             if not len(self.remaining):
-                self.remaining = torch.randperm(len(self.rows), generator=self.generator)
+                self.remaining = draw_pass(len(self.rows), self.weight, self.generator)
             parts.append(self.rows.index_select(0, self.remaining[:count]))
             self.remaining = self.remaining[count:]
             count -= len(parts[-1])
@@ -180,21 +211,65 @@ class DomainBatches:
             list(map(_ShuffledRows, targets, _streams(member["target_order"])))
             for member in generators
         ]
+        self.source_weights: list[Tensor | None] = [None] * self.n_members
+        self.labels: Tensor | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether rows of some target are drawn by weights."""
+        return any(shuffled.weight is not None for targets in self.targets for shuffled in targets)
+
+    def draw_source(self, member: int, weight: np.ndarray) -> None:
+        """Draw the source rows of a member in proportion to these weights."""
+        self.source_weights[member] = torch.from_numpy(weight)
+
+    def draw_target(
+        self, member: int, target: int, weight: np.ndarray, label: np.ndarray | None
+    ) -> None:
+        """Draw the rows of a target for a member by weights, and train on their labels if given.
+
+        Parameters
+        ----------
+        member, target : int
+            Index of the member, and of the target among the targets.
+        weight : ndarray of shape (n_rows,)
+            Weights of the rows of the target, in their order.
+        label : ndarray of int of shape (n_rows,) or None
+            Class indices of these rows; None leaves them unlabelled.
+        """
+        shuffled = self.targets[member][target]
+        shuffled.weigh(torch.from_numpy(weight))
+        if label is None:
+            return
+        if self.labels is None:  # for source rows too, so that row indices need no change
+            self.labels = self.y.new_full((self.n_members, self.X.shape[0]), -1)
+            self.labels[:, : len(self.y)] = self.y
+        self.labels[member, shuffled.rows] = torch.from_numpy(label).to(self.device)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the state kept between epochs: remaining rows of each pass, and generators."""
+        """Return the state kept between epochs: remaining rows, generators, draws and labels."""
         state = {}
+        for member, weight in enumerate(self.source_weights):
+            if weight is not None:
+                state[f"{member}.weight"] = weight
+        if self.labels is not None:
+            state["labels"] = self.labels
         for member, targets in enumerate(self.targets):
             for target, shuffled in enumerate(targets):
                 if len(shuffled.remaining):  # older safetensors cannot read an empty tensor
                     state[f"{member}.{target}.left"] = shuffled.remaining
+                if shuffled.weight is not None:
+                    state[f"{member}.{target}.weight"] = shuffled.weight
                 state[f"{member}.{target}.generator"] = shuffled.generator.get_state()
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore the state returned by :meth:`state_dict`."""
+        self.labels = state.get("labels")
+        self.source_weights = [state.get(f"{member}.weight") for member in range(self.n_members)]
         for member, targets in enumerate(self.targets):
             for target, shuffled in enumerate(targets):
+                shuffled.weight = state.get(f"{member}.{target}.weight")
                 shuffled.remaining = state.get(f"{member}.{target}.left", shuffled.rows[:0]).clone()
                 shuffled.generator.set_state(state[f"{member}.{target}.generator"].clone())
 
@@ -228,8 +303,10 @@ class DomainBatches:
         self.stays_sparse = stays_sparse
         order = torch.stack(
             [
-                torch.randperm(self.n_source, generator=generator)
-                for generator in self.source_generators
+                draw_pass(self.n_source, weight, generator)
+                for weight, generator in zip(
+                    self.source_weights, self.source_generators, strict=True
+                )
             ]
         )
         n_long, size = self.n_source % self.n_steps, self.n_source // self.n_steps
@@ -273,14 +350,27 @@ class DomainBatches:
         source = block[..., :size]
         fields = zip(
             self._rows(block),
-            self.y[source],
-            self._label_weights(source),
+            *self._labels(block, source),
             self._domains(source),
             self._domain_weights(source),
             strict=True,
         )
         for x, y, label_weight, domain, domain_weight in fields:
             yield Batch(x, y, label_weight, Rows(size, domain), domain_weight)
+
+    def _labels(self, block: Tensor, source: Tensor) -> tuple[Iterable[Tensor], Iterable[Tensor]]:
+        """Return the class indices and label weights of the labelled rows of each step."""
+        weight = self._label_weights(source)
+        if self.labels is None:
+            return self.y[source], weight
+        member = torch.arange(self.n_members, device=self.device)[:, None]
+        y = self.labels[0][block] if self.n_members == 1 else self.labels[member, block]
+        n_target = block.shape[-1] - source.shape[-1]
+        is_labelled = y[..., -1:] >= 0
+        half = torch.where(is_labelled, 0.5, 1.0)
+        weight = torch.stack(list(weight)).expand(source.shape) * half
+        rest = ((1.0 - half) / n_target).expand(*y.shape[:-1], n_target)
+        return y.clamp(min=0), torch.cat([weight, rest], -1)
 
     def _label_weights(self, source: Tensor) -> Iterable[Tensor]:
         per_row = self.layouts[source.shape[-1]].label_weight

@@ -42,15 +42,16 @@ def new_net(
     stops_early: bool = False,
     lambdas: Sequence[float] | None = None,
     scalings: Sequence[str | None] | None = None,
+    pseudo_labels: Sequence[str | None] | None = None,
     start: Any = None,
 ) -> DANNNet:
-    """Build the net of an estimator, or of members that differ in `lambdas` and `scalings`."""
+    """Build the net of an estimator, or of members that differ in what is given per member."""
     optimizer, options = optimizer_of(
         estimator.optimizer, estimator.lr, estimator.weight_decay, estimator.device
     )
     return DANNNet(
         network_params(estimator, scalings),
-        training_params(estimator, lambdas),
+        training_params(estimator, lambdas, pseudo_labels),
         shape,
         seeds=tuple(seeds),
         start=start,
@@ -185,6 +186,7 @@ def train_members(
     folds: Sequence[Fold],
     listeners: Sequence[Any],
     checkpoint: Any,
+    target_proba: np.ndarray | None = None,
 ) -> list[DivergenceError | None]:
     """Train estimators that differ only in lambda, scaling, seed and fold; fit each in place.
 
@@ -211,7 +213,7 @@ def train_members(
     is_alone = len(members) == 1
     valid = folds[0].valid if is_alone and first.early_stopping else folds[0].valid[:0]
     indices = folds[0].train if is_alone else np.stack([fold.train for fold in folds])
-    fit_data = prepare(first, data)._replace(train=indices, valid=valid)
+    fit_data = prepare(first, data)._replace(train=indices, valid=valid, target_proba=target_proba)
     net = new_net(
         first,
         DataShape.of(data),
@@ -219,6 +221,7 @@ def train_members(
         stops_early=first.early_stopping,
         lambdas=[float(member.lambda_max) for member in members],
         scalings=[member.standardize for member in members],
+        pseudo_labels=[member.pseudo_labels for member in members],
     )
     measure_columns(net, fit_data)
     try:

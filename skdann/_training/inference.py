@@ -50,7 +50,8 @@ def infer_blocks(
 
     Yields
     ------
-    ndarray of shape (at most block_rows, n_outputs), float32
+    ndarray of shape (..., at most block_rows, n_outputs), float32
+        With several members, the first dimension is the member.
 
     Raises
     ------
@@ -78,4 +79,4 @@ def infer_blocks(
                 output = module.predict_labels(output, rows)
             elif what == "domains":
                 output = module.classify_domains(module.condition(output, rows), rows)
-        yield output[:size].cpu().numpy()
+        yield output[..., :size, :].cpu().numpy()

@@ -26,6 +26,7 @@ from skdann._training.interface import CallbackInterface, SourceRows, softmax
 from skdann._training.interrupt import is_stop
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import DataShape, NetworkParams, TrainingParams
+from skdann._training.pseudo_labels import REFRESHES, PseudoLabels
 from skdann._training.randomness import seeded_globally, spawn_generators
 from skdann._training.record import EpochSums, Outputs
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
@@ -50,12 +51,15 @@ class FitData(NamedTuple):
         Indices of the source rows held out for early stopping.
     class_weight : ndarray of shape (n_classes,) or None
         Weights of the classes in the label loss.
+    target_proba : ndarray of shape (n_target, n_classes), or None
+        Predictions for the target rows that the first pseudo-labels come from.
     """
 
     data: DomainData
     train: np.ndarray
     valid: np.ndarray
     class_weight: np.ndarray | None
+    target_proba: np.ndarray | None = None
 
 
 class DANNNet(CallbackInterface):
@@ -155,7 +159,7 @@ class DANNNet(CallbackInterface):
             with self._seeded_globally():
                 self.module_ = self._build()
         self.n_epochs_done_ = 0
-        self.is_interrupted_ = False
+        self.is_interrupted_ = self.starts_labelled = False
         self.member_history_: list[dict[str, np.ndarray]] = []
         return self
 
@@ -188,11 +192,23 @@ class DANNNet(CallbackInterface):
 
     def lambda_at(self, progress: float) -> Any:
         """Return lambda at progress p: a float, or a tensor of shape (n_members, 1, 1)."""
-        schedule = self.training.lambda_schedule
-        factor = evaluate_schedule("lambda_schedule", schedule, LAMBDA_SCHEDULES, progress)
+        kinds = self.training.pseudo_labels
+        factors = {kind: self._lambda_factor(progress, kind) for kind in dict.fromkeys(kinds)}
         if self.n_members == 1:
-            return float(self.training.lambda_max[0]) * factor
-        return factor * self.lambda_ends
+            return float(self.training.lambda_max[0]) * factors[kinds[0]]
+        if len(set(factors.values())) == 1:
+            return factors[kinds[0]] * self.lambda_ends
+        per_member = self.lambda_ends.new_tensor([factors[kind] for kind in kinds])
+        return per_member.view(-1, 1, 1) * self.lambda_ends
+
+    def _lambda_factor(self, progress: float, kind: str | None) -> float:
+        """Return the factor of the schedule; with "balance", lambda waits for pseudo-labels."""
+        if kind == "balance" and not self.starts_labelled:
+            if progress < REFRESHES[0]:
+                return 0.0
+            progress = (progress - REFRESHES[0]) / (1.0 - REFRESHES[0])
+        schedule = self.training.lambda_schedule
+        return evaluate_schedule("lambda_schedule", schedule, LAMBDA_SCHEDULES, progress)
 
     def lr_at(self, progress: float) -> float:
         """Return the learning rate at progress p."""
@@ -233,6 +249,8 @@ class DANNNet(CallbackInterface):
             "dataset_valid": valid and valid.dataset,
         }
         n_epochs = self.max_epochs if epochs is None else epochs
+        pseudo_labels = PseudoLabels(self, X, batches, is_chunk=n_epochs < self.max_epochs)
+        self.starts_labelled = X.target_proba is not None
         snapshot, is_within_epoch = Snapshot(), False
         self.is_interrupted_ = True
         try:
@@ -245,6 +263,7 @@ class DANNNet(CallbackInterface):
                     is_within_epoch = True
                     if checkpoint:
                         checkpoint.save(self, batches)
+                    pseudo_labels.update_if_due(self.n_epochs_done_, self.max_epochs)
                     self.notify("on_epoch_begin", **on_epoch)
                     self.run_single_epoch(batches, True, "train", None)
                     self._validate(valid)

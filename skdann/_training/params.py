@@ -2,7 +2,7 @@
 
 :func:`network_params` and :func:`training_params` read them from an estimator;
 :class:`NetworkParams` decides what is built, :class:`TrainingParams` how it is trained. With
-several ensemble members, `lambda_max` and `standardize` hold one value per member.
+several ensemble members, `lambda_max`, `pseudo_labels` and `standardize` hold one value each.
 """
 
 from __future__ import annotations
@@ -62,9 +62,13 @@ class NetworkParams:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingParams:
-    """Training hyperparameters, as in :class:`skdann.DANNClassifier`; `lambda_max` per member."""
+    """Training hyperparameters, as in :class:`skdann.DANNClassifier`.
+
+    `lambda_max` and `pseudo_labels` hold one value per member.
+    """
 
     lambda_max: tuple[float, ...]
+    pseudo_labels: tuple[str | None, ...]
     lambda_schedule: Any
     domain_loss_weight: float
     label_smoothing: float
@@ -99,10 +103,17 @@ def _as_tuple(spec: Any) -> Any:
     return tuple(spec) if isinstance(spec, list) else spec
 
 
-def training_params(estimator: Any, lambdas: Sequence[float] | None = None) -> TrainingParams:
-    """Read the training from an estimator; `lambdas` replaces its `lambda_max`, per member."""
+def training_params(
+    estimator: Any,
+    lambdas: Sequence[float] | None = None,
+    pseudo_labels: Sequence[str | None] | None = None,
+) -> TrainingParams:
+    """Read the training from an estimator; what is given replaces its parameters, per member."""
     return TrainingParams(
         lambda_max=(estimator.lambda_max,) if lambdas is None else tuple(lambdas),
+        pseudo_labels=(
+            (estimator.pseudo_labels,) if pseudo_labels is None else tuple(pseudo_labels)
+        ),
         lambda_schedule=estimator.lambda_schedule,
         domain_loss_weight=estimator.domain_loss_weight,
         label_smoothing=estimator.label_smoothing,

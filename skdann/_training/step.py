@@ -1,8 +1,9 @@
 """One training step: losses, gradients and the optimizer update.
 
-The label loss is the weighted cross-entropy of the source rows; the adversary adds the domain loss
+The label loss is the weighted cross-entropy of the labelled rows: the source rows and, with
+``pseudo_labels="train"``, target rows. The adversary adds the domain loss
 (:mod:`skdann._training.objective`). Without an active adversary (lambda 0), G_f and G_y process
-source rows only, so a fit with ``lambda_max=0`` is bit-identical to a fit without target rows.
+labelled rows only, so a fit with ``lambda_max=0`` is bit-identical to a fit without target rows.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Step:
         if self.is_adversarial:
             logits, kept = self.analytic.write(batch, lambda_)
         else:
-            logits, kept = self.analytic.write_source_only(batch, has_targets=self.has_targets)
+            logits, kept = self.analytic.write_labels_only(batch, has_targets=self.has_targets)
         return None, Outputs.of(batch, logits, kept)
 
     def _differentiate(self, batch: Batch, lambda_: Any) -> tuple[Tensor, Outputs]:
@@ -111,12 +112,11 @@ class Step:
         return total.detach(), Outputs.of(batch, logits, kept)
 
     def _extract(self, batch: Batch) -> Tensor:
-        """Return features of all rows, or of the source rows if no loss needs the others."""
+        """Return features of all rows, or of the labelled rows if no loss needs the others."""
         if self.is_adversarial or (self.has_targets and self.keeps_domains_apart):
             return self.module.extract_features(batch.x, batch.rows)
-        source = batch.rows.of_source()
-        x = batch.x[..., : source.n_source, :].clone()  # G_f may work in place
-        return self.module.extract_features(x, source)
+        x = batch.x[..., : batch.n_labelled, :].clone()  # G_f may work in place
+        return self.module.extract_features(x, batch.labelled)
 
     def _detached_inputs(self, features: Tensor, batch: Batch) -> Tensor:
         """Return the input of G_d for all rows, detached; G_f and G_y are left unchanged."""
@@ -130,13 +130,12 @@ class Step:
         return inputs
 
     def _label_loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss and the class logits of the source rows."""
-        rows = batch.rows
+        """Return the loss and the class logits of the labelled rows."""
+        n_labelled = batch.n_labelled
         features = features.clone()  # G_y may work in place
         if self.keeps_domains_apart:  # G_y also updates the statistics of the target domains
-            logits = self.module.predict_labels(features, rows)[..., : rows.n_source, :]
+            logits = self.module.predict_labels(features, batch.rows)[..., :n_labelled, :]
         else:
-            source = features[..., : rows.n_source, :]
-            logits = self.module.predict_labels(source, rows.of_source())
+            logits = self.module.predict_labels(features[..., :n_labelled, :], batch.labelled)
         smoothing = self.adversary.params.label_smoothing
         return label_loss(logits, batch.y, batch.label_weight, smoothing), logits

@@ -65,7 +65,9 @@ class DomainStandardizer(nn.Module):
         self.register_buffer("scale", torch.ones(shape, dtype=torch.float32))
         self.register_buffer("shift", torch.zeros(shape, dtype=torch.float32))
 
-    def measure(self, member: int, X: Any, domain: np.ndarray) -> None:
+    def measure(
+        self, member: int, X: Any, domain: np.ndarray, weight: np.ndarray | None = None
+    ) -> None:
         """Compute the statistics of one member from its training rows.
 
         Parameters
@@ -76,12 +78,15 @@ class DomainStandardizer(nn.Module):
             Training rows.
         domain : ndarray of shape (n_rows,)
             Domain indices of the rows.
+        weight : ndarray of shape (n_rows,) or None, default=None
+            Weights of the rows in the statistics, some positive in each domain; None weights all
+            rows equally.
         """
         kind, n_sources = self.standardize[member], self.n_domains - self.n_targets
         if kind is None:
             return
         is_target = domain >= n_sources
-        mean, std = _mean_and_std(X[~is_target])
+        mean, std = _mean_and_std(X, ~is_target, weight)
         if kind == "source":
             self._set(member, slice(None), mean, 1.0 / np.where(std > MIN_STD, std, 1.0), 0.0)
             return
@@ -89,7 +94,7 @@ class DomainStandardizer(nn.Module):
         groups.append(is_target if self.n_targets else ~is_target)
         for index, group in enumerate(groups):
             # a domain whose rows are all held out is scaled like the source
-            group_mean, group_std = _mean_and_std(X[group]) if group.any() else (mean, std)
+            group_mean, group_std = _mean_and_std(X, group, weight) if group.any() else (mean, std)
             is_varying = group_std > MIN_STD
             scale = np.where(is_varying, std / np.where(is_varying, group_std, 1.0), 1.0)
             self._set(member, index, group_mean, scale, mean)
@@ -142,10 +147,17 @@ def _scale(
     return torch.sub(x, mean, out=out).mul_(scale).add_(shift)
 
 
-def _mean_and_std(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column, computed in float64."""
+def _mean_and_std(
+    X: Any, group: np.ndarray, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column over a group of rows, in float64."""
+    X, weight = X[group], None if weight is None else weight[group]
     if sp.issparse(X):
-        mean, variance = mean_variance_axis(sp.csr_matrix(X, dtype=np.float64), axis=0)
+        X = sp.csr_matrix(X, dtype=np.float64)
+        mean, variance = mean_variance_axis(X, axis=0, weights=weight)
+    elif weight is not None:
+        mean = np.average(X, axis=0, weights=weight)
+        variance = np.average((X - mean) ** 2, axis=0, weights=weight)
     else:
         mean, variance = X.mean(0, dtype=np.float64), X.var(0, dtype=np.float64)
     return mean, np.sqrt(variance)
