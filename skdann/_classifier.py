@@ -49,8 +49,8 @@ from skdann._training.params import (
     network_params,
     training_params,
 )
-from skdann._training.pseudo_labels import KINDS as PSEUDO_LABELS
 from skdann._training.progress import as_fit_rows, watch_fit
+from skdann._training.pseudo_labels import KINDS as PSEUDO_LABELS
 from skdann._training.recognition import measure_domains
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES
 from skdann.nn._module import ACTIVATIONS, is_sizes
@@ -141,8 +141,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Weight decay (L2 penalty) of the optimizer.
     batch_size : int, default=64
         Maximum number of source rows per step; as many target rows are added.
-    max_epochs : int, default=30
-        Number of passes over the source rows. Small tables (a few hundred rows) usually need more.
+    max_epochs : int or "auto", default="auto"
+        Number of passes over the source rows. "auto" makes at least 30 passes and 400 steps: more
+        passes for less than about 850 rows. In `partial_fit` it is 30.
     early_stopping : bool, default=False
         Whether to hold out source rows, stop when their cross-entropy has not improved for
         `patience` epochs, and restore the weights of the best epoch. Epochs are compared only once
@@ -287,7 +288,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         "lr_schedule": [StrOptions(set(LR_SCHEDULES)), callable],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -326,7 +327,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         lr_schedule="constant",
         weight_decay=0.0,
         batch_size=64,
-        max_epochs=30,
+        max_epochs="auto",
         early_stopping=False,
         validation_fraction=0.1,
         patience=10,
@@ -429,9 +430,16 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         fit_data = prepare(self, data, seed if self.early_stopping else None)
         if is_continued:
             net = self._continued_net(data, "warm_start=True", self.early_stopping)
+            net.configure(training_params(self, n_rows=len(fit_data.train)))
             net.n_epochs_done_ = 0
         else:
-            net = new_net(self, DataShape.of(data), (seed,), stops_early=self.early_stopping)
+            net = new_net(
+                self,
+                DataShape.of(data),
+                (seed,),
+                stops_early=self.early_stopping,
+                n_rows=len(fit_data.train),
+            )
             measure_columns(net, fit_data)
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
         known: dict[str, Any] = {
@@ -442,7 +450,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             ),
         }
         warn_if_a_class(known["_placeholders"], data.classes, self)
-        self._train_watched(net, fit_data, self.max_epochs, known, rows, self._checkpoint())
+        self._train_watched(net, fit_data, net.max_epochs, known, rows, self._checkpoint())
         if not net.is_interrupted_:
             warn_if_unlearned(self.history_, data, fit_data.class_weight)
         return self
@@ -616,7 +624,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             n_before = len(net.history)
             train(net, fit_data, n_epochs, listeners, checkpoint)
             if net.is_interrupted_:
-                end_interrupted(self, len(net.history) - n_before)
+                end_interrupted(self, len(net.history) - n_before, n_epochs)
             vars(set_fitted(self, net, fit_data.data)).update(known)
             if checkpoint and not net.is_interrupted_:
                 checkpoint.remove()

@@ -19,25 +19,39 @@ from skdann._input.domains import DomainData, check_domains
 from skdann._input.labels import class_weights
 from skdann._input.messages import warn_user
 from skdann._input.parameters import check_can_resume
-from skdann._input.pooling import find_placeholders, is_pooled, warn_if_a_class
+from skdann._input.pooling import (
+    find_placeholders,
+    is_pooled,
+    keep_source_rows,
+    warn_if_a_class,
+)
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings
 from skdann._saving.checkpoint import numbered_checkpoints
 from skdann._selection.candidates import (
     Candidate,
-    Setting,
+    Plan,
     check_path,
     count_networks,
     make_folds,
-    make_settings,
+    make_plan,
     train_candidates,
 )
+from skdann._selection.families import FAMILIES, TREES
 from skdann._selection.outcome import Outcome, select, set_selected
 from skdann._selection.rule import Ranking, make_rule
+from skdann._selection.source_model import (
+    aligned_proba,
+    check_baseline,
+    check_classes,
+    fit_model,
+    fit_trees,
+    raw_targets,
+)
 from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import Fold
-from skdann._training.params import check_constraints, check_params
+from skdann._training.params import check_constraints, check_params, count_epochs
 from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.recognition import measure_domains
 
@@ -172,9 +186,11 @@ class DANNClassifierCV(BaseDomainClassifier):
         "lambdas": ["array-like"],
         "standardize": [tuple, list],
         "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "families": [None, tuple, list],
+        "baseline": [None, object],
         "scoring": [None, callable],
         "margin": [None, Interval(Real, 0, None, closed="left")],
-        "aggregate": [StrOptions({"passing", "best"})],
+        "aggregate": [None, StrOptions({"mixture", "passing", "best"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -185,18 +201,22 @@ class DANNClassifierCV(BaseDomainClassifier):
         self,
         estimator=None,
         *,
-        lambdas=(0.1, 0.3, 1.0),
+        lambdas=(0.3,),
         standardize=(None, "domain"),
+        families=None,
+        baseline=None,
         n_seeds=3,
         scoring=None,
         margin=None,
-        aggregate="passing",
+        aggregate=None,
         random_state=None,
         verbose=0,
     ):
         self.estimator = estimator
         self.lambdas = lambdas
         self.standardize = standardize
+        self.families = families
+        self.baseline = baseline
         self.n_seeds = n_seeds
         self.scoring = scoring
         self.margin = margin
@@ -235,6 +255,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         """
         check_constraints(self)
         check_path(self.lambdas, self.standardize)
+        families, aggregate = self._find_families(), self._find_aggregate()
+        check_baseline(self.baseline)
         base = DANNClassifier() if self.estimator is None else clone(self.estimator)
         check_can_resume(base.checkpoint, self.random_state)
         checkpoint = base.checkpoint
@@ -255,11 +277,23 @@ class DANNClassifierCV(BaseDomainClassifier):
                 f"X_source has {data.n_source} row, but {type(self).__name__} needs 2 or more, "
                 "because it evaluates its candidates on held-out rows."
             )
-        settings = make_settings(self.lambdas, self.standardize, data)
+        plan = make_plan(
+            self.lambdas,
+            self.standardize,
+            families,
+            self.n_seeds,
+            data,
+            is_pooled=aggregate == "mixture",
+        )
         rows = as_fit_rows(X_source, y_source, sample_weight, sample_domain)
         placeholders = find_placeholders(y_source, sample_domain, data.classes)
         warn_if_a_class(placeholders, data.classes, self)
-        self._fit_path(base, settings, data, rows, checkpoint)
+        model = None
+        if TREES in families and self.baseline is not None:
+            given = {"sample_weight": sample_weight, "sample_domain": sample_domain}
+            targets = raw_targets(X_source, X_target, sample_domain)
+            model = self._fit_baseline(X_source, y_source, given, targets, data)
+        self._fit_path(base, plan, model, data, rows, checkpoint)
         self._is_pooled, self._placeholders = is_pooled(sample_domain), placeholders
         return self
 
@@ -282,11 +316,54 @@ class DANNClassifierCV(BaseDomainClassifier):
             params = {**params, "estimator": DANNClassifier()}
         return super().set_params(**params)
 
+    def _find_families(self) -> tuple[str, ...]:
+        """Return the families, of which a scorer ranks alignment alone by default."""
+        if self.families is None:
+            return FAMILIES if self.scoring is None else FAMILIES[:1]
+        unknown = [name for name in self.families if name not in FAMILIES]
+        if unknown:
+            raise ValueError(
+                f"families={self.families!r} has unknown names {unknown}; choose from {FAMILIES}."
+            )
+        return tuple(dict.fromkeys(self.families))
+
+    def _find_aggregate(self) -> str:
+        """Return how candidates are combined: a scorer does not weight a mixture."""
+        if self.aggregate is None:
+            return "mixture" if self.scoring is None else "passing"
+        if self.aggregate == "mixture" and self.scoring is not None:
+            raise ValueError(
+                "aggregate='mixture' weights candidates by the default rule and needs "
+                "scoring=None; with a scorer, choose 'passing' or 'best'."
+            )
+        return str(self.aggregate)
+
+    def _fit_baseline(
+        self, X: Any, y: Any, given: dict[str, Any], targets: list[Any], data: DomainData
+    ) -> Candidate | None:
+        """Fit the user's model on the source rows as they are passed, and predict the target."""
+        given = {name: value for name, value in given.items() if value is not None}
+        X, y, given = keep_source_rows(X, y, given)
+        model = fit_model(self.baseline, X, y, given.get("sample_weight"))
+        check_classes(model, data.classes)
+        if not targets:
+            return None
+        proba = np.concatenate([aligned_proba(model, rows, data.classes) for rows in targets])
+        return Candidate(TREES, [model], [], proba_target=proba)
+
+    def _fit_trees(self, base: DANNClassifier, data: DomainData, seed: int) -> list[Candidate]:
+        """Return the candidate of gradient-boosted trees, unless they cannot be fitted."""
+        if TREES not in self._find_families() or not data.n_targets:
+            return []
+        model = fit_trees(data, base.class_weight, seed)
+        return [] if model is None else [Candidate(TREES, [model], [])]
+
     @with_callbacks
     def _fit_path(
         self,
         base: DANNClassifier,
-        settings: list[Setting],
+        plan: Plan,
+        baseline: Candidate | None,
         data: DomainData,
         rows: dict[str, Any],
         checkpoint: Any,
@@ -294,16 +371,16 @@ class DANNClassifierCV(BaseDomainClassifier):
         """Train all candidates and select; fitted attributes are set only if all succeeds."""
         seeds, fold_seed = self._seeds()
         folds = make_folds(data, self.n_seeds, N_FOLDS, fold_seed)
-        n_networks = count_networks(base, settings, self.n_seeds)
-        watched = watch_fit(
-            self, base.max_epochs, n_networks=n_networks, verbose=base.verbose, rows=rows
-        )
+        n_networks = count_networks(base, plan)
+        n_epochs = count_epochs(base, len(folds[0].train))
+        watched = watch_fit(self, n_epochs, n_networks=n_networks, verbose=base.verbose, rows=rows)
         with numbered_checkpoints(checkpoint) as next_checkpoint, watched as listeners:
             candidates = train_candidates(
-                base, data.without_names(), folds, settings, seeds, listeners, next_checkpoint
+                base, data.without_names(), folds, plan, seeds, listeners, next_checkpoint
             )
             weights = class_weights(base.class_weight, data.y, data.classes, data.weight)
             warn_if_unlearned(candidates[0].members[0].history_, data, weights)
+            candidates += [baseline] if baseline else self._fit_trees(base, data, seeds[0])
             outcome = self._select(candidates, folds, data, fold_seed)
             self._set_columns(data)
             members = [c.members for c in candidates]
@@ -312,7 +389,8 @@ class DANNClassifierCV(BaseDomainClassifier):
                 pairs = zip(members, selected, strict=True)
                 members = [m if is_kept else [clone(one) for one in m] for m, is_kept in pairs]
             set_selected(self, members, outcome)
-            self._domain_statistics = measure_domains(data, self.members_)
+            nets = [member for member in self.members_ if isinstance(member, DANNClassifier)]
+            self._domain_statistics = measure_domains(data, nets)
             return self
 
     def _select(
@@ -328,7 +406,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             ranking = Ranking([{"score": 0.0}], objection)
         else:
             ranking = make_rule(self.scoring, seed).rank(candidates, folds, data)
-        return select(candidates, ranking, self.margin_, self.aggregate)
+        return select(candidates, ranking, self.margin_, self._find_aggregate())
 
     @property
     def margin_(self) -> float:
@@ -372,12 +450,20 @@ class DANNClassifierCV(BaseDomainClassifier):
             Probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        X = check_rows_to_predict(self, X)
-        sample_domain = self._resolve_domain(X, sample_domain)
+        rows = check_rows_to_predict(self, X)
+        sample_domain = self._resolve_domain(rows, sample_domain)
         return sum(
-            weight * member.predict_proba(X, sample_domain=sample_domain)
+            weight * self._member_proba(member, X, rows, sample_domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)
         )
+
+    def _member_proba(self, member: Any, X: Any, rows: Any, sample_domain: Any) -> np.ndarray:
+        """Return the class probabilities by one member; a model of the user gets `X` as it is."""
+        if isinstance(member, DANNClassifier):
+            return member.predict_proba(rows, sample_domain=sample_domain)
+        if self.baseline is None:
+            X = np.asarray(rows, dtype=np.float32)
+        return aligned_proba(member, X, self.classes_)
 
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
         return self.predict_proba(X, sample_domain=sample_domain)
@@ -387,8 +473,10 @@ class DANNClassifierCV(BaseDomainClassifier):
             return np.log(self.predict_proba(X, sample_domain=sample_domain))
 
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
-        """Return the first member of the best selected candidate, with column names."""
-        member = copy.copy(self.candidates_[self.best_index_][0])
+        """Return the first network of the selected candidate with the greatest weight."""
+        order = sorted(range(len(self.scores_)), key=lambda i: -self.scores_[i]["weight"])
+        networks = (m[0] for m in map(self.candidates_.__getitem__, order) if hasattr(m[0], "net_"))
+        member = copy.copy(next(networks))
         if hasattr(self, "feature_names_in_"):
             member.feature_names_in_ = self.feature_names_in_
         member._other_names = getattr(self, "_other_names", None)

@@ -1,4 +1,4 @@
-"""Candidates: a path of lambdas and scalings, each trained with several seeds."""
+"""Candidates: ensembles of members, one for each setting or one for each family."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from skdann._input.domains import DomainData
 from skdann._input.messages import warn_user
+from skdann._selection.families import BASELINE, NETWORK_FAMILIES, TREES, Setting, baseline
 from skdann._training.divergence import DivergenceError
 from skdann._training.fitting import (
     Fold,
@@ -21,29 +22,46 @@ from skdann._training.fitting import (
     train_members,
 )
 
-Setting = tuple[float, str | None]  # lambda_max and standardize
+Plan = list[tuple[str, list[tuple[Setting, int]]]]  # (family, [(setting, seed index), ...]), ...
 
 
 @dataclasses.dataclass
 class Candidate:
-    """A lambda and a scaling, trained with every seed.
+    """Members that are averaged.
 
     Attributes
     ----------
-    lambda_max : float
-        Final value of the coefficient lambda; 0 is the source-only baseline.
-    standardize : {None, "source", "domain"}
-        Scaling of the columns.
-    members : list of DANNClassifier
-        One member per seed, each fitted on its fold.
+    family : str
+        Family of the candidate; the first candidate is the source-only baseline.
+    members : list of DANNClassifier, or of one scikit-learn classifier
+        Members, each fitted on its fold; a classifier of the family "trees" on all source rows.
+    folds : list of int
+        Index of the fold of each member.
     error : str
         Error of a member that diverged, which excludes the candidate; empty without error.
+    proba_target : ndarray of shape (n_target, n_classes) or None
+        Predictions of a model of the user, which gets the rows as the user passes them.
     """
 
-    lambda_max: float
-    standardize: str | None
+    family: str
     members: list[Any]
+    folds: list[int]
     error: str = ""
+    proba_target: np.ndarray | None = None
+
+    @property
+    def lambda_max(self) -> Any:
+        """Final value of the coefficient lambda; a tuple if it differs between the members."""
+        return self._common("lambda_max", 0.0)
+
+    @property
+    def standardize(self) -> Any:
+        """Scaling of the columns; a tuple if it differs between the members."""
+        return self._common("standardize", None)
+
+    def _common(self, name: str, default: Any) -> Any:
+        values = tuple(getattr(member, name, default) for member in self.members)
+        return values[0] if len(set(values)) == 1 else values
 
 
 def check_path(lambdas: Any, standardize: Any) -> tuple[list[str | None], list[float]]:
@@ -67,19 +85,36 @@ def check_path(lambdas: Any, standardize: Any) -> tuple[list[str | None], list[f
     return list(dict.fromkeys(standardize)), sorted({0.0, *values})
 
 
-def make_settings(lambdas: Any, standardize: Any, data: DomainData) -> list[Setting]:
-    """Return the settings of all candidates, the source-only baseline first.
+def make_plan(
+    lambdas: Any,
+    standardize: Any,
+    families: Sequence[str],
+    n_seeds: int,
+    data: DomainData,
+    *,
+    is_pooled: bool,
+) -> Plan:
+    """List the members of all candidates that are networks, the source-only baseline first.
 
-    Sparse rows use the first scaling only; without target rows, the baseline is the only setting.
+    With `is_pooled` each family is one candidate: its `n_seeds` members, or more if it has more
+    settings, have its settings in turn. Otherwise each setting is a candidate with `n_seeds`
+    members. Sparse rows use the first scaling only; without target rows, the baseline is the only
+    candidate.
     """
     scalings, values = check_path(lambdas, standardize)
-    is_sparse = not isinstance(data.X, np.ndarray)
-    settings = [
-        (value, scaling)
-        for scaling in (scalings[:1] if is_sparse else scalings)
-        for value in values
-    ]
-    return settings if data.n_targets else settings[:1]
+    scalings = scalings if isinstance(data.X, np.ndarray) else scalings[:1]
+    plan: Plan = []
+    seeds = range(n_seeds)
+    plan.append((BASELINE, [(baseline(values, scalings)[0], seed) for seed in seeds]))
+    for family in families if data.n_targets else ():
+        settings = NETWORK_FAMILIES[family](values, scalings) if family != TREES else []
+        if is_pooled and settings:
+            n_members = max(n_seeds, len(settings))
+            turns = [(settings[i % len(settings)], i % n_seeds) for i in range(n_members)]
+            plan.append((family, turns))
+        elif not is_pooled:
+            plan += [(family, [(setting, seed) for seed in seeds]) for setting in settings]
+    return plan
 
 
 def make_folds(data: DomainData, n_seeds: int, n_folds: int, seed: int) -> list[Fold]:
@@ -104,25 +139,25 @@ def train_candidates(
     estimator: Any,
     data: DomainData,
     folds: Sequence[Fold],
-    settings: Sequence[Setting],
+    plan: Plan,
     seeds: Sequence[int],
     listeners: Sequence[Any] = (),
     next_checkpoint: Callable[[Sequence[Any]], Any] = lambda members: None,
 ) -> list[Candidate]:
-    """Train every setting with every seed.
+    """Train all networks of a plan.
 
     Parameters
     ----------
     estimator : DANNClassifier
-        Classifier with all parameters except lambda, scaling and seed.
+        Classifier with all parameters except those of a setting and the seed.
     data : DomainData
         Checked rows of both domains.
     folds : sequence of Fold
         One fold per seed.
-    settings : sequence of (lambda_max, standardize)
-        One setting per candidate, the source-only baseline first.
+    plan : list
+        Members of all candidates, the source-only baseline first; see :func:`make_plan`.
     seeds : sequence of int
-        Seeds of the members of each candidate.
+        Seeds of the members.
     listeners : sequence of skorch callbacks, default=()
         Callbacks attached while each network trains.
     next_checkpoint : callable, default=lambda members: None
@@ -144,43 +179,51 @@ def train_candidates(
 
     Notes
     -----
-    If the networks are given by sizes, members train together as two networks: one for lambda 0,
-    which uses source rows only, and one for the others. With custom modules, callbacks or early
-    stopping, members train one at a time. Label shift is estimated once, from all source rows.
+    If the networks are given by sizes, members train together as two networks: one for those that
+    use source rows only, and one for the others, whose first pseudo-labels are the baseline's. With
+    custom modules, callbacks or early stopping, members train one at a time. Label shift is
+    estimated once, from all source rows.
     """
     candidates = [
         Candidate(
-            lambda_max,
-            standardize,
-            [
-                clone(estimator).set_params(
-                    lambda_max=lambda_max, standardize=standardize, random_state=int(seed)
-                )
-                for seed in seeds
-            ],
+            family,
+            [_new_member(estimator, setting, int(seeds[seed])) for setting, seed in members],
+            [seed for _, seed in members],
         )
-        for lambda_max, standardize in settings
+        for family, members in plan
     ]
-    data = adjust_for_label_shift(estimator, data, int(seeds[0]))
+    adjusted = adjust_for_label_shift(estimator, data, int(seeds[0]))
+    teachers: list[Any] = []
     for group in _groups(candidates, estimator):
         members = [candidate.members[index] for candidate, index in group]
+        is_balanced = members[0].pseudo_labels == "balance"
         errors = train_members(
             members,
-            data,
-            [folds[index] for _, index in group],
+            data if is_balanced and adjusted.label_shift else adjusted,
+            [folds[candidate.folds[index]] for candidate, index in group],
             listeners,
             next_checkpoint(members),
+            teachers=[member.net_ for member in teachers],
         )
         for (candidate, _), error in zip(group, errors, strict=True):
             candidate.error = candidate.error or ("" if error is None else str(error))
+        if candidates[0].error:
+            raise DivergenceError(f"The source-only baseline failed: {candidates[0].error}")
+        teachers = [member for member in candidates[0].members if hasattr(member, "net_")]
     _report_failures(candidates)
     return candidates
 
 
+def _new_member(estimator: Any, setting: Setting, seed: int) -> Any:
+    """Clone the classifier with a setting; classes balanced by draws need no other weights."""
+    member = clone(estimator).set_params(**setting._asdict(), random_state=seed)
+    if setting.pseudo_labels == "balance":
+        member.set_params(class_weight=None, label_shift=None, target_priors=None)
+    return member
+
+
 def _report_failures(candidates: Sequence[Candidate]) -> None:
-    """Raise if the baseline failed; warn once if others did."""
-    if candidates[0].error:
-        raise DivergenceError(f"The source-only baseline failed: {candidates[0].error}")
+    """Warn once if candidates failed."""
     errors = [candidate.error for candidate in candidates if candidate.error]
     if errors:
         warn_user(
@@ -193,21 +236,29 @@ def _report_failures(candidates: Sequence[Candidate]) -> None:
 def _groups(
     candidates: Sequence[Candidate], estimator: Any
 ) -> Iterator[list[tuple[Candidate, int]]]:
-    """Yield groups of members that train as one network, as (candidate, seed index)."""
+    """Yield groups of members that train as one network, as (candidate, index of the member).
+
+    Those of the baseline are in the first group, or the first groups.
+    """
     members = [
         (candidate, index) for candidate in candidates for index in range(len(candidate.members))
     ]
     if not can_train_together(estimator):
         yield from ([member] for member in members)
         return
-    for is_baseline in (True, False):
-        group = [member for member in members if (member[0].lambda_max == 0) == is_baseline]
-        if group:
-            yield group
+    is_weighted = estimator.class_weight is not None or estimator.label_shift is not None
+    groups: dict[tuple[bool, bool], list[tuple[Candidate, int]]] = {}
+    for candidate, index in members:
+        member = candidate.members[index]
+        is_source_only = member.lambda_max == 0 and member.pseudo_labels is None
+        is_apart = is_weighted and member.pseudo_labels == "balance"
+        groups.setdefault((is_source_only, is_apart), []).append((candidate, index))
+    yield from groups.values()
 
 
-def count_networks(estimator: Any, settings: Sequence[Setting], n_seeds: int) -> int:
+def count_networks(estimator: Any, plan: Plan) -> int:
     """Count the networks that :func:`train_candidates` trains."""
-    if can_train_together(estimator):
-        return len({lambda_max == 0 for lambda_max, _ in settings})
-    return len(settings) * n_seeds
+    members = [Candidate(family, [], []) for family, _ in plan]
+    for candidate, (_, settings) in zip(members, plan, strict=True):
+        candidate.members = [_new_member(estimator, setting, 0) for setting, _ in settings]
+    return sum(1 for _ in _groups(members, estimator))

@@ -8,14 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import softmax
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from skdann._input.domains import DomainData
+from skdann._input.drawing import draw_rows
 from skdann._selection.candidates import Candidate
+from skdann._selection.families import TREES
+from skdann._selection.source_model import aligned_proba
 from skdann._training.fitting import Fold
 from skdann.metrics import estimate_target_priors
+
+MOST_ROWS = 4000  # maximum number of target rows that candidates predict
 
 
 class Evidence(NamedTuple):
@@ -24,7 +30,7 @@ class Evidence(NamedTuple):
     Attributes
     ----------
     X_source, X_target : ndarray or CSR of shape (n_source, n_features), (n_target, n_features)
-        Rows of both domains.
+        Rows of both domains; some of the target's if it has many.
     y : ndarray of shape (n_source,)
         Class indices of the source rows.
     proba_target : list of ndarray of shape (n_target, n_classes), or None
@@ -44,19 +50,19 @@ class Evidence(NamedTuple):
 
 
 def collect_evidence(
-    candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData
+    candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData, seed: int
 ) -> Evidence:
     """Predict the target rows with every candidate, and held-out source rows with the baseline.
 
-    Predictions are not corrected for label shift, which would equalize the class shares of all
-    candidates.
+    At most `MOST_ROWS` target rows are drawn. Predictions are not corrected for label shift, which
+    would equalize the class shares of all candidates.
     """
     X_source, X_target = data.X[: data.n_source], data.X[data.n_source :]
     source, target = data.domain[: data.n_source], data.domain[data.n_source :]
+    drawn = draw_rows(X_target.shape[0], MOST_ROWS, seed)
+    X_target, target = X_target[drawn], target[drawn]
     proba_target = [
-        None
-        if candidate.error
-        else np.mean([_proba(member, X_target, target) for member in candidate.members], axis=0)
+        None if candidate.error else _mean_proba(candidate, X_target, target, drawn, data.classes)
         for candidate in candidates
     ]
     held_out = [
@@ -67,6 +73,17 @@ def collect_evidence(
     return Evidence(
         X_source, X_target, data.y, proba_target, rows_held_out, np.concatenate(held_out)
     )
+
+
+def _mean_proba(
+    candidate: Candidate, X: Any, domain: np.ndarray, drawn: Any, classes: np.ndarray
+) -> np.ndarray:
+    """Return the class probabilities of target rows, averaged over the members."""
+    if candidate.proba_target is not None:
+        return candidate.proba_target[drawn]
+    if candidate.family == TREES:
+        return aligned_proba(candidate.members[0], X, classes)
+    return np.mean([_proba(member, X, domain) for member in candidate.members], axis=0)
 
 
 def _proba(member: Any, X: Any, domain: np.ndarray) -> np.ndarray:
@@ -95,9 +112,18 @@ def class_ratio(evidence: Evidence) -> np.ndarray:
 
 
 def matched_auc(
-    X_source: Any, y: np.ndarray, X_target: Any, class_weight: np.ndarray, seed: int
+    X_source: Any,
+    y: np.ndarray,
+    X_target: Any,
+    class_weight: np.ndarray,
+    seed: int,
+    *,
+    is_linear: bool = True,
 ) -> float:
-    """Return the out-of-fold linear domain AUC with the source classes weighted."""
+    """Return the domain AUC of rows that were not trained on, with the source classes weighted.
+
+    A linear classifier finds most shifts; others, such as a rotation, only trees find.
+    """
     is_sparse = sp.issparse(X_source)
     X = sp.vstack([X_source, X_target], "csr") if is_sparse else np.vstack([X_source, X_target])
     is_target = np.repeat([0, 1], [X_source.shape[0], X_target.shape[0]])
@@ -107,13 +133,27 @@ def matched_auc(
     if not mass > 0:
         return 1.0
     weight[is_target == 0] *= (is_target == 1).sum() / mass
-    n_folds = min(5, *np.bincount(is_target))
-    if n_folds < 2:
+    if min(np.bincount(is_target)) < 2:
         return 1.0
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    score = (_linear_scores if is_linear else _forest_scores)(X, is_target, weight, seed)
+    return float(roc_auc_score(is_target, score, sample_weight=weight))
+
+
+def _linear_scores(X: Any, is_target: np.ndarray, weight: np.ndarray, seed: int) -> np.ndarray:
+    """Return scores of the target domain by a linear classifier, out of fold."""
     score = np.empty(len(is_target))
+    n_folds = min(5, *np.bincount(is_target))
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     for train, test in folds.split(X, is_target):
         model = LogisticRegression(max_iter=1000)
         model.fit(X[train], is_target[train], sample_weight=weight[train])
         score[test] = model.decision_function(X[test])
-    return float(roc_auc_score(is_target, score, sample_weight=weight))
+    return score
+
+
+def _forest_scores(X: Any, is_target: np.ndarray, weight: np.ndarray, seed: int) -> np.ndarray:
+    """Return scores of the target domain by a random forest, out of bag."""
+    forest = RandomForestClassifier(
+        min_samples_leaf=5, oob_score=True, random_state=seed, n_jobs=1
+    ).fit(X, is_target, sample_weight=weight)
+    return np.nan_to_num(forest.oob_decision_function_[:, 1], nan=0.5)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from skdann._selection.candidates import Candidate
-from skdann._selection.rule import Ranking
+from skdann._selection.rule import Ranking, share_changed
+
+TEMPERATURE = 0.3  # of the weights of a mixture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,17 +21,20 @@ class Outcome:
     Attributes
     ----------
     scores : list of dict
-        One entry per candidate: "lambda_max", "standardize", "score", the evidence, "weight", and
-        "error" if it failed.
+        One entry per candidate: "family", "lambda_max", "standardize", "score", the evidence,
+        "weight", and "error" if it failed.
     reason : str
         Reason for the selection, in one line.
     shift : str
         How the domains differ: "none", "label" or "other"; empty if the rule does not say.
+    changed : float or None
+        Share of the target rows predicted otherwise than by the baseline; None if unknown.
     """
 
     scores: list[dict[str, Any]]
     reason: str
     shift: str = ""
+    changed: float | None = None
 
     @property
     def weights(self) -> np.ndarray:
@@ -53,7 +58,7 @@ class Outcome:
 def select(
     candidates: Sequence[Candidate], ranking: Ranking, margin: float, aggregate: str
 ) -> Outcome:
-    """Select the candidates whose score exceeds the baseline's by more than the margin.
+    """Weight the candidates by their scores.
 
     Parameters
     ----------
@@ -62,9 +67,11 @@ def select(
     ranking : Ranking
         Scores of the candidates.
     margin : float
-        Required lead over the baseline.
-    aggregate : {"passing", "best"}
-        Whether all these candidates are selected, or only the best.
+        Required lead over the baseline; a mixture has none.
+    aggregate : {"mixture", "passing", "best"}
+        "mixture" weights all candidates but the baseline by the exponential of their scores;
+        "passing" selects those whose score exceeds the baseline's by more than the margin, and
+        "best" the best of these.
 
     Returns
     -------
@@ -74,15 +81,15 @@ def select(
     best = int(score.argmax())
     with np.errstate(invalid="ignore"):  # no candidate has a score
         gain = score[best] - score[0]
-    if not ranking.objection and gain > margin and np.isfinite(score[0]):
-        is_selected = np.arange(len(score)) == best
-        if aggregate == "passing":
-            is_selected |= score > score[0] + margin
+    if ranking.objection or not np.isfinite(score[0]):
+        weights = (np.arange(len(score)) == 0).astype(float)
+    elif aggregate == "mixture":
+        weights = mixture_weights(score)
     else:
-        is_selected = np.arange(len(score)) == 0
-    weights = is_selected / is_selected.sum()
+        weights = _selected(score, margin, is_best_only=aggregate == "best")
     rows = [
         {
+            "family": candidate.family,
             "lambda_max": candidate.lambda_max,
             "standardize": candidate.standardize,
             **row,
@@ -91,7 +98,47 @@ def select(
         }
         for candidate, row, weight in zip(candidates, ranking.scores, weights, strict=True)
     ]
-    return Outcome(rows, _reason(rows, best, ranking.objection, gain, margin), ranking.shift)
+    if aggregate == "mixture" and weights[0] < 1.0:
+        reason = _mixture_reason(rows)
+    else:
+        reason = _reason(rows, best, ranking.objection, gain, margin)
+    changed = _share_changed(weights, ranking.proba_target)
+    if changed is not None and weights[0] < 1.0:
+        reason += f"; {changed:.0%} of the target rows are predicted otherwise than by the baseline"
+    return Outcome(rows, reason, ranking.shift, changed)
+
+
+def mixture_weights(score: np.ndarray) -> np.ndarray:
+    """Return weights proportional to exp(score / `TEMPERATURE`), without the baseline."""
+    others = np.where(np.arange(len(score)) > 0, score, -np.inf)
+    if not np.isfinite(others.max()):
+        return (np.arange(len(score)) == 0).astype(float)
+    weights = np.exp((others - others.max()) / TEMPERATURE)
+    return weights / weights.sum()
+
+
+def _selected(score: np.ndarray, margin: float, *, is_best_only: bool) -> np.ndarray:
+    """Return equal weights of the best candidate, or all, that exceed the baseline by a margin."""
+    is_selected = score > score[0] + margin
+    if is_best_only and is_selected.any():
+        is_selected = np.arange(len(score)) == score.argmax()
+    is_selected[0] |= not is_selected.any()
+    return is_selected / is_selected.sum()
+
+
+def _share_changed(weights: np.ndarray, proba: Sequence[np.ndarray | None]) -> float | None:
+    """Return the share of target rows predicted otherwise than by the baseline, if known."""
+    if not len(proba) or proba[0] is None:
+        return None
+    parts = [w * p for w, p in zip(weights, proba, strict=True) if w > 0 and p is not None]
+    return share_changed(np.sum(parts, axis=0), proba[0])
+
+
+def _mixture_reason(rows: Sequence[dict[str, Any]]) -> str:
+    """Return what is mixed, in one line, the greatest share first."""
+    mixed = sorted((row for row in rows if row["weight"] > 0), key=lambda row: -row["weight"])
+    parts = ", ".join(f"{row['weight']:.0%} {row['family'].replace('_', '-')}" for row in mixed)
+    return f"adapted by a mixture of {parts}"
 
 
 def _reason(
@@ -118,12 +165,14 @@ def _reason(
 def set_selected(search: Any, candidates: list[list[Any]], outcome: Outcome) -> Any:
     """Set the fitted attributes of a search that describe the selection."""
     weights, best = outcome.weights, outcome.best
-    selected, n_seeds = np.flatnonzero(weights > 0), len(candidates[0])
+    selected = np.flatnonzero(weights > 0)
     search.candidates_, search.scores_ = candidates, outcome.scores
     search.members_ = [member for index in selected for member in candidates[index]]
-    search.weights_ = np.repeat(weights[selected] / n_seeds, n_seeds)
+    counts = [len(candidates[index]) for index in selected]
+    search.weights_ = np.repeat(weights[selected] / counts, counts)
     search.adapted_, search.best_index_ = outcome.is_adapted, best
     search.lambda_ = outcome.scores[best]["lambda_max"]
     search.standardize_ = outcome.scores[best]["standardize"]
     search.reason_, search.shift_ = outcome.reason, outcome.shift
+    search.changed_share_ = outcome.changed
     return search

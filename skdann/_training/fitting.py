@@ -23,6 +23,7 @@ from skdann._training.label_shift import find_label_shift, with_label_shift
 from skdann._training.net import DANNNet, FitData
 from skdann._training.params import NETWORKS, DataShape, network_params, training_params
 from skdann._training.progress import listening
+from skdann._training.pseudo_labels import estimate_correction
 from skdann._training.randomness import copy_generators, spawn_generators
 from skdann.nn._members import extract_member
 from skdann.nn._module import is_sizes
@@ -43,15 +44,19 @@ def new_net(
     lambdas: Sequence[float] | None = None,
     scalings: Sequence[str | None] | None = None,
     pseudo_labels: Sequence[str | None] | None = None,
+    n_rows: int | None = None,
     start: Any = None,
 ) -> DANNNet:
-    """Build the net of an estimator, or of members that differ in what is given per member."""
+    """Build the net of an estimator, or of members that differ in what is given per member.
+
+    The number of epochs may depend on `n_rows`, the number of source rows to train on.
+    """
     optimizer, options = optimizer_of(
         estimator.optimizer, estimator.lr, estimator.weight_decay, estimator.device
     )
     return DANNNet(
         network_params(estimator, scalings),
-        training_params(estimator, lambdas, pseudo_labels),
+        training_params(estimator, lambdas, pseudo_labels, n_rows),
         shape,
         seeds=tuple(seeds),
         start=start,
@@ -127,6 +132,8 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
     """Set the fitted attributes of a classifier; raise if training diverged."""
     net.module_.eval()
     check_outcome(net, data)
+    if net.training.pseudo_labels == ("balance",) and net.n_targets:
+        data = with_label_shift(data, estimate_correction(net, data))
     for name in ("feature_names_in_", "target_priors_"):
         vars(estimator).pop(name, None)
     estimator._label_shift = data.label_shift
@@ -186,7 +193,7 @@ def train_members(
     folds: Sequence[Fold],
     listeners: Sequence[Any],
     checkpoint: Any,
-    target_proba: np.ndarray | None = None,
+    teachers: Sequence[DANNNet] = (),
 ) -> list[DivergenceError | None]:
     """Train estimators that differ only in lambda, scaling, seed and fold; fit each in place.
 
@@ -203,6 +210,9 @@ def train_members(
         Callbacks attached during training.
     checkpoint : Checkpoint or None
         Checkpoint file of the training.
+    teachers : sequence of DANNNet, default=()
+        Trained nets whose mean prediction gives the first pseudo-labels; without any, members
+        with pseudo-labels compute them later, by themselves.
 
     Returns
     -------
@@ -213,7 +223,7 @@ def train_members(
     is_alone = len(members) == 1
     valid = folds[0].valid if is_alone and first.early_stopping else folds[0].valid[:0]
     indices = folds[0].train if is_alone else np.stack([fold.train for fold in folds])
-    fit_data = prepare(first, data)._replace(train=indices, valid=valid, target_proba=target_proba)
+    fit_data = prepare(first, data)._replace(train=indices, valid=valid, teachers=tuple(teachers))
     net = new_net(
         first,
         DataShape.of(data),
@@ -222,10 +232,11 @@ def train_members(
         lambdas=[float(member.lambda_max) for member in members],
         scalings=[member.standardize for member in members],
         pseudo_labels=[member.pseudo_labels for member in members],
+        n_rows=indices.shape[-1],
     )
     measure_columns(net, fit_data)
     try:
-        train(net, fit_data, first.max_epochs, listeners, checkpoint)
+        train(net, fit_data, net.max_epochs, listeners, checkpoint)
     except DivergenceError as error:
         return [error] * len(members)
     if net.is_interrupted_:

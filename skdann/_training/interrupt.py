@@ -28,7 +28,7 @@ def is_stop(error: KeyboardInterrupt) -> bool:
     return code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
-def end_interrupted(estimator: Any, n_epochs: int) -> None:
+def end_interrupted(estimator: Any, n_epochs: int, n_planned: int) -> None:
     """Warn that a fit was interrupted; raise if it has no epoch or is part of another fit.
 
     Parameters
@@ -37,6 +37,8 @@ def end_interrupted(estimator: Any, n_epochs: int) -> None:
         Estimator whose `fit` is running.
     n_epochs : int
         Number of complete epochs.
+    n_planned : int
+        Number of epochs without the interruption.
 
     Raises
     ------
@@ -47,5 +49,5 @@ def end_interrupted(estimator: Any, n_epochs: int) -> None:
         raise KeyboardInterrupt
     warn_user(
         f"Training was interrupted; the {type(estimator).__name__} keeps its last complete epoch, "
-        f"{n_epochs} of {estimator.max_epochs}. Call fit again to train all epochs."
+        f"{n_epochs} of {n_planned}. Call fit again to train all epochs."
     )

@@ -51,15 +51,15 @@ class FitData(NamedTuple):
         Indices of the source rows held out for early stopping.
     class_weight : ndarray of shape (n_classes,) or None
         Weights of the classes in the label loss.
-    target_proba : ndarray of shape (n_target, n_classes), or None
-        Predictions for the target rows that the first pseudo-labels come from.
+    teachers : tuple of DANNNet, default=()
+        Trained nets whose mean prediction for the target gives the first pseudo-labels.
     """
 
     data: DomainData
     train: np.ndarray
     valid: np.ndarray
     class_weight: np.ndarray | None
-    target_proba: np.ndarray | None = None
+    teachers: tuple[DANNNet, ...] = ()
 
 
 class DANNNet(CallbackInterface):
@@ -250,7 +250,7 @@ class DANNNet(CallbackInterface):
         }
         n_epochs = self.max_epochs if epochs is None else epochs
         pseudo_labels = PseudoLabels(self, X, batches, is_chunk=n_epochs < self.max_epochs)
-        self.starts_labelled = X.target_proba is not None
+        self.starts_labelled = bool(X.teachers)
         snapshot, is_within_epoch = Snapshot(), False
         self.is_interrupted_ = True
         try:

@@ -19,6 +19,7 @@ from skdann._input.parameters import check_can_resume, check_device, check_netwo
 from skdann._training.progress import check_callbacks
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
 
+MIN_EPOCHS, MIN_STEPS = 30, 400  # with max_epochs="auto"
 NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
 
 
@@ -86,6 +87,24 @@ class TrainingParams:
     target_priors: dict[Any, float] | None
 
 
+def count_epochs(estimator: Any, n_rows: int | None) -> int:
+    """Return the number of epochs: with "auto" at least 30, and at least 400 steps.
+
+    Parameters
+    ----------
+    estimator : DANNClassifier
+        Classifier with `max_epochs` and `batch_size`.
+    n_rows : int or None
+        Number of source rows to train on; None where they come in chunks.
+    """
+    if estimator.max_epochs != "auto":
+        return int(estimator.max_epochs)
+    if n_rows is None:
+        return MIN_EPOCHS
+    n_steps = -(-n_rows // estimator.batch_size)
+    return max(MIN_EPOCHS, -(-MIN_STEPS // n_steps))
+
+
 def network_params(estimator: Any, scalings: Sequence[str | None] | None = None) -> NetworkParams:
     """Read the networks from an estimator; `scalings` replaces its `standardize`, per member."""
     return NetworkParams(
@@ -107,6 +126,7 @@ def training_params(
     estimator: Any,
     lambdas: Sequence[float] | None = None,
     pseudo_labels: Sequence[str | None] | None = None,
+    n_rows: int | None = None,
 ) -> TrainingParams:
     """Read the training from an estimator; what is given replaces its parameters, per member."""
     return TrainingParams(
@@ -123,7 +143,7 @@ def training_params(
         lr=estimator.lr,
         lr_schedule=estimator.lr_schedule,
         batch_size=estimator.batch_size,
-        max_epochs=estimator.max_epochs,
+        max_epochs=count_epochs(estimator, n_rows),
         optimizer=estimator.optimizer,
         weight_decay=estimator.weight_decay,
         device=estimator.device,

@@ -17,7 +17,7 @@ kinds:
   at least 0.02.
 
 Pseudo-labels are computed by the network being trained, at the shares `REFRESHES` of training.
-Until then it trains without, or with those of another classifier if its predictions are given.
+Until then it trains without, or with those of its teachers, nets that are trained already.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import numpy as np
 from scipy.special import softmax
 
 from skdann._input.drawing import draw_rows
+from skdann._training.label_shift import LabelShift
 
 SURE_SHARE = 0.5  # share of the target rows of each predicted class that "train" labels
 MIN_CLASS_SHARE = 0.02
@@ -120,6 +121,22 @@ def balance_source(y: _Array, domain: _Array, mass: _Array) -> _Array:
 KINDS: dict[str, Callable[[_Array], Draws]] = {"train": label_surest, "balance": balance_target}
 
 
+def estimate_correction(net: Any, data: Any) -> LabelShift:
+    r"""Estimate how to correct predictions of target rows after training on balanced classes.
+
+    A network trained on equal class shares predicts too many rows of the rare classes. With its
+    mean prediction :math:`q_k` for the target as the share of class k, corrected probabilities are
+    proportional to :math:`q_k p_k(x)`; this is one step of the EM algorithm of Saerens, Latinne,
+    Decaestecker, Neural Computation 14(1), 2002, equation 2.4.
+    """
+    rows = data.n_source + np.arange(len(data.domain) - data.n_source)
+    rows = rows[draw_rows(len(rows), MOST_ROWS, 0)]
+    logits = net.infer_rows(data.X[rows], data.domain[rows], "labels").astype(np.float64)
+    share = softmax(logits, -1).mean(0)
+    priors = (len(rows) * share + 1.0) / (len(rows) + len(share))
+    return LabelShift("correct", priors, priors * len(priors))
+
+
 class PseudoLabels:
     """Pseudo-labels of all members of a net during one call of its training loop.
 
@@ -128,7 +145,7 @@ class PseudoLabels:
     net : DANNNet
         The net; the `pseudo_labels` of its training holds one kind per member.
     fit_data : FitData
-        The rows, and the predictions to start with, if any.
+        The rows, and the teachers, if any.
     batches : DomainBatches
         Batches of these rows, whose draws and labels are changed.
     is_chunk : bool
@@ -143,15 +160,15 @@ class PseudoLabels:
         self.is_first = True
 
     def update_if_due(self, n_done: int, n_epochs: int) -> None:
-        """Update before an epoch if it is the first, with predictions to start from, or due."""
+        """Update before an epoch if it is due, or the first and there are teachers."""
         is_first, self.is_first = self.is_first and not self.batches.has_weights, False
         if not self.kinds:
             return
         refreshes = [math.ceil(share * n_epochs) for share in REFRESHES]
         if n_done in refreshes or (is_first and n_done > refreshes[0]):
             self._update(list(self._predict(n_done)))
-        elif is_first and self.fit_data.target_proba is not None:
-            self._update(list(self._start(n_done)))
+        elif is_first and self.fit_data.teachers:
+            self._update(list(self._ask_teachers(n_done)))
 
     def _update(self, predictions: list[_Predictions]) -> None:
         """Change draws, labels and the scaling of each member."""
@@ -174,21 +191,23 @@ class PseudoLabels:
 
     def _predict(self, seed: int) -> Iterator[_Predictions]:
         """Predict rows of each target with every member."""
-        net, X = self.net, self.fit_data.data.X
-        net._set_training(False)
+        self.net._set_training(False)
         for domain, rows, drawn in self._target_rows(seed):
-            X_drawn = X[rows[drawn]]
-            blocks = net.infer_blocks(X_drawn, np.full(X_drawn.shape[0], domain), "labels")
-            logits = np.concatenate(list(blocks), axis=-2).astype(np.float64)
-            logits = logits.reshape(net.n_members, *logits.shape[-2:])
-            yield _Predictions(softmax(logits, -1), drawn, len(rows))
+            yield _Predictions(self._proba(self.net, rows[drawn], domain), drawn, len(rows))
 
-    def _start(self, seed: int) -> Iterator[_Predictions]:
-        """Return the predictions given, the same for every member."""
-        given, n_members = self.fit_data.target_proba, self.net.n_members
-        for _, rows, drawn in self._target_rows(seed):
-            proba = given[rows[drawn] - self.fit_data.data.n_source]
-            yield _Predictions(np.broadcast_to(proba, (n_members, *proba.shape)), drawn, len(rows))
+    def _ask_teachers(self, seed: int) -> Iterator[_Predictions]:
+        """Return the mean prediction of the teachers, the same for every member."""
+        for domain, rows, drawn in self._target_rows(seed):
+            proba = [self._proba(net, rows[drawn], domain) for net in self.fit_data.teachers]
+            mean = np.concatenate(proba).mean(0, keepdims=True)
+            yield _Predictions(np.repeat(mean, self.net.n_members, 0), drawn, len(rows))
+
+    def _proba(self, net: Any, rows: _Array, domain: int) -> _Array:
+        """Return the class probabilities (n_members, n_rows, n_classes) of rows of a target."""
+        X = self.fit_data.data.X[rows]
+        blocks = net.infer_blocks(X, np.full(X.shape[0], domain), "labels")
+        logits = np.concatenate(list(blocks), axis=-2).astype(np.float64)
+        return softmax(logits.reshape(net.n_members, *logits.shape[-2:]), -1)
 
     def _balance(self, member: int, target_weight: _Array) -> None:
         """Draw the source rows of a member by class, and scale each domain by what is drawn."""

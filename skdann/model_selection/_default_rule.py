@@ -1,9 +1,10 @@
 """The default rule of `DANNClassifierCV`, as a scorer.
 
-The score is the sum of two terms, both at most 1: the information of the predictions for the
-target, and the balanced accuracy of reverse validation by a linear classifier. Each term alone is
-misleading, the first for candidates that are confident and wrong, the second for candidates that
-predict like the source-only baseline.
+The score is the sum of three terms, all at most 1: the information of the predictions for the
+target, and the balanced accuracy of reverse validation by two linear classifiers, on columns scaled
+by the source and on columns scaled in each domain. Each term alone is misleading: the first for
+candidates that are confident and wrong, the second for those that predict like the source-only
+baseline, the third for those that align.
 """
 
 from __future__ import annotations
@@ -73,16 +74,18 @@ def reduce_columns(X_source: Any, X_target: Any) -> tuple[Any, Any]:
 
 
 class RuleScore(NamedTuple):
-    """Score of the default rule, and the two terms of the sum.
+    """Score of the default rule, and the three terms of the sum.
 
     Parameters
     ----------
     score : float
-        Information plus reverse accuracy: the value that the scorer returns when called.
+        The sum: the value that the scorer returns when called.
     information : float
         Information of the predictions for the target, as a share of its maximum, in [0, 1].
-    reverse : float
-        Balanced accuracy of reverse validation, in [0, 1].
+    reverse_source : float
+        Balanced accuracy of reverse validation on columns scaled by the source, in [0, 1].
+    reverse_domain : float
+        The same on columns scaled separately in each domain.
 
     Examples
     --------
@@ -92,13 +95,14 @@ class RuleScore(NamedTuple):
     >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
     >>> clf = LogisticRegression().fit(X_source, y_source)
     >>> result = DefaultRuleScorer(X_target).evaluate(clf, X_source, y_source)
-    >>> result.score == result.information + result.reverse
+    >>> result.score == result.information + result.reverse_source + result.reverse_domain
     True
     """
 
     score: float
     information: float
-    reverse: float
+    reverse_source: float
+    reverse_domain: float
 
 
 class LinearWitness:
@@ -120,16 +124,18 @@ class LinearWitness:
         source = draw_rows(X_source.shape[0], MOST_ROWS, seed)
         self.target = draw_rows(X_target.shape[0], MOST_ROWS, seed)
         self.y = y_index[source]
-        self.X_source, self.X_target = reduce_columns(
-            scale_each(X_source[source]), scale_each(X_target[self.target])
-        )
+        X_source, X_target = X_source[source], X_target[self.target]
+        scaled = scale_by(X_target, X_source), scale_each(X_target)
+        self.rows = [reduce_columns(scale_each(X_source), each) for each in scaled]
+        if sp.issparse(X_source):
+            self.rows = self.rows[:1]
 
     def score(self, proba: _Array) -> RuleScore:
         """Score class probabilities of the target rows."""
         share = information(proba)
         label = proba[self.target].argmax(axis=1)
-        reverse = reverse_accuracy(self.X_source, self.y, self.X_target, label)
-        return RuleScore(share + reverse, share, reverse)
+        reverse = [reverse_accuracy(X, self.y, X_target, label) for X, X_target in self.rows]
+        return RuleScore(share + reverse[0] + reverse[-1], share, reverse[0], reverse[-1])
 
 
 class DefaultRuleScorer(TargetScorer):
@@ -137,25 +143,26 @@ class DefaultRuleScorer(TargetScorer):
 
     The score of a classifier :math:`\eta` with class probabilities :math:`p(x)` is
 
-    .. math:: \frac{I}{\log K} + B,
+    .. math:: \frac{I}{\log K} + B_S + B_D,
 
-    the sum of two terms in [0, 1]. The first is the information of the predictions for the target
+    the sum of three terms in [0, 1]. The first is the information of the predictions for the target
     T [1]_, as a share of its maximum for K classes:
 
     .. math::
         I = H\Big(\frac{1}{n_T} \sum_{x \in T} p(x)\Big) - \frac{1}{n_T} \sum_{x \in T} H(p(x)),
         \qquad H(p) = -\sum_k p_k \log p_k.
 
-    The second is the balanced accuracy of reverse validation [2]_ [3]_ over the :math:`K_S` classes
-    of the source, with :math:`S_k` the source rows of class k:
+    The others are the balanced accuracy of reverse validation [2]_ [3]_ over the :math:`K_S`
+    classes of the source, with :math:`S_k` the source rows of class k:
 
     .. math::
         B = \frac{1}{K_S} \sum_k \frac{1}{|S_k|} \sum_{x \in S_k} [\eta_r(\tilde x) = k],
         \qquad \eta_r = \mathrm{fit}\big(\{(\tilde x, \eta(x)) : x \in T\}\big)
 
-    with a logistic regression :math:`\eta_r`. Columns are scaled separately in each domain D by
-    their mean and standard deviation, :math:`\tilde x = (x - \mu_D) / \sigma_D`, and clipped to
-    [-20, 20]. Sparse rows are not scaled.
+    with a logistic regression :math:`\eta_r`. Columns are scaled by a mean and a standard
+    deviation, :math:`\tilde x = (x - \mu) / \sigma`, and clipped to [-20, 20]: those of the
+    source for :math:`B_S`, those of each domain for :math:`B_D`. The first favours candidates that
+    predict like the source-only baseline, the second those that align. Sparse rows are not scaled.
 
     Parameters
     ----------
@@ -174,10 +181,10 @@ class DefaultRuleScorer(TargetScorer):
     Notes
     -----
     Reverse validation uses the rows as the classifier, or the last step of a pipeline, receives
-    them. They must be finite numbers. If all target rows get one label, the second term is chance,
+    them. They must be finite numbers. If all target rows get one label, the other terms are chance,
     :math:`1 / K_S`.
 
-    The score fails where both terms are misleading. A candidate that is confident of swapped
+    The score fails where the terms are misleading. A candidate that is confident of swapped
     classes has the maximum information, and if its errors cancel in reverse, a high reverse
     accuracy as well. Information assumes classes of similar size. Reverse validation is linear: it
     can reject a good candidate whose classes have curved boundaries, such as moons.
@@ -221,7 +228,7 @@ class DefaultRuleScorer(TargetScorer):
         self.random_state = random_state
 
     def evaluate(self, estimator, X, y, X_target=None):
-        """Score a fitted classifier, and return the two terms of the score.
+        """Score a fitted classifier, and return the terms of the score.
 
         Parameters
         ----------
@@ -238,7 +245,7 @@ class DefaultRuleScorer(TargetScorer):
         Returns
         -------
         RuleScore
-            The score, the information and the reverse accuracy.
+            The score and its terms.
 
         Raises
         ------
@@ -264,7 +271,7 @@ class DefaultRuleScorer(TargetScorer):
         Returns
         -------
         RuleScore
-            The score, the information and the reverse accuracy.
+            The score and its terms.
         """
         seed = draw_seed(self.random_state)
         return LinearWitness(X_source, y_index, X_target, seed).score(proba)
