@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -62,9 +62,20 @@ class _Probabilities(nn.Module):
         )
 
 
+def _check_networks(members: Sequence[Any]) -> None:
+    """Raise if a member is not a network."""
+    for member in members:
+        if not hasattr(member, "module_"):
+            raise ValueError(
+                f"to_onnx exports networks, but {type(member).__name__} is part of the mixture; "
+                "fit with families=('alignment', 'self_training', 'balanced')."
+            )
+
+
 def _classifier_graph(estimator: Any) -> Any:
     import onnx
 
+    _check_networks(getattr(estimator, "members_", [estimator]))
     example = torch.zeros(2, estimator.n_features_in_, dtype=torch.float32)
     with _silence_exporters():
         try:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
 from skdann._saving.estimator import ENTRIES as MEMBER_ENTRIES
@@ -21,9 +22,12 @@ from skdann._saving.estimator import (
     restore_classifier,
 )
 from skdann._saving.file import check_entries
+from skdann._saving.trees import dump_trees, load_trees
 from skdann._saving.values import decode_values, encode_values
 from skdann._selection.candidates import check_path
+from skdann._selection.families import TREES
 from skdann._selection.outcome import Outcome, set_selected
+from skdann._selection.source_model import is_fitted
 from skdann._training.params import check_constraints
 
 ENTRIES: dict[str, type] = {
@@ -37,6 +41,7 @@ ENTRIES: dict[str, type] = {
     "candidates": list,
 }
 PREFIX = "estimator__"
+BASELINE = "baseline"  # a model of the user, which is passed to `load`
 
 
 def describe_search(search: Any) -> dict[str, Any]:
@@ -54,14 +59,21 @@ def describe_search(search: Any) -> dict[str, Any]:
         "scores": [encode_values(row)[0] for row in search.scores_],
         "reason": search.reason_,
         "shift": search.shift_,
+        "changed_share": search.changed_share_,
         "candidates": [
-            [
-                describe_classifier(member) if hasattr(member, "net_") else describe_params(member)
-                for member in members
-            ]
+            [_describe_member(search, member) for member in members]
             for members in search.candidates_
         ],
     }
+
+
+def _describe_member(search: Any, member: Any) -> dict[str, Any]:
+    """Return a member as JSON; a model of the user is passed to `load` again."""
+    if hasattr(member, "net_"):
+        return describe_classifier(member)
+    if isinstance(member, search._member_class):
+        return describe_params(member)
+    return {"class": TREES if search.baseline is None else BASELINE}
 
 
 def collect_search_tensors(search: Any) -> dict[str, Tensor]:
@@ -70,9 +82,15 @@ def collect_search_tensors(search: Any) -> dict[str, Tensor]:
         f"{candidate}.{member}.{name}": tensor
         for candidate, members in enumerate(search.candidates_)
         for member, classifier in enumerate(members)
-        if hasattr(classifier, "net_")
-        for name, tensor in collect_tensors(classifier).items()
+        for name, tensor in _member_tensors(search, classifier).items()
     }
+
+
+def _member_tensors(search: Any, member: Any) -> dict[str, Tensor]:
+    if hasattr(member, "net_"):
+        return collect_tensors(member)
+    is_trees = hasattr(member, "classes_") and search.baseline is None
+    return {"skops": dump_trees(member)} if is_trees else {}
 
 
 def build_search(cls: Any, member_cls: Any, description: dict[str, Any], overrides: Any) -> Any:
@@ -86,13 +104,23 @@ def build_search(cls: Any, member_cls: Any, description: dict[str, Any], overrid
     search = cls(estimator, **{**decode_values(description["params"]), **others})
     check_constraints(search)
     check_path(search.lambdas, search.standardize)
-    for name in ("lambda_max", "standardize", "random_state"):
+    for name in ("lambda_max", "standardize", "pseudo_labels", "random_state"):
         nested.pop(name, None)
     search.candidates_ = [
-        [build_classifier(member_cls, member["params"], nested) for member in members]
+        [_build_member(search, member_cls, member, nested) for member in members]
         for members in description["candidates"]
     ]
     return search
+
+
+def _build_member(search: Any, member_cls: Any, entry: dict[str, Any], nested: Any) -> Any:
+    if entry["class"] == TREES:
+        return HistGradientBoostingClassifier()  # replaced as a whole if it was fitted
+    if entry["class"] == BASELINE:
+        if not is_fitted(search.baseline):
+            raise ValueError("baseline must be the fitted model, the last one of candidates_")
+        return search.baseline
+    return build_classifier(member_cls, entry["params"], nested)
 
 
 def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
@@ -105,9 +133,17 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
     _check_scores(scores, search.candidates_)
     columns = ("classes_", "domains_", "n_features_in_")
     fitted, parts = [], _by_member(tensors)
+    n_features = search_columns["n_features_in_"]
     for candidate, members in enumerate(description["candidates"]):
         for member, entry in enumerate(members):
             part = parts.pop(f"{candidate}.{member}", {})
+            if entry["class"] == TREES and part:
+                trees = load_trees(part["skops"], search_columns["classes_"], n_features)
+                search.candidates_[candidate][member] = trees
+            elif entry["class"] == TREES and scores[candidate]["weight"] > 0:
+                raise ValueError(f"candidate {candidate} is selected, but has no trees")
+            if entry["class"] in (TREES, BASELINE):
+                continue
             estimator = search.candidates_[candidate][member]
             if "seed" not in entry:  # a member that diverged
                 if part or scores[candidate]["weight"] > 0:
@@ -124,7 +160,8 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
         raise ValueError(f"unknown tensors: {', '.join(sorted(parts)[:9])}")
     check_statistics(search_columns)
     vars(search).update(search_columns)
-    outcome = Outcome(scores, description["reason"], description.get("shift", ""))
+    rest = description.get("shift", ""), description.get("changed_share")
+    outcome = Outcome(scores, description["reason"], *rest)
     set_selected(search, search.candidates_, outcome)
     return fitted
 
@@ -154,9 +191,8 @@ def _by_member(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def _check_scores(scores: list[dict[str, Any]], candidates: list[list[Any]]) -> None:
-    """Raise unless each candidate has a score, a valid weight, and equally many members."""
-    counts = {len(members) for members in candidates}
-    if len(scores) != len(candidates) or len(counts) != 1 or counts == {0}:
+    """Raise unless each candidate has a score, a valid weight, and members."""
+    if len(scores) != len(candidates) or not candidates or not all(candidates):
         raise ValueError(f"{len(scores)} scores for {len(candidates)} candidates")
     weights = [row["weight"] for row in scores]
     if not all(isinstance(weight, float) and 0 <= weight <= 1 for weight in weights):
