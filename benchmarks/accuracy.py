@@ -3,11 +3,12 @@
 Each system learns from labelled source rows and unlabelled target rows, and is scored on other
 target rows. The seed determines the rows (at most `--max-rows` per domain) and the randomness of
 the system, so all systems are compared on the same rows. Target labels are used only for the score.
-The exception is the *ceiling*, the best candidate of DANNClassifierCV by target labels.
+The exceptions are the *ceilings*, the best candidate of DANNClassifierCV by target labels.
 
     python benchmarks/accuracy.py run --systems lr skada        # keys or groups, see `list`
     python benchmarks/accuracy.py run --half reporting --seeds 5
     python benchmarks/accuracy.py run --amazon --systems ours lr
+    python benchmarks/accuracy.py run --data ../shared/data2 --results results/accuracy2.jsonl
     python benchmarks/accuracy.py report --half reporting --tasks
 
 `run` appends one JSON line per task, seed and system to the result file and skips existing results.
@@ -20,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -42,12 +42,15 @@ RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
 METRICS = ("balanced_accuracy", "accuracy", "log_loss")
 MIN_PROBABILITY = 1e-7  # makes float32 and float64 probabilities comparable
 AMAZON = "amazon_reviews"
-CEILING, CV_BASELINE, CV_BEST = "ceiling", "cv_baseline", "cv_best"
+CEILING, CEILING_PATH, CV_BASELINE = "ceiling", "ceiling_path", "cv_baseline"
+FORMER_CV = "dann_cv_path"  # results of the version that selected among strengths of one adapter
 DERIVED = {
-    CEILING: "CEILING: best candidate of DANNClassifierCV by target labels",
+    CEILING: "CEILING: best family of DANNClassifierCV by target labels",
+    CEILING_PATH: "CEILING: best of eight strengths of alignment by target labels",
     CV_BASELINE: "source-only baseline of DANNClassifierCV",
-    CV_BEST: 'DANNClassifierCV(aggregate="best"), the same fits',
+    FORMER_CV: "DANNClassifierCV of version 0.1, which selects among strengths of alignment",
 }
+FAMILY = "family "  # before the name of a family that predicts alone
 FORMER_BASELINE = "twin"  # name of the source-only baseline in older result files
 
 
@@ -216,44 +219,28 @@ def with_current_names(line: dict[str, Any]) -> dict[str, Any]:
     return line
 
 
-def best_candidate(note: str) -> tuple[str, float]:
-    """Parse the best candidate, and its gain over the source-only baseline, from `reason_`."""
-    gain = re.search(r"exceeds [^,;]*? by (-?[\d.]+(?:e-?\d+)?)", note)
-    best = re.search(r"with lambda ([\d.]+)(?:, standardize='(\w+)')?", note)
-    name = f"lambda {best[1]}, {best[2]}" if best else BASELINE
-    return name, float(gain[1]) if gain else 0.0
-
-
-def ask_for(margin: float, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Use the source-only baseline if the best candidate does not exceed it by `margin`."""
-    return [
-        {**line, **line["candidates"][BASELINE]}
-        if line["system"] in ("dann_cv", CV_BEST) and best_candidate(line["note"])[1] <= margin
-        else line
-        for line in lines
-    ]
-
-
 def with_candidates(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add the source-only baseline and the best candidate of DANNClassifierCV, and the ceiling.
+    """Add the source-only baseline, each family alone, and the ceilings.
 
     The ceiling of a task is the candidate that is best over all seeds by target labels.
     """
-    by_task: dict[str, list[dict[str, Any]]] = {}
+    by_task: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in lines:
         if line.get("candidates"):
-            by_task.setdefault(line["task"], []).append(line)
+            by_task.setdefault((line["system"], line["task"]), []).append(line)
     added = []
-    for seeds in by_task.values():
+    for (system, _), seeds in by_task.items():
         names = set.intersection(*(set(line["candidates"]) for line in seeds))
         best = max(
             sorted(names, key=lambda name: (name == BASELINE, name)),  # a tie goes to a candidate
             key=lambda name: np.mean([x["candidates"][name]["balanced_accuracy"] for x in seeds]),
         )
-        for system, name in ((CEILING, best), (CV_BASELINE, BASELINE)):
-            added += [{**line, **line["candidates"][name], "system": system} for line in seeds]
-        best_only = ((line, line["candidates"][best_candidate(line["note"])[0]]) for line in seeds)
-        added += [{**line, **scores, "system": CV_BEST} for line, scores in best_only]
+        derived = {CEILING_PATH if system == FORMER_CV else CEILING: best}
+        if system != FORMER_CV:
+            others = sorted(names - {BASELINE})
+            derived |= {CV_BASELINE: BASELINE, **{FAMILY + name: name for name in others}}
+        for key, name in derived.items():
+            added += [{**line, **line["candidates"][name], "system": key} for line in seeds]
     return lines + added
 
 
@@ -264,33 +251,49 @@ def summarize(frame: pd.DataFrame, against: str) -> pd.DataFrame:
     some rows is compared with the reference on the other rows.
     """
     by_task = frame.groupby(["system", "task"])[[*METRICS, "seconds"]].mean()
-    scores = frame.pivot(index=["task", "seed"], columns="system", values="balanced_accuracy")
-    gain = scores.sub(scores[against], axis=0).groupby("task").mean()
     table = by_task.groupby("system").mean()
     table.insert(0, "tasks", by_task.groupby("system").size())
-    table["gain"], table["worst"], table["best"] = gain.mean(), gain.min(), gain.max()
-    table["won"], table["lost"] = (gain > 0.01).sum(), (gain < -0.01).sum()
-    table["worst task"] = gain.idxmin()
+    for metric, prefix in (("balanced_accuracy", ""), ("accuracy", "acc_")):
+        scores = frame.pivot_table(index=["task", "seed"], columns="system", values=metric)
+        gain = 100 * scores.sub(scores[against], axis=0).groupby("task").mean()
+        table[prefix + "gain"], table[prefix + "worst"] = gain.mean(), gain.min()
+        table[prefix + "worst five"] = gain.apply(lambda column: column.nsmallest(5).mean())
+        if prefix:
+            continue
+        sets = gain.index.str.split(": ").str[0]
+        table["by set"] = gain.groupby(sets).mean().mean()
+        table["won"], table["lost"] = (gain > 1).sum(), (gain < -1).sum()
+        table["worst task"] = gain.idxmin()
+        deviation = 100 * scores.sub(scores[against], axis=0).groupby("seed").mean().std()
+        table["deviation"] = deviation
     return table.sort_values("balanced_accuracy", ascending=False)
 
 
 def title(key: str) -> str:
     """Return the name of a system in a table."""
+    if key.startswith(FAMILY):
+        return f"its {key.removeprefix(FAMILY).replace('_', '-')} family alone"
     return SYSTEMS[key].title if key in SYSTEMS else DERIVED.get(key, key)
 
 
 def print_summary(table: pd.DataFrame, n_failed: pd.Series, against: str) -> None:
     """Print the means as a markdown table."""
-    print(f"\nGain, won and lost refer to balanced accuracy relative to: {title(against)}.\n")
-    print("| system | tasks | bal. acc. | acc. | log loss | gain | won | lost | worst | seconds |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(f"\nGains are points of balanced accuracy (bal.) and accuracy over: {title(against)}.\n")
+    print(
+        "| system | tasks | bal. acc. | acc. | log loss | gain in bal. (deviation over seeds) "
+        "| mean of sets | worst | worst five | won / lost | gain in acc. | worst | worst five "
+        "| seconds |"
+    )
+    print("|---|" + "---|" * 13)
     for key, row in table.iterrows():
         failed = f", {n_failed[key]} fits failed" if n_failed.get(key, 0) else ""
-        worst = "" if key == against else f"{row['worst']:+.3f} ({row['worst task']})"
+        worst = "" if key == against else f"{row['worst']:+.1f} ({row['worst task']})"
         print(
             f"| {title(key)}{failed} | {row['tasks']} | {row['balanced_accuracy']:.4f} "
-            f"| {row['accuracy']:.4f} | {row['log_loss']:.3f} | {row['gain']:+.4f} | {row['won']} "
-            f"| {row['lost']} | {worst} | {row['seconds']:.2f} |"
+            f"| {row['accuracy']:.4f} | {row['log_loss']:.3f} | {row['gain']:+.2f} "
+            f"({row['deviation']:.2f}) | {row['by set']:+.2f} | {worst} | {row['worst five']:+.1f} "
+            f"| {row['won']} / {row['lost']} | {row['acc_gain']:+.2f} | {row['acc_worst']:+.1f} "
+            f"| {row['acc_worst five']:+.1f} | {row['seconds']:.2f} |"
         )
 
 
@@ -306,7 +309,6 @@ def print_tasks(frame: pd.DataFrame, order: list[str]) -> None:
 def report(args: argparse.Namespace) -> None:
     """Print markdown tables from the result files."""
     lines = with_candidates([line for path in args.results for line in read(path)])
-    lines = ask_for(args.margin, lines) if args.margin else lines
     frame = pd.DataFrame(lines)
     sets = frame["task"].str.split(": ").str[0]
     wanted = sets.eq(AMAZON) if args.amazon else sets.ne(AMAZON)
@@ -362,7 +364,6 @@ def main() -> None:
     reports.add_argument("--against", default=CV_BASELINE, help="reference system")
     reports.add_argument("--systems", nargs="+")
     reports.add_argument("--max-rows", type=int, default=4000)
-    reports.add_argument("--margin", type=float, help="larger margin for DANNClassifierCV")
     reports.add_argument("--tasks", action="store_true", help="also print every task")
     for command in (runs, reports):
         command.add_argument("--half", choices=list(HALVES), default="all")

@@ -73,6 +73,7 @@ def is_installed(group: str) -> bool:
     """Whether the packages of a group of systems are installed."""
     needs = {
         "ours": ("skdann",),
+        "catboost": ("catboost",),
         "skada": ("skada", "ot"),
         "deep": ("skada", "skorch"),
         "adapt": ("adapt", "tensorflow"),
@@ -119,7 +120,7 @@ def dann(rows: Rows, seed: int, **params: Any) -> np.ndarray:
 
 @system("dann_cv", "DANNClassifierCV()", "ours", takes_sparse=True)
 def dann_cv(rows: Rows, seed: int) -> Answer:
-    """Fit `DANNClassifierCV` with its defaults; its candidates are kept for the ceiling."""
+    """Fit `DANNClassifierCV` with its defaults; its families are kept for the ceiling."""
     import skdann
 
     clf = skdann.DANNClassifierCV(random_state=seed)
@@ -129,16 +130,15 @@ def dann_cv(rows: Rows, seed: int) -> Answer:
 
 
 def candidate_probabilities(clf: Any, X: Any) -> dict[str, np.ndarray]:
-    """Return the probabilities of each candidate of a fitted `DANNClassifierCV`.
+    """Return the probabilities of each family of a fitted `DANNClassifierCV`.
 
-    Members are averaged. The first candidate is the source-only baseline.
+    Members are averaged. The first family is the source-only baseline.
     """
-    candidates = {}
-    for index, (row, members) in enumerate(zip(clf.scores_, clf.candidates_, strict=True)):
-        name = f"lambda {row['lambda_max']:g}, {row['standardize']}" if index else BASELINE
-        if not row.get("error"):
-            candidates[name] = np.mean([member.predict_proba(X) for member in members], axis=0)
-    return candidates
+    return {
+        row["family"]: np.mean([member.predict_proba(X) for member in members], axis=0)
+        for row, members in zip(clf.scores_, clf.candidates_, strict=True)
+        if not row.get("error")
+    }
 
 
 # ---- scikit-learn, trained on source rows only
@@ -168,6 +168,17 @@ def hgb(rows: Rows, seed: int) -> np.ndarray:
     """Fit gradient-boosted trees with scikit-learn's defaults."""
     clf = HistGradientBoostingClassifier(random_state=seed).fit(rows.X_source, rows.y_source)
     return clf.predict_proba(rows.X_test)
+
+
+@system("catboost", "CatBoost on the source", "catboost")
+def catboost(rows: Rows, seed: int) -> np.ndarray:
+    """Fit CatBoost with its defaults, on one thread."""
+    from catboost import CatBoostClassifier
+
+    clf = CatBoostClassifier(
+        random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False
+    )
+    return clf.fit(rows.X_source, rows.y_source).predict_proba(rows.X_test)
 
 
 # ---- skada: shallow methods with logistic regression, and its deep DANN

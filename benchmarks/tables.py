@@ -23,14 +23,24 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-# every second data set by name, so that both halves contain different kinds of data
+# every second data set by name, so that both halves contain different kinds of data; and of the
+# second collection, the first five by name
 CHOOSING = ("defect_jureczko", "electricity", "heart_disease", "nsl_kdd", "pm25_cities")
+CHOOSING += ("bank_account_africa", "breast_cohorts", "county_votes", "forest_cover")
+CHOOSING += ("hand_gestures",)
 REPORTING = (
     "digits_usps_optdigits",
     "gas_drift",
     "hotel_bookings",
     "office_caltech_surf",
     "wine_quality",
+    "mushrooms",
+    "online_shoppers",
+    "phishing",
+    "review_sites",
+    "solubility",
+    "thyroid_sites",
+    "vowel_speakers",
 )
 
 

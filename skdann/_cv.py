@@ -1,4 +1,4 @@
-"""`DANNClassifierCV`: selects how much to adapt, without target labels."""
+"""`DANNClassifierCV`: adapts in several ways and mixes them, without target labels."""
 
 from __future__ import annotations
 
@@ -59,39 +59,53 @@ N_FOLDS = 5
 
 
 class DANNClassifierCV(BaseDomainClassifier):
-    r"""Domain-adversarial classifier that selects how much to adapt, without target labels.
+    r"""Classifier that adapts in several ways at once, and mixes them without target labels.
 
-    As LassoCV does for Lasso, it trains a path of lambdas, with each scaling and several seeds, as
-    members of one network. Held-out source rows and the predictions for the target select the
-    candidates, and decide whether to adapt at all. Lambda 0, the source-only baseline, is always a
-    candidate and is kept if the evidence for the others is weak.
+    Ways to adapt fail on different tables, and no evidence without target labels tells beforehand
+    which. This classifier therefore trains four families of candidates beside a source-only
+    baseline, all networks as members of an ensemble, and averages their probabilities. Weights
+    follow the evidence of each family, and no family is trusted alone.
 
     Parameters
     ----------
     estimator : DANNClassifier or None, default=None
-        Classifier with all parameters except lambda, scaling and seed, which `lambdas`,
-        `standardize` and `random_state` replace; None uses ``DANNClassifier()``. With a
-        `checkpoint`, each trained network writes a separate file, "path.0", "path.1", ...
-    lambdas : sequence of float, default=(0.1, 0.3, 1.0)
-        Candidates for ``lambda_max``; 0 is added if it is missing.
+        Classifier with all parameters except lambda, scaling, pseudo-labels and seed, which
+        `lambdas`, `standardize`, `families` and `random_state` replace; None uses
+        ``DANNClassifier()``. With a `checkpoint`, each trained network writes a separate file,
+        "path.0", "path.1", ...
+    lambdas : sequence of float, default=(0.3,)
+        Values of ``lambda_max`` in the families "alignment" and "balanced"; "alignment" also uses 0
+        with every scaling but the first.
     standardize : sequence of {None, "source", "domain"}, default=(None, "domain")
-        Candidates for the scaling of the columns, each combined with every lambda; the first is the
-        scaling of the source-only baseline. Sparse input uses the first one only.
+        Scalings of the columns. The first is that of the source-only baseline and of
+        "self_training", the last that of "balanced"; "alignment" uses all. Sparse input uses the
+        first one only.
+    families : sequence of {"alignment", "self_training", "balanced", "trees"} or None, default=None
+        Families that are trained beside the source-only baseline, see Notes. None uses all four
+        or, with `scoring`, "alignment" alone.
+    baseline : scikit-learn classifier or None, default=None
+        Model of the family "trees"; None uses :class:`~sklearn.ensemble.HistGradientBoostingClassifier`
+        (not for sparse input). Pass the model that you use now. It gets the rows as you pass them,
+        and needs `predict_proba`. A fitted model is used as it is (but :func:`sklearn.base.clone`,
+        and with it cross-validation, makes it unfitted; see
+        :class:`~sklearn.frozen.FrozenEstimator`); another one is cloned and fitted on the source.
     n_seeds : int, default=3
-        Number of members per candidate. Each member holds out a different fifth of the source rows,
-        on which it is evaluated; the members' probabilities are averaged.
+        Number of members of each family, with different seeds and, if the family has several
+        settings, with these in turn. Each member holds out a different fifth of the source rows.
+        With `aggregate` "passing" or "best", every setting has `n_seeds` members.
     scoring : callable or None, default=None
         Scorer from :mod:`skdann.model_selection`, or any ``scorer(estimator, X, y)``, called for
         each member with its held-out source rows; a candidate's score is the mean over its members.
         None uses the default rule, see Notes.
     margin : float or None, default=None
-        Required lead of a candidate's score over the score of the source-only baseline. A higher
-        margin is safer, but adaptation helps less often. None is 0.05 for the default rule, whose
-        scores are at most 2, and with `scoring` the scorer's attribute `margin`, or 0.
-    aggregate : {"passing", "best"}, default="passing"
-        Candidates that are averaged: every candidate whose score exceeds the baseline's by the
-        margin, or the best candidate alone, a model up to seven times smaller and faster. If no
-        candidate does, the baseline is selected.
+        Required lead of a candidate's score over the score of the source-only baseline, with
+        `aggregate` "passing" or "best". None is 0.05 for the default rule, and with `scoring` the
+        scorer's attribute `margin`, or 0.
+    aggregate : {"mixture", "passing", "best"} or None, default=None
+        "mixture" averages all families, with weights by their scores. "passing" averages every
+        setting whose score exceeds the baseline's by the margin, and "best" uses the best of them
+        alone, a model several times smaller and faster to predict with. None is "mixture" or, with
+        `scoring`, "passing".
     random_state : int, RandomState instance or None, default=None
         Controls the seeds of the members and the folds. Pass an int for bit-identical results.
     verbose : int, default=0
@@ -101,32 +115,36 @@ class DANNClassifierCV(BaseDomainClassifier):
     Attributes
     ----------
     adapted_ : bool
-        Whether a candidate other than the source-only baseline is selected.
-    lambda_ : float
-        ``lambda_max`` of the best-scoring selected candidate.
-    standardize_ : {None, "source", "domain"}
-        Scaling of the best-scoring selected candidate.
-    best_index_ : int
-        Index of the best-scoring selected candidate in `scores_` and `candidates_`.
-    margin_ : float
-        Required lead over the baseline's score: `margin`, or the default of the rule.
+        Whether anything but the source-only baseline predicts.
+    changed_share_ : float or None
+        Share of the target rows (at most 4,000) whose predicted class differs from the source-only
+        baseline's. The accuracies of both on these rows cannot differ by more than this share. None
+        with `scoring` or without target rows.
     reason_ : str
-        Reason for the selection, in one line.
+        What is mixed or selected and why, in one line.
     shift_ : {"none", "label", "other", ""}
         Difference between the domains according to the default rule: "none" if they hardly differ,
         "label" if they differ in their class shares and hardly otherwise, "other" if they differ
         once the class shares are matched; "" with `scoring` or without target rows.
     scores_ : list of dict
-        One entry per candidate, ready for a DataFrame: "lambda_max", "standardize", "score", the
-        figures that the score consists of, "weight" (share in the predictions), and "error" if its
-        training failed.
-    candidates_ : list of list of DANNClassifier
-        Members of each candidate, in the order of `scores_`. With ``aggregate="best"``, only the
-        members of the selected candidate stay fitted.
-    members_ : list of DANNClassifier
-        Members of the selected candidates, which predict.
+        One entry per candidate, ready for a DataFrame: "family", "lambda_max" and "standardize"
+        (tuples if its members differ), "score", the figures that the score consists of, "weight"
+        (share in the predictions), and "error" if its training failed. Candidates are families or,
+        with `aggregate` "passing" or "best", settings; the first is the source-only baseline.
+    candidates_ : list of list of classifiers
+        Members of each candidate, in the order of `scores_`: each a :class:`DANNClassifier` or, in
+        the family "trees", a scikit-learn classifier. With ``aggregate="best"``, only the members
+        of the selected candidate stay fitted.
+    members_ : list of classifiers
+        Members of the candidates with a positive weight, which predict.
     weights_ : ndarray of shape (n_members,)
         Weights of `members_` in the predictions; they sum to one.
+    best_index_ : int
+        Index in `scores_` of the candidate with the greatest weight.
+    lambda_, standardize_
+        ``lambda_max`` and scaling of this candidate; tuples if its members differ.
+    margin_ : float
+        Required lead over the baseline's score: `margin`, or the default of the rule.
     classes_, domains_, n_features_in_, feature_names_in_, target_priors_
         As in :class:`DANNClassifier`.
 
@@ -135,28 +153,44 @@ class DANNClassifierCV(BaseDomainClassifier):
     SourceOnlyWarning
         If there are no target rows.
     FitFailedWarning
-        If the training of a candidate other than the baseline diverges; it cannot be selected.
+        If the training of a candidate other than the baseline diverges; it gets no weight.
 
     See Also
     --------
-    DANNClassifier : Classifier with a given lambda.
+    DANNClassifier : Classifier with a given way and strength of adaptation.
     skdann.model_selection : Scorers that need no target labels.
 
     Notes
     -----
-    By default, the score of a candidate is the sum of two figures. The first is the information in
-    its predictions for the target [2]_, as a share of the maximum. The second is the balanced
-    accuracy of reverse validation [1]_: a logistic regression learns those predictions and is
-    scored on the source. Candidates whose score exceeds the baseline's by more than `margin` are
-    selected, provided that the domains still differ (linear domain AUC of 0.6 or more) after the
-    source classes are weighted to the estimated class shares of the target. No rule is safe on
-    every table: see the figures in the guide.
+    The families, and what each assumes:
 
-    A member equals, up to rounding, a :class:`DANNClassifier` with its parameters that is fitted on
-    the rows of its fold. Custom modules, callbacks and early stopping are supported, but then
-    members are trained one at a time. With ``label_shift`` in `estimator`, the class shares of the
-    target are estimated once, from all source rows; "correct" changes the predictions, but not the
-    probabilities that the rule compares.
+    - "alignment": features match as a whole. Adversarial training and scaling by domain.
+    - "self_training": the decision of the source is right where it is surest. ``lambda_max=0`` and
+      ``pseudo_labels="train"``; nothing is aligned.
+    - "balanced": features match class by class. ``pseudo_labels="balance"``, with ``lambda_max`` as
+      in `lambdas`.
+    - "trees": nothing; another kind of learner, trained on the source.
+
+    The first pseudo-labels are the mean prediction of the source-only baseline.
+
+    The score of a candidate is the information in its predictions for the target [2]_, as a share
+    of the maximum, plus the balanced accuracy of reverse validation [1]_ on columns scaled by the
+    source and on columns scaled in each domain (a logistic regression learns the predictions and is
+    scored on the source), minus half the share of target rows predicted otherwise than by the
+    baseline. A mixture has weights :math:`w_i \propto \exp(s_i / 0.3)` for scores :math:`s_i`.
+    Evidence reads at most 4,000 rows of each domain.
+
+    The source-only baseline predicts alone if the domains hardly differ (neither a linear
+    classifier nor a random forest reaches a domain AUC of 0.6), or hardly once the source classes
+    are weighted to the estimated class shares of the target. No rule is safe on every table: see
+    the figures in the guide.
+
+    A member without pseudo-labels equals, up to rounding, a :class:`DANNClassifier` with its
+    parameters that is fitted on the rows of its fold. Custom modules, callbacks and early stopping
+    are supported, but then members are trained one at a time. With ``label_shift`` in `estimator`,
+    the class shares of the target are estimated once, from all source rows; "correct" changes the
+    predictions, but not the probabilities that the rule compares. "balanced" members use neither
+    `label_shift` nor `class_weight`: their classes have equal shares.
 
     scikit-learn's callbacks (version 1.9 or newer) are set on this estimator and are notified of
     each network and epoch. Callbacks set on `estimator` are not called.
@@ -170,13 +204,13 @@ class DANNClassifierCV(BaseDomainClassifier):
     Examples
     --------
     >>> from skdann import DANNClassifier, DANNClassifierCV
-    >>> from skdann.datasets import make_inter_twinning_moons
-    >>> X_source, y_source, X_target, _ = make_inter_twinning_moons(random_state=0)
-    >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=5), n_seeds=2, random_state=0)
+    >>> from skdann.datasets import make_covariate_shift
+    >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
+    >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=5), random_state=0)
     >>> clf.fit(X_source, y_source, X_target).predict(X_target).shape
-    (300,)
-    >>> len(clf.scores_)
-    8
+    (500,)
+    >>> [row["family"] for row in clf.scores_]
+    ['baseline', 'alignment', 'self_training', 'balanced', 'trees']
     """
 
     __metadata_request__fit: ClassVar = {"X_source": UNUSED, "y_source": UNUSED, "X_target": True}
