@@ -80,15 +80,17 @@ class DANNClassifierCV(BaseDomainClassifier):
         Scalings of the columns. The first is that of the source-only baseline and of
         "self_training", the last that of "balanced"; "alignment" uses all. Sparse input uses the
         first one only.
-    families : sequence of {"alignment", "self_training", "balanced", "trees"} or None, default=None
-        Families that are trained beside the source-only baseline, see Notes. None uses all four
-        or, with `scoring`, "alignment" alone.
+    families : sequence of str or None, default=None
+        Some of "alignment", "self_training", "balanced" and "trees": families that are trained
+        beside the source-only baseline, see Notes. None uses all four or, with `scoring`,
+        "alignment" alone.
     baseline : scikit-learn classifier or None, default=None
-        Model of the family "trees"; None uses :class:`~sklearn.ensemble.HistGradientBoostingClassifier`
-        (not for sparse input). Pass the model that you use now. It gets the rows as you pass them,
-        and needs `predict_proba`. A fitted model is used as it is (but :func:`sklearn.base.clone`,
-        and with it cross-validation, makes it unfitted; see
-        :class:`~sklearn.frozen.FrozenEstimator`); another one is cloned and fitted on the source.
+        Model of the family "trees"; None uses
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier` (not for sparse input). Pass the
+        model that you use now. It gets the rows as you pass them, and needs `predict_proba`. A
+        fitted model is used as it is (but :func:`sklearn.base.clone`, and with it cross-validation,
+        makes it unfitted; see :class:`~sklearn.frozen.FrozenEstimator`); another one is cloned and
+        fitted on the source.
     n_seeds : int, default=3
         Number of members of each family, with different seeds and, if the family has several
         settings, with these in turn. Each member holds out a different fifth of the source rows.
