@@ -1,7 +1,7 @@
 """Show what each constant of the mixture of `DANNClassifierCV` does, on the choosing half.
 
-    python benchmarks/mixture.py run --rows 1000 --seeds 2
-    python benchmarks/mixture.py run --set MIN_STEPS=1000 --results steps.pkl
+    python benchmarks/mixture.py run --data ../shared/data ../shared/data2
+    python benchmarks/mixture.py run --data ../shared/data --set MIN_STEPS=1000 --results steps.pkl
     python benchmarks/mixture.py report
     python benchmarks/mixture.py report --results steps.pkl
 
@@ -153,8 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     runs = commands.add_parser("run", help="fit all tasks of the choosing half")
-    default = tables.data_folder()
-    runs.add_argument("--data", nargs="+", default=[default, default.parent / "data2"])
+    runs.add_argument("--data", nargs="+", required=True, help="data folders, see tables.py")
     runs.add_argument("--rows", type=int, default=1000, help="maximum rows per domain")
     runs.add_argument("--seeds", type=int, default=2)
     runs.add_argument("--sets", nargs="+", help="only these data sets")
