@@ -19,6 +19,11 @@ settings.register_profile("skdann", deadline=None, derandomize="CI" in os.enviro
 settings.load_profile("skdann")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that no process runs one alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 class Domains(NamedTuple):
     """Rows of two domains of equal shape, (40, 4), so that a mix-up is not caught by shapes."""
 
