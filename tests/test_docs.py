@@ -30,13 +30,17 @@ def code_blocks(page):
 
 
 WITH_CODE = [page for page in ["README.md", *DOCS] if code_blocks(page)]
+SLOW = {"README.md", "docs/howto.md", "docs/reliability.md", "docs/tutorial.md"}
 
 
 def test_pages_with_code_are_found():
     assert {"README.md", "docs/guide/idea.md", "docs/tutorial.md"} <= set(WITH_CODE)
 
 
-@pytest.mark.parametrize("page", WITH_CODE)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in WITH_CODE],
+)
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     X_source, y_source, X_target, _ = make_covariate_shift(120, random_state=0)
     names = {"X_source": X_source, "y_source": y_source, "X_target": X_target}

@@ -1056,6 +1056,7 @@ def fuzz(max_examples: int) -> Any:
 
 @fuzz(LONG or 100)
 @given(case=cases())
+@pytest.mark.slow
 def test_fit_gives_sound_probabilities_or_names_the_fault(case: Case) -> None:
     note(repr(case))
     check(case)
@@ -1063,6 +1064,7 @@ def test_fit_gives_sound_probabilities_or_names_the_fault(case: Case) -> None:
 
 @fuzz(LONG // 5 or 40)
 @given(case=cases("partial_fit"))
+@pytest.mark.slow
 def test_partial_fit(case: Case) -> None:
     note(repr(case))
     check(case)
@@ -1070,6 +1072,7 @@ def test_partial_fit(case: Case) -> None:
 
 @fuzz(LONG // 5 or 25)
 @given(case=cases("search"))
+@pytest.mark.slow
 def test_search(case: Case) -> None:
     note(repr(case))
     check(case)

@@ -192,6 +192,7 @@ def test_frames_of_several_libraries_are_stacked() -> None:
             assert_array_equal(np.asarray(unwrap(stacked, "X")), np.vstack([XS, XS]))
 
 
+@pytest.mark.slow
 def test_tensors_under_array_api_dispatch() -> None:
     script = (
         "import numpy as np, sklearn, torch\n"
