@@ -17,7 +17,7 @@ demo: .venv/installed
 # all checks that a change must pass; CI runs this
 test: lint types
 	@echo "==> Running the tests in two processes: about four minutes"
-	$(BIN)/python -m pytest -n 2 --cov
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
 
 check: test docs
 

@@ -153,6 +153,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         check_is_fitted(self)
         is_labelled = self._find_labelled(y)
         label = plain_labels(y, "y", is_kept=is_labelled)
+        if np.ndim(sample_domain):
+            check_consistent_length(y, sample_domain)
         if is_labelled is not None:
             check_consistent_length(X, y, sample_weight)
             X = safe_indexing(X, np.flatnonzero(is_labelled))
@@ -191,6 +193,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             sample_domain = np.asarray(unwrap(sample_domain, "sample_domain"))
             sample_domain = sample_domain if is_kept is None else sample_domain[is_kept]
             sample_domain = check_domain_vector(sample_domain, len(sample_domain), "X")
+        else:
+            sample_domain = check_domain_vector([sample_domain], 1, "X")[0]
         if self._domain_statistics is not None:
             return sample_domain
         return np.where(np.asarray(sample_domain) < 0, self.domains_[-1], self.domains_[0])

@@ -452,7 +452,12 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         warn_if_a_class(known["_placeholders"], data.classes, self)
         self._train_watched(net, fit_data, net.max_epochs, known, rows, self._checkpoint())
         if not net.is_interrupted_:
-            warn_if_unlearned(self.history_, data, fit_data.class_weight)
+            warn_if_unlearned(
+                self.history_,
+                data,
+                fit_data.class_weight,
+                scales_columns=self._scales_columns(),
+            )
         return self
 
     @explain_arguments

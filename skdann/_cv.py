@@ -415,7 +415,8 @@ class DANNClassifierCV(BaseDomainClassifier):
                 base, data.without_names(), folds, plan, seeds, listeners, next_checkpoint
             )
             weights = class_weights(base.class_weight, data.y, data.classes, data.weight)
-            warn_if_unlearned(candidates[0].members[0].history_, data, weights)
+            first = candidates[0].members[0]
+            warn_if_unlearned(first.history_, data, weights, scales_columns=first._scales_columns())
             candidates += [baseline] if baseline else self._fit_trees(base, data, seeds[0])
             outcome = self._select(candidates, folds, data, fold_seed)
             self._set_columns(data)

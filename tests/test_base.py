@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, get_scorer
 
 from skdann import DANNClassifier, DANNClassifierCV
 from skdann._base import BaseDomainClassifier
+from skdann._training.net import DANNNet
 
 
 class Columns(BaseDomainClassifier):
@@ -159,6 +160,38 @@ def test_a_held_out_source_domain_is_scored_where_domains_are_treated_alike(clf)
     assert clf.score(X, LABELS, sample_domain=np.full(4, -7)) == clf.score(X, LABELS)
     clf._domain_statistics = statistics(50.0)
     assert_array_equal(clf._as_known_domain(np.full(4, 8), None), 8)
+
+
+@pytest.mark.parametrize(
+    ("domain", "says"),
+    [("source", "integers"), (0.5, "integers"), (np.nan, "integers"), ([0, 0], "inconsistent")],
+)
+def test_domains_to_score_are_integers_one_per_row(clf, domain, says):
+    with pytest.raises(ValueError, match=says):
+        clf.score(X, LABELS, sample_domain=domain)
+    clf._placeholders = ["?"]
+    with pytest.raises(ValueError, match=says):
+        clf.score(X, np.array(["yes", "no", "?", "?"]), sample_domain=domain)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "search"])
+@pytest.mark.parametrize("unknown", [7, -3])
+def test_a_domain_that_the_fit_did_not_know_is_refused_first(
+    kind, unknown, make_clf, domains, monkeypatch
+):
+    clf = make_clf(standardize="domain")
+    if kind == "search":
+        clf = DANNClassifierCV(clf, standardize=("domain",), n_seeds=1, random_state=0)
+    clf.fit(*domains[:3])
+    monkeypatch.setattr(DANNNet, "infer_blocks", lambda *args, **kwargs: pytest.fail("too late"))
+    rows, labels = domains.X_target, domains.y_target
+    for domain in (unknown, np.r_[np.zeros(39, dtype=int), unknown]):
+        says = rf"sample_domain contains \[{unknown}\], but .* fitted on the domains \[0, -1\]"
+        for method in (clf.predict, clf.predict_proba, clf.predict_log_proba):
+            with pytest.raises(ValueError, match=says):
+                method(rows, sample_domain=domain)
+        with pytest.raises(ValueError, match=says):
+            clf.score(rows, labels, sample_domain=domain)
 
 
 @pytest.mark.parametrize("make", [DANNClassifier, DANNClassifierCV])

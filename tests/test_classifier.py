@@ -47,6 +47,7 @@ class TestEstimatorChecks:
     @pytest.mark.filterwarnings("ignore::skdann.SourceOnlyWarning")  # the checks pass no target
     # scikit-learn skips its array-API checks with a warning unless SCIPY_ARRAY_API is set
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+    @pytest.mark.slow
     def test_checks_pass_except_declared_failures(self):
         results = check_estimator(
             DANNClassifier(), expected_failed_checks=EXPECTED_FAILURES, on_fail=None
@@ -421,6 +422,7 @@ class TestContinuing:
             parts.partial_fit(X, y, X_target, classes=[0, 1])
         np.testing.assert_array_equal(whole.predict_proba(X), parts.predict_proba(X))
 
+    @pytest.mark.slow
     def test_partial_fit_learns_from_chunks_without_every_class(self):
         X, y, X_target, y_target = shifted(n=400)
         order = np.argsort(y, kind="stable")
@@ -493,6 +495,7 @@ class TestOutputs:
         assert domain_accuracy(0.0) > 0.85
         assert domain_accuracy(1.0) < 0.75
 
+    @pytest.mark.slow
     def test_inter_twinning_moons_of_the_paper(self):
         """n = 300 and 35 degrees, as in the authors' code; see also benchmarks/moons.py."""
         setting = {
@@ -501,7 +504,7 @@ class TestOutputs:
             "dropout": 0.0,
             "lambda_max": 1.0,
             "weight_decay": 1e-3,
-            "max_epochs": 250,
+            "max_epochs": 100,
         }
         scores = []
         for seed in range(10):

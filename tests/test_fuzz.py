@@ -938,6 +938,7 @@ def _check_warnings(caught: list[warnings.WarningMessage], case: Case, n_fits: i
             or (kind is UserWarning and text.startswith("X looks like rows of the source"))
             or (kind is UserWarning and "of the estimator is not used" in text)
             or (kind is UserWarning and "is used only with" in text)
+            or (kind is UserWarning and "the labels were not learned" in text)
             or (kind is DataConversionWarning and case.labels_are_column)
         )
         assert is_known, f"warns {kind.__name__}: {text} ({warning.filename}:{warning.lineno})"
@@ -1055,6 +1056,7 @@ def fuzz(max_examples: int) -> Any:
 
 @fuzz(LONG or 100)
 @given(case=cases())
+@pytest.mark.slow
 def test_fit_gives_sound_probabilities_or_names_the_fault(case: Case) -> None:
     note(repr(case))
     check(case)
@@ -1062,6 +1064,7 @@ def test_fit_gives_sound_probabilities_or_names_the_fault(case: Case) -> None:
 
 @fuzz(LONG // 5 or 40)
 @given(case=cases("partial_fit"))
+@pytest.mark.slow
 def test_partial_fit(case: Case) -> None:
     note(repr(case))
     check(case)
@@ -1069,6 +1072,7 @@ def test_partial_fit(case: Case) -> None:
 
 @fuzz(LONG // 5 or 25)
 @given(case=cases("search"))
+@pytest.mark.slow
 def test_search(case: Case) -> None:
     note(repr(case))
     check(case)

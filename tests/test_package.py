@@ -3,6 +3,7 @@
 `make package` installs the wheel into an empty environment and runs the README's first example.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -78,46 +79,62 @@ def test_metadata(built):
     assert not set(needed) & {"matplotlib", "pandas", "onnx", "onnxruntime", "skops"}
 
 
-def run(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done
+FRESH = """
+import json, socket, sys
 
+class Refused(socket.socket):
+    def __init__(self, *args, **kwargs): raise SystemExit("a socket was made")
 
-def test_import_opens_no_connection_and_prints_nothing():
-    done = run(
-        "import socket\n"
-        "class Refused(socket.socket):\n"
-        "    def __init__(self, *args, **kwargs): raise SystemExit('a socket was made')\n"
-        "def refuse(*args, **kwargs): raise SystemExit('a connection was opened')\n"
-        "socket.socket = Refused\n"
-        "socket.create_connection = socket.getaddrinfo = refuse\n"
-        "import skdann\n"
-    )
-    assert done.stdout == done.stderr == ""
+def refuse(*args, **kwargs): raise SystemExit("a connection was opened")
 
+def report(step):
+    with open(sys.argv[1], "a") as file:
+        file.write(json.dumps([step, sorted(set(sys.modules) - before)]) + "\\n")
 
-FIT = """
+connect = socket.socket, socket.create_connection, socket.getaddrinfo
+socket.socket = Refused
+socket.create_connection = socket.getaddrinfo = refuse
+import sklearn, skorch, torch
+before = set(sys.modules)
+import skdann
+report("import")
+socket.socket, socket.create_connection, socket.getaddrinfo = connect
 X, y, X_target, _ = skdann.datasets.make_covariate_shift(20, random_state=0)
 clf = skdann.DANNClassifier(max_epochs=1).fit(X, y, X_target)
 clf.predict(X)
+report("fit")
 """
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """Import skdann without connections, then fit, in a new process; return what it did.
+
+    The result is the process, and the modules that were imported up to each step.
+    """
+    path = tmp_path_factory.mktemp("fresh") / "modules"
+    command = [sys.executable, "-c", FRESH, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done, dict(map(json.loads, path.read_text().splitlines()))
+
+
+@pytest.mark.slow
+def test_import_opens_no_connection_and_prints_nothing(fresh):
+    done, _ = fresh
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == done.stderr == ""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("code", "heavy"),
+    ("step", "heavy"),
     [
-        ("", {"matplotlib", "pandas", "onnx", "sklearn.ensemble", "sklearn.datasets"}),
-        (FIT, {"matplotlib", "pandas", "onnx"}),
+        ("import", {"matplotlib", "pandas", "onnx", "sklearn.ensemble", "sklearn.datasets"}),
+        ("fit", {"matplotlib", "pandas", "onnx"}),
     ],
-    ids=["import", "fit"],
 )
-def test_heavy_packages_are_not_imported(code, heavy):
+def test_heavy_packages_are_not_imported(step, heavy, fresh):
     heavy = heavy | {"IPython", "polars", "pyarrow", "skl2onnx"}
-    done = run(
-        "import sys, sklearn, skorch, torch\n"
-        "before = set(sys.modules)\n"
-        f"import skdann\n{code}\n"
-        f"print(sorted({heavy!r} & set(sys.modules) - before))"
-    )
-    assert done.stdout.strip() == "[]"
+    _, modules = fresh
+    assert "skdann._classifier" in modules[step]
+    assert not heavy & set(modules[step])

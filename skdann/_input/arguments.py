@@ -6,9 +6,12 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from typing import Any, TypeVar
 
 from sklearn.pipeline import Pipeline
+
+from skdann._input.containers import explain_dataset
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -104,7 +107,8 @@ def _explain(
             f"takes {', '.join(names[:n_positional])} by position but got {len(args)} arguments: "
             f"{TOO_MANY}"
         )
-    return f"cannot be called so: {error}"
+    datasets = filter(None, map(explain_dataset, (*args, *kwargs.values()), repeat("an argument")))
+    return f"cannot be called so: {next(datasets, error)}"
 
 
 def _explain_name(name: str, names: list[str], estimator: Any) -> str:

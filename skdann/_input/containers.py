@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 LAZY = {"dask": "compute", "polars": "collect"}
@@ -63,6 +64,27 @@ def unwrap(values: Any, name: str) -> Any:
     if hasattr(values, "__array__") and not hasattr(values, "shape"):
         return np.asarray(values)
     return without_mask(values, name)
+
+
+def explain_dataset(values: Any, name: str) -> str:
+    """Say what to pass instead of a loader or dataset of torch; "" unless the values are one.
+
+    A dataset whose items are rows is read like a list of rows.
+    """
+    if not isinstance(values, DataLoader | Dataset) or len(shape_of(values)) == 2:
+        return ""
+    return (
+        f"{name} is a torch dataset or loader ({type(values).__name__}); pass its rows as one "
+        "array or tensor of shape (n_samples, n_features), e.g. dataset.tensors[0], and the labels "
+        "as a vector. Batches are drawn from these"
+    )
+
+
+def refuse_dataset(values: Any, name: str) -> None:
+    """Raise if values are a loader or dataset of torch instead of rows."""
+    fault = explain_dataset(values, name)
+    if fault:
+        raise TypeError(f"{fault}.")
 
 
 def column_names(X: Any) -> list[Any] | None:

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skdann._input.callers import is_cut
-from skdann._input.containers import load, shape_of
+from skdann._input.containers import load, refuse_dataset, shape_of
 from skdann._input.labels import check_labels, check_weight
 from skdann._input.matching import match_target, name_targets
 from skdann._input.messages import warn_user
@@ -161,6 +161,7 @@ def check_domains(
         If rows of the target may be lost, or columns are unscaled.
     """
     if y_source is None:
+        refuse_dataset(X_source, "X_source")  # which holds the labels too
         raise ValueError(
             f"{estimator} requires y to be passed, but the target y is None; pass the labels of "
             "the source rows as y_source."

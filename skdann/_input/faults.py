@@ -14,6 +14,7 @@ REMEDIES = {
     "infinite": "replace these values, or drop the rows",
     "date": "encode dates and times, e.g. as days since a day",
     "text": "encode categories and strings, e.g. with skdann.make_pipeline(OneHotEncoder(), ...)",
+    "numbers": "convert them, e.g. with np.asarray(X).astype(float)",
     "any": "impute missing values, and encode categories, strings and dates",
 }
 ENCODED = ("category", "categorical", "enum", "dictionary")
@@ -30,6 +31,8 @@ def explain_fault(X: Any, error: Exception) -> str:
                 if kind == "text" and dtype.startswith(ENCODED):
                     held = held.replace("strings", "categories")
                 return f", but column {column!r} holds {held} ({reason}); {REMEDIES[kind]}"
+        if np.asarray(X).dtype.kind in "SU":
+            return f", but holds numbers as text ({reason}); {REMEDIES['numbers']}"
     return f", one row per sample ({reason}); {REMEDIES['any']}"
 
 
@@ -51,6 +54,8 @@ def _describe_fault(values: np.ndarray) -> tuple[str, str]:
         numbers = values.astype(np.float64)
     except (TypeError, ValueError):
         return _describe_objects(values)
+    if values.dtype.kind in "SU":
+        return "", ""  # numbers as text
     if np.isnan(numbers).any():
         return "missing", f"NaN in {int(np.isnan(numbers).sum())} rows"
     return ("infinite", "infinity") if np.isinf(numbers).any() else ("", "")

@@ -9,6 +9,7 @@ from skdann._input.containers import (
     container_of,
     load,
     order_columns,
+    refuse_dataset,
     shape_of,
     without_mask,
 )
@@ -75,6 +76,7 @@ def match_target(name: str, rows: Any, X_source: Any, *, source_name: str = "X_s
     ValueError
         If dimensions, container or columns differ. The number of rows is not checked.
     """
+    refuse_dataset(rows, name)
     rows, X_source = without_mask(load(rows), name), load(X_source)
     shape, expected = shape_of(rows), shape_of(X_source)
     if len(shape) != len(expected):

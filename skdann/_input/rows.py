@@ -8,7 +8,14 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skdann._input.containers import column_names, iterate_columns, load, shape_of, unwrap
+from skdann._input.containers import (
+    column_names,
+    iterate_columns,
+    load,
+    refuse_dataset,
+    shape_of,
+    unwrap,
+)
 from skdann._input.faults import REMEDIES, explain_fault
 
 
@@ -60,6 +67,7 @@ def read_rows(
     plain, is_frame = unwrap(X, name), column_names(X) is not None
     shape = shape_of(plain)
     if len(shape) != 2:
+        refuse_dataset(X, name)
         got = f"{len(shape)}D array" if shape else f"a scalar or {type(plain).__name__}"
         raise ValueError(
             f"{name} must hold one row per sample: Expected 2D array, got {got} instead, of shape "

@@ -15,6 +15,7 @@ from skdann._input.rows import check_float32
 ROWS_LOOKED_AT = 10_000
 FAR = 10.0  # source standard deviations, beyond which a target is not scaled like the source
 WIDE = 1000.0  # ratio of the largest to the smallest column
+TINY = 1e-3  # largest value, below which a network sees next to nothing
 
 
 def stack_float32(parts: Sequence[Any]) -> Any:
@@ -70,6 +71,13 @@ def warn_if_unscaled(source: Any, targets: Sequence[Any], *, scales_columns: boo
             )
             return True
     return False
+
+
+def find_tiny(X: Any) -> float:
+    """Return the largest absolute value if all are tiny but not zero, else 0."""
+    values = X.data if sp.issparse(X) else X
+    largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
+    return largest if largest < TINY else 0.0
 
 
 def _thin(rows: np.ndarray) -> np.ndarray:

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import entropy
 
 from skdann._input.messages import warn_user
+from skdann._input.scales import find_tiny
 
-UNLEARNED = 2.0  # ratio of the last label loss to that of guessing, above which a fit warns
-MIN_EPOCHS = 3  # after which the label loss tells
+# ratio of the last label loss to that of guessing, above which a fit warns, by number of epochs
+UNLEARNED = {3: 2.0, 10: 1.5}
+UNSEEN = 0.95  # the same ratio where all values are tiny, which a network hardly sees
 REMEDY = (
     "training diverged. Scale the columns (skdann.make_pipeline(StandardScaler(), ...)), or lower "
     "lr, lambda_max, domain_loss_weight or weight_decay, and check feature_extractor, "
@@ -61,9 +64,16 @@ def check_outcome(net: Any, data: Any) -> None:
 
 
 def warn_if_unlearned(
-    history: Sequence[dict[str, Any]], data: Any, class_weight: np.ndarray | None
+    history: Sequence[dict[str, Any]],
+    data: Any,
+    class_weight: np.ndarray | None,
+    *,
+    scales_columns: bool = False,
 ) -> None:
     """Warn if the last label loss is clearly above that of guessing each class equally often.
+
+    If all values are tiny, a network can learn the class shares but nothing else. Then it also
+    warns if the loss is not clearly below that of guessing by these shares.
 
     Parameters
     ----------
@@ -73,16 +83,30 @@ def warn_if_unlearned(
         Checked rows. There is no warning if one of their scales has been given.
     class_weight : ndarray of shape (n_classes,) or None
         Weights of the classes in the label loss.
+    scales_columns : bool, default=False
+        Whether the estimator scales the columns, so that tiny values do not matter.
     """
-    if len(history) < MIN_EPOCHS or data.is_unscaled:
+    ratios = [ratio for n_epochs, ratio in UNLEARNED.items() if n_epochs <= len(history)]
+    if not ratios or data.is_unscaled:
         return
     label_loss = history[-1]["label_loss"]
-    chance = float(np.log(len(data.classes)))
-    if class_weight is not None:  # these scale the loss, sample weights do not
-        chance *= float(np.average(class_weight[data.y], weights=data.weight))
-    if label_loss > UNLEARNED * chance:
+    chance, by_shares = _losses_of_guessing(data, class_weight)
+    largest = 0.0 if scales_columns else find_tiny(data.X)
+    if label_loss > ratios[-1] * chance or (largest and label_loss > UNSEEN * by_shares):
+        is_tiny = f" No value is larger than {largest:.2g}, too small to learn from."
         warn_user(
-            f"The label loss is {label_loss:.3g} in the last epoch, but {chance:.3g} by guessing: "
-            "the labels were not learned. Scale the columns (standardize='source', or "
-            "skdann.make_pipeline(StandardScaler(), ...)), or lower lr or lambda_max."
+            f"The label loss is {label_loss:.3g} in the last epoch, and {chance:.3g} by guessing: "
+            f"the labels were not learned.{is_tiny * (largest > 0)} Scale the columns "
+            "(standardize='source', or skdann.make_pipeline(StandardScaler(), ...)), or lower lr "
+            "or lambda_max."
         )
+
+
+def _losses_of_guessing(data: Any, class_weight: np.ndarray | None) -> tuple[float, float]:
+    """Return the label losses of predicting equal shares of the classes, and their true shares."""
+    mass = np.bincount(data.y, weights=data.weight, minlength=len(data.classes))
+    mean_weight = 1.0
+    if class_weight is not None:  # these scale the loss, sample weights do not
+        mean_weight = float(np.average(class_weight[data.y], weights=data.weight))
+        mass = mass * class_weight
+    return mean_weight * float(np.log(len(data.classes))), mean_weight * float(entropy(mass))

@@ -146,21 +146,39 @@ def test_frames_of_two_libraries_are_matched_by_name(
         clf.predict(turned(XT))
 
 
+def figures(make: Callable[[np.ndarray], Any], clf: Any) -> list[float]:
+    """A metric, and scores with one target and with two, for rows of a container."""
+    return [
+        domain_auc(make(XS), make(XT), random_state=0),
+        *(
+            scorer(targets)(clf, make(XS), YS)
+            for scorer in (InformationMaximizationScorer, ImportanceWeightedScorer)
+            for targets in (make(XT), (make(XT), make(XT)))
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def right_figures(dense: Any) -> dict[bool, list[float]]:
+    """Figures for arrays, by whether they are sparse."""
+    makes = {False: np.asarray, True: sparse.csr_array}
+    return {is_sparse: figures(make, dense) for is_sparse, make in makes.items()}
+
+
+@pytest.fixture(scope="module")
+def of_frames() -> DANNClassifier:
+    return make_clf().fit(pandas(XS), YS, pandas(XT))
+
+
 @pytest.mark.filterwarnings("ignore:Sparse (CSR|CSC) tensor support is in beta")
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_every_container_in_metrics_scorers_and_reports(name: str, dense: Any) -> None:
+def test_every_container_in_metrics_scorers_and_reports(
+    name: str, dense: Any, of_frames: Any, right_figures: dict[bool, list[float]]
+) -> None:
     make = CONTAINERS[name]
-    clf = make_clf().fit(pandas(XS), YS, pandas(XT)) if name in FRAMES else dense
-    kind = sparse.csr_array if name in SPARSE or name == "pandas, sparse" else np.asarray
-    assert domain_auc(make(XS), make(XT), random_state=0) == domain_auc(
-        kind(XS), kind(XT), random_state=0
-    )
-    for scorer in (InformationMaximizationScorer, ImportanceWeightedScorer):
-        right = scorer(kind(XT))(dense, kind(XS), YS)
-        assert scorer(make(XT))(clf, make(XS), YS) == right
-        assert scorer((make(XT), make(XT)))(clf, make(XS), YS) == scorer((kind(XT), kind(XT)))(
-            dense, kind(XS), YS
-        )
+    clf = of_frames if name in FRAMES else dense
+    is_sparse = name in SPARSE or name == "pandas, sparse"
+    assert figures(make, clf) == right_figures[is_sparse]
     report = clf.diagnose(make(XS), make(XT), y_source=YS)
     assert report.n_target == 30
 
@@ -174,6 +192,7 @@ def test_frames_of_several_libraries_are_stacked() -> None:
             assert_array_equal(np.asarray(unwrap(stacked, "X")), np.vstack([XS, XS]))
 
 
+@pytest.mark.slow
 def test_tensors_under_array_api_dispatch() -> None:
     script = (
         "import numpy as np, sklearn, torch\n"

@@ -12,6 +12,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from numpy.testing import assert_array_equal
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from tests.input.common import XS, XT, YS, arrow, make_clf, pandas, polars
 
@@ -19,6 +21,27 @@ from tests.input.common import XS, XT, YS, arrow, make_clf, pandas, polars
 def column(values: Any) -> Callable[[np.ndarray], Any]:
     """Make a frame whose second column is another."""
     return lambda X: pandas(X).assign(b=values(len(X)) if callable(values) else values)
+
+
+class Stream(IterableDataset):
+    """Rows that arrive one by one, without end."""
+
+    def __iter__(self):
+        while True:
+            yield torch.ones(2)
+
+
+class Items(Dataset):
+    """A dataset whose items are rows."""
+
+    def __init__(self, X):
+        self.X = X
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, index):
+        return self.X[index]
 
 
 FAULTS: dict[str, tuple[Callable[[np.ndarray], Any], tuple[str, ...]]] = {
@@ -101,6 +124,33 @@ FAULTS: dict[str, tuple[Callable[[np.ndarray], Any], tuple[str, ...]]] = {
     "mapping": (lambda X: {"a": X[:, 0]}, ("scalar or dict",)),
     "generator": (lambda X: (row for row in X), ("scalar or generator",)),
     "vector": (lambda X: X[:, 0], ("2D array, got 1D", "Reshape your data")),
+    "numbers as text": (
+        lambda X: X.astype(str),
+        ("holds numbers as text", "astype\\(float\\)"),
+    ),
+    "numbers as text, list": (lambda X: X.astype(str).tolist(), ("astype\\(float\\)",)),
+    "numbers as text, bytes": (lambda X: X.astype("S"), ("astype\\(float\\)",)),
+    "numbers as text, missing": (
+        lambda X: np.where(X > 1, "nan", X.astype(str)),
+        ("holds numbers as text",),
+    ),
+    "words in a table of text": (
+        lambda X: np.c_[X.astype(str), ["red"] * len(X)][:, 1:],
+        ("column 1 holds strings such as 'red'", "OneHotEncoder"),
+    ),
+    "dataset of torch": (
+        lambda X: TensorDataset(torch.tensor(X), torch.arange(len(X))),
+        ("torch dataset or loader \\(TensorDataset\\)", "array or tensor", "dataset.tensors"),
+    ),
+    "part of a dataset": (
+        lambda X: Subset(TensorDataset(torch.tensor(X)), range(len(X))),
+        ("torch dataset or loader \\(Subset\\)",),
+    ),
+    "loader of torch": (
+        lambda X: DataLoader(TensorDataset(torch.tensor(X))),
+        ("torch dataset or loader \\(DataLoader\\)", "array or tensor"),
+    ),
+    "stream of torch": (lambda X: Stream(), ("torch dataset or loader \\(Stream\\)",)),
     "cube": (lambda X: X[:, :, None], ("2D array, got 3D",)),
 }
 
@@ -128,3 +178,20 @@ def test_a_fault_is_named_in_predict(make: Any, says: tuple[str, ...], dense: An
         dense.predict(make(XT))
     for pattern in says:
         assert re.search(pattern, str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize("make", [Stream, lambda: DataLoader(TensorDataset(torch.tensor(XT)))])
+def test_a_loader_is_named_as_any_argument(make: Any) -> None:
+    for args, name in (
+        ((XS, YS, make()), "X_target"),
+        ((XS, YS, (XT, make())), r"X_target\[1\]"),
+        ((make(), None, XT), "X_source"),
+        ((make(),), "fit cannot be called so: an argument"),
+    ):
+        with pytest.raises(TypeError, match=rf"{name} is a torch dataset or loader .* vector"):
+            make_clf().fit(*args)
+
+
+def test_a_dataset_of_rows_is_read_like_a_list_of_rows(dense: Any) -> None:
+    clf = make_clf().fit(Items(XS), YS, Items(XT))
+    assert_array_equal(clf.predict_proba(Items(XT)), dense.predict_proba(XT))

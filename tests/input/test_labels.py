@@ -69,28 +69,50 @@ LABELS: dict[str, tuple[Any, np.ndarray]] = {
 }
 
 
+SCORINGS = (None, "accuracy", "balanced_accuracy", "roc_auc")
+SCORERS = (ImportanceWeightedScorer(XT), ReverseValidationScorer(XT))
+
+
+def cross_validated(y: Any, scoring: Any) -> np.ndarray:
+    params = {"X_target": (XT,)}
+    return cross_val_score(make_clf(), XS, y, scoring=scoring, params=params, cv=2)
+
+
+@pytest.fixture(scope="module")
+def results_of_arrays() -> dict[str, tuple[Any, ...]]:
+    """Return a fit, and scores in the order of the constants, for each kind of plain labels."""
+    results = {}
+    for plain in {plain.dtype.kind: plain for _, plain in LABELS.values()}.values():
+        clf = make_clf().fit(XS, plain, XT)
+        scores = [cross_validated(plain, scoring) for scoring in SCORINGS]
+        target_scores = [scorer(clf, XS, plain) for scorer in SCORERS]
+        results[plain.dtype.kind] = clf, scores, target_scores
+    return results
+
+
+def test_plain_labels_of_one_kind_are_equal() -> None:
+    for _, plain in LABELS.values():
+        assert_array_equal(plain, {"b": YS == 1, "U": WORDS}.get(plain.dtype.kind, YS))
+
+
 @pytest.mark.parametrize(("y", "plain"), LABELS.values(), ids=LABELS)
-def test_labels_of_every_container_work_throughout(y: Any, plain: np.ndarray) -> None:
+def test_labels_of_every_container_work_throughout(
+    y: Any, plain: np.ndarray, results_of_arrays: dict[str, tuple[Any, ...]]
+) -> None:
+    right, right_scores, right_target_scores = results_of_arrays[plain.dtype.kind]
     clf = make_clf().fit(XS, y, XT)
-    right = make_clf().fit(XS, plain, XT)
     assert clf.classes_.dtype.kind in "biufUO"
     assert clf.classes_.tolist() == right.classes_.tolist()
     assert_array_equal(clf.predict(XS), right.predict(XS))
     assert clf.score(XS, y) == accuracy_score(y, clf.predict(XS)) == right.score(XS, plain)
-    for scoring in (None, "accuracy", "balanced_accuracy", "roc_auc"):
+    for scoring, expected in zip(SCORINGS, right_scores, strict=True):
         if scoring == "roc_auc" and isinstance(y, pa.ChunkedArray):
             continue  # scikit-learn finds no pos_label
-        scores, expected = (
-            cross_val_score(
-                make_clf(), XS, labels, scoring=scoring, params={"X_target": (XT,)}, cv=2
-            )
-            for labels in (y, plain)
-        )
-        assert_array_equal(scores, expected)
+        assert_array_equal(cross_validated(y, scoring), expected)
     guess = cross_val_predict(make_clf(), XS, y, params={"X_target": (XT,)}, cv=2)
     assert balanced_accuracy_score(y, guess) == balanced_accuracy_score(plain, guess)
-    for scorer in (ImportanceWeightedScorer(XT), ReverseValidationScorer(XT)):
-        assert scorer(clf, XS, y) == scorer(right, XS, plain)
+    for scorer, expected in zip(SCORERS, right_target_scores, strict=True):
+        assert scorer(clf, XS, y) == expected
     pipe = make_pipeline(StandardScaler(), make_clf()).fit(XS, y, X_target=XT)
     assert pipe.score(XS, y) == accuracy_score(plain, pipe.predict(XS))
     search = GridSearchCV(make_clf(), {"lambda_max": [0.1, 0.3]}, cv=2)

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline as plain_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skdann
-from skdann import make_pipeline
+from skdann import DANNClassifierCV, make_pipeline
 from skdann._input.domains import check_domains
-from skdann._input.scales import stack_float32
+from skdann._input.scales import find_tiny, stack_float32
 from tests.input.tables import XS, XT, YS
 
 
@@ -125,3 +125,22 @@ def test_values_that_float32_cannot_hold_are_refused(
     rows[3, 1] = value
     with pytest.raises(ValueError, match=f"X_source or X_target .*{text}"):
         stack_float32([container(XS), container(rows)])
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_the_largest_of_tiny_values_is_found(container: Any) -> None:
+    rows = np.array([[1e-9, -3e-9], [0.0, 2e-9]])
+    assert find_tiny(container(rows)) == 3e-9
+    assert find_tiny(container(-rows)) == 3e-9
+    assert find_tiny(container(1e6 * rows)) == 0.0  # the largest is 0.003
+    assert find_tiny(container(0.0 * rows)) == 0.0
+
+
+def test_columns_in_tiny_units_are_named_if_the_labels_were_not_learned(make_clf: Any) -> None:
+    source, target = 1e-9 * XS, 1e-9 * XT
+    clf = make_clf(max_epochs=3)
+    for estimator in (clf, DANNClassifierCV(clf, n_seeds=1, random_state=0)):
+        with pytest.warns(UserWarning, match=r"No value is larger than .*e-09.*standardize"):
+            estimator.fit(source, YS, target)
+    make_clf(max_epochs=3, standardize="source").fit(source, YS, target)  # no warning
+    make_clf(max_epochs=3).fit(XS, YS, XT)

@@ -209,12 +209,12 @@ import numpy as np
 import torch
 from skdann import DANNClassifier, DANNClassifierCV
 
-folder, kind, n_kills = sys.argv[1], sys.argv[2], int(sys.argv[3])
+n_kills = int(sys.argv[1])
 rng = np.random.RandomState(0)
 X, y = rng.standard_normal((200, 5)), np.arange(200) % 3
 X_target = rng.standard_normal((33, 5)) + 0.5
 
-def fit(name, checkpoint):
+def fit(folder, kind, name, checkpoint):
     clf = DANNClassifier(
         feature_extractor=(16, 8), max_epochs=25, batch_size=16, random_state=0,
         checkpoint=checkpoint,
@@ -224,41 +224,57 @@ def fit(name, checkpoint):
         clf = DANNClassifierCV(clf, lambdas=(0.3,), n_seeds=2, random_state=0)
     clf.fit(X, y, X_target).save(os.path.join(folder, name))
 
-fit("whole", None)
-begun = time.monotonic()
-fit("whole", None)
-seconds = time.monotonic() - begun
-random.seed(0)
-killed = 0
-while not os.path.exists(os.path.join(folder, "model")):
-    child = os.fork()
-    if not child:
-        try:
-            fit("model", os.path.join(folder, "checkpoint"))
-        finally:
-            os._exit(0)
-    if killed < n_kills:
-        time.sleep(random.uniform(0.05, 0.6) * seconds)
-        os.kill(child, signal.SIGKILL)
-    killed += os.waitpid(child, 0)[1] == signal.SIGKILL
-print(killed)
+def kill_until_done(folder, kind):
+    fit(folder, kind, "whole", None)
+    begun = time.monotonic()
+    fit(folder, kind, "whole", None)
+    seconds = time.monotonic() - begun
+    random.seed(0)
+    killed = 0
+    while not os.path.exists(os.path.join(folder, "model")):
+        child = os.fork()
+        if not child:
+            try:
+                fit(folder, kind, "model", os.path.join(folder, "checkpoint"))
+            finally:
+                os._exit(0)
+        if killed < n_kills:
+            time.sleep(random.uniform(0.05, 0.6) * seconds)
+            os.kill(child, signal.SIGKILL)
+        killed += os.waitpid(child, 0)[1] == signal.SIGKILL
+    print(kind, killed)
+
+for folder in sys.argv[2:]:
+    kill_until_done(folder, os.path.basename(folder))
 """
+KINDS = {"classifier": DANNClassifier, "search": DANNClassifierCV}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["classifier", "search"])
-def test_killed_at_random_moments(kind, tmp_path):
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Fit in a process that is killed again and again; return the folder and kills of each kind."""
+    folder = tmp_path_factory.mktemp("killed")
+    folders = {kind: folder / kind for kind in KINDS}
+    for each in folders.values():
+        each.mkdir()
     run = subprocess.run(
-        [sys.executable, "-c", KILLS, str(tmp_path), kind, "6"],
+        [sys.executable, "-c", KILLS, "6", *map(str, folders.values())],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert int(run.stdout) > 0, "no kill fell into a fit, so this showed nothing"
-    cls = DANNClassifierCV if kind == "search" else DANNClassifier
-    whole, resumed = (cls.load(tmp_path / name) for name in ("whole", "model"))
+    counts = dict(line.split() for line in run.stdout.splitlines())
+    return {kind: (folders[kind], int(counts[kind])) for kind in KINDS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_at_random_moments(kind, killed):
+    folder, n_kills = killed[kind]
+    assert n_kills > 0, "no kill fell into a fit, so this showed nothing"
+    whole, resumed = (KINDS[kind].load(folder / name) for name in ("whole", "model"))
     if kind == "search":
         assert whole.reason_ == resumed.reason_
         whole, resumed = (list(itertools.chain(*clf.candidates_)) for clf in (whole, resumed))
@@ -266,5 +282,5 @@ def test_killed_at_random_moments(kind, tmp_path):
         whole, resumed = [whole], [resumed]
     for first, second in zip(whole, resumed, strict=True):
         assert_same_net(first, second)
-    remaining = [name for name in os.listdir(tmp_path) if not name.startswith(".model")]
+    remaining = [name for name in os.listdir(folder) if not name.startswith(".model")]
     assert sorted(remaining) == ["model", "whole"]

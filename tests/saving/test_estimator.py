@@ -138,6 +138,7 @@ class TestRoundTrip:
         with pytest.raises(ValueError, match="holds a 'Subclass'"):
             DANNClassifier.load(path)
 
+    @pytest.mark.slow
     def test_another_process_predicts_the_same(self, clf, saved, domains, tmp_path):
         np.save(tmp_path / "X.npy", domains.X_target)
         code = (

@@ -84,6 +84,7 @@ class TestAtomicity:
         assert saved.read_bytes() == before
         assert os.listdir(tmp_path) == [saved.name]
 
+    @pytest.mark.slow
     def test_a_full_disk(self, clf, saved, domains, tmp_path):
         before, model = saved.read_bytes(), tmp_path / "pickled"
         model.write_bytes(pickle.dumps(clf))
@@ -142,6 +143,7 @@ class TestAtomicity:
         assert link.is_symlink()
         assert path.stat().st_mode & 0o777 == 0o640
 
+    @pytest.mark.slow
     def test_killed_at_random_moments(self, tmp_path):
         script = """if True:
             import glob, os, random, signal, sys, time

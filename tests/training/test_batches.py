@@ -345,3 +345,98 @@ def test_global_generators_are_unchanged():
     list(make_batches(make_rows([40], [30]), 16).epoch())
     assert_array_equal(torch.get_rng_state(), before)
     assert_array_equal(np.random.get_state()[1], numpy_before)
+
+
+@pytest.mark.parametrize("seeds", [(0,), (4, 0, 7)])
+@pytest.mark.parametrize("n_targets", [0, 2])
+def test_rows_stay_sparse_on_request_one_matrix_per_member(seeds, n_targets):
+    rows = make_rows([29], [17, 5][:n_targets])
+    X = sp.csr_array(rows.X)
+    dense = list(make_batches(rows, 6, seeds=seeds).epoch())
+    thin = list(make_batches(rows, 6, X=X, seeds=seeds).epoch(stays_sparse=True))
+    assert len(thin) == len(dense)
+    for batch, expected in zip(thin, dense, strict=True):
+        assert len(batch.x) == len(seeds)
+        members = expected.x if len(seeds) > 1 else [expected.x]
+        for matrix, values in zip(batch.x, members, strict=True):
+            assert sp.issparse(matrix)
+            assert matrix.dtype == np.float32
+            assert_array_equal(matrix.toarray(), values.numpy())
+        for a, b in zip(tensors(batch)[1:], tensors(expected)[1:], strict=True):
+            assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize(("n_values", "is_thin"), [(0, True), (5, True), (6, False)])
+def test_rows_are_thin_if_at_most_one_value_in_twenty_is_not_zero(n_values, is_thin):
+    rows = make_rows([4], [])
+    X = np.zeros((4, 25), dtype=np.float32)
+    X.flat[:n_values] = 1.0
+    assert make_batches(rows, 2, X=sp.csr_array(X)).is_thin == is_thin
+    assert not make_batches(rows, 2, X=X).is_thin
+
+
+# State, devices and limits
+
+
+def continued(rows, batch_size, state, source, seeds):
+    """Return new batches with a restored state, whose generators began elsewhere."""
+    batches = make_batches(rows, batch_size, seeds=[seed + 50 for seed in seeds])
+    batches.load_state_dict(state)
+    for generator, each in zip(batches.source_generators, source, strict=True):
+        generator.set_state(each)
+    return batches
+
+
+@pytest.mark.parametrize("target_sizes", [[5], [7, 30], [10, 10]])
+@pytest.mark.parametrize("n_epochs", [0, 1, 3])
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_restored_batches_continue_where_the_others_were(target_sizes, n_epochs, seeds):
+    rows = make_rows([20], target_sizes)
+    whole = make_batches(rows, 6, seeds=seeds)
+    for _ in range(n_epochs):
+        list(whole.epoch())
+    state = whole.state_dict()
+    source = [generator.get_state() for generator in whole.source_generators]
+    kept = {name: value.clone() for name, value in state.items()}
+    one, other = (continued(rows, 6, kept, source, seeds) for _ in range(2))
+    expected = [batch for _ in range(3) for batch in whole.epoch()]
+    for batches in (one, other):  # the state is not used up by the first
+        assert_same_batches((batch for _ in range(3) for batch in batches.epoch()), expected)
+
+
+def test_the_state_names_member_and_target():
+    batches = make_batches(make_rows([20], [7, 10]), 20, seeds=(0, 1))
+    places = {"0.0", "0.1", "1.0", "1.1"}
+    assert batches.state_dict().keys() == {f"{place}.generator" for place in places}
+    list(batches.epoch())
+    # ten rows of each: one and a part of a second pass over the first target, one over the other
+    left = {name: len(value) for name, value in batches.state_dict().items() if "left" in name}
+    assert left == {"0.0.left": 4, "1.0.left": 4}
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize("source_sizes", [[20], [12, 8]])
+def test_batches_are_on_the_device(seeds, is_weighted, source_sizes):
+    rows = make_rows(source_sizes, [7])
+    weight = np.linspace(1, 2, 20) if is_weighted else None
+    for batch in make_batches(rows, 6, seeds=seeds, sample_weight=weight, device="meta").epoch():
+        assert {value.device.type for value in tensors(batch)} == {"meta"}
+
+
+def test_a_weight_that_float32_cannot_hold_is_infinite():
+    rows = make_rows([12], [5])
+    for batch in make_batches(rows, 4, class_weight=np.array([1e39, 1.0, 1.0])).epoch():
+        assert_array_equal(torch.isinf(batch.label_weight), batch.y == 0)
+
+
+def test_members_may_hold_out_different_source_domains():
+    rows = make_rows([6, 4], [5])
+    kept = np.stack(
+        [np.flatnonzero(rows.domain[:10] == 0)[:4], np.arange(10)[rows.domain[:10] == 1]]
+    )
+    for batch in make_batches(rows, 4, seeds=(0, 1), source_rows=kept).epoch():
+        for member in range(2):
+            domain = batch.rows.domain[member]
+            assert_array_equal(domain[:4], member)
+            assert_allclose(batch.domain_weight[member][:4].sum(), 2 / 3, rtol=1e-5)

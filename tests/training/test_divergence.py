@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torch import nn
 
 import skdann
 from skdann import DANNClassifier, DANNClassifierCV, DivergenceError
-from skdann._training.divergence import check_loss, check_outcome
+from skdann._training.divergence import check_loss, check_outcome, warn_if_unlearned
 from tests.training.common import ONE_STEP, SMALL, assert_weights, fit
 from tests.training.common import domains as draw_domains
 
@@ -162,6 +163,45 @@ def test_outputs_of_both_domains_must_be_finite(is_target, trained):
         net.module_.feature_extractor[0].weight.fill_(2.0)
     with pytest.raises(DivergenceError, match="The outputs are not finite after epoch 3:"):
         check_outcome(net, data)
+
+
+# -- labels that were not learned ------------------------------------------------------------------
+
+
+def unlearned(label_loss, n_epochs, *, scale=1.0, class_weight=None, **changed):
+    """Return the warnings for rows of three classes, of which the first has half of the rows."""
+    y = np.array([0, 0, 1, 2])
+    X = np.linspace(-scale, scale, 4, dtype=np.float32)[:, None]
+    data = SimpleNamespace(X=X, y=y, weight=None, classes=np.arange(3), is_unscaled=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_if_unlearned([{"label_loss": label_loss}] * n_epochs, data, class_weight, **changed)
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize(("n_epochs", "ratio"), [(3, 2.0), (9, 2.0), (10, 1.5), (30, 1.5)])
+@pytest.mark.parametrize("weight", [1.0, 10.0])
+def test_a_label_loss_far_above_guessing_warns(n_epochs, ratio, weight):
+    chance, class_weight = weight * math.log(3), np.full(3, weight)
+    (text,) = unlearned(1.01 * ratio * chance, n_epochs, class_weight=class_weight)
+    assert f"{chance:.3g} by guessing: the labels were not learned. Scale the columns" in text
+    assert unlearned(0.99 * ratio * chance, n_epochs, class_weight=class_weight) == []
+
+
+def test_the_first_two_epochs_tell_nothing():
+    assert unlearned(100.0, 2) == unlearned(100.0, 2, scale=1e-9) == []
+
+
+def test_a_network_that_sees_tiny_values_learns_the_class_shares_alone():
+    by_shares = 0.5 * math.log(2) + 0.5 * math.log(4)
+    (text,) = unlearned(0.97 * by_shares, 3, scale=1e-9)
+    assert "No value is larger than 1e-09, too small to learn from. Scale the columns" in text
+    assert unlearned(0.9 * by_shares, 3, scale=1e-9) == []  # it has learned after all
+    assert unlearned(0.97 * by_shares, 3) == []
+    assert unlearned(0.97 * by_shares, 3, scale=1e-9, scales_columns=True) == []
+    even = np.array([1.0, 2.0, 2.0])  # gives all classes the same weight, 1.5 on average
+    assert unlearned(1.5 * 0.97 * math.log(3), 3, scale=1e-9, class_weight=even)
+    assert not unlearned(1.5 * 0.9 * math.log(3), 3, scale=1e-9, class_weight=even)
 
 
 # -- the search -----------------------------------------------------------------------------------
