@@ -85,11 +85,12 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Normalization of the hidden layers of networks given by sizes. "domain_batch" is batch
         normalization with separate statistics for each domain [2]_; it applies to G_f and G_y, as
         in G_d it would hide the difference that G_d has to find.
-    standardize : {None, "source", "domain"}, default=None
-        Scaling of the columns before G_f. "source" scales all rows by the mean and standard
-        deviation of the source rows. "domain" brings each domain to the mean and standard deviation
-        of the source rows, which removes shifts of location and scale at once. The statistics are
-        computed in the first call of `fit` or `partial_fit`.
+    standardize : {None, "source", "domain"}, default="source"
+        Scaling of the columns before G_f, custom modules included. "source" scales all rows by the
+        mean and standard deviation of the source rows; sparse rows stay as they are. "domain"
+        scales the rows of each domain by their own, which removes shifts of location and scale at
+        once; columns of two values, such as indicators, are scaled as by "source". None leaves the
+        columns unscaled. The statistics are computed in the first call of `fit` or `partial_fit`.
     lambda_max : float, default=0.3
         Final value of the coefficient lambda, which weights the reversed gradient: the higher, the
         more G_f works against G_d. 0 trains on the source alone.
@@ -301,7 +302,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         activation="relu",
         dropout=0.2,
         normalization=None,
-        standardize=None,
+        standardize="source",
         lambda_max=0.3,
         lambda_schedule="dann",
         domain_loss_weight=1.0,
@@ -405,6 +406,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             If training diverges (a ValueError). After any error the estimator is unchanged.
         """
         check_params(self)
+        is_continued = self.warm_start and hasattr(self, "net_")
         data = check_domains(
             X_source,
             y_source,
@@ -412,9 +414,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             sample_weight=sample_weight,
             sample_domain=sample_domain,
             scales_columns=self._scales_columns(),
+            columns=self._columns if is_continued else None,
             estimator=type(self).__name__,
         )
-        is_continued = self.warm_start and hasattr(self, "net_")
         seed = self.net_.seeds[0] if is_continued else draw_seed(self.random_state)
         data = adjust_for_label_shift(self, data, seed)
         fit_data = prepare(self, data, seed if self.early_stopping else None)
@@ -531,6 +533,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             domains=None if is_first else self.domains_,
             least_target=2 if is_first else 1,
             scales_columns=not is_first or self._scales_columns(),
+            columns=None if is_first else self._columns,
             estimator=type(self).__name__,
         )
         if is_first:
@@ -559,7 +562,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         names = getattr(self, "feature_names_in_", None)
         other_names = getattr(self, "_other_names", None)
         for kind, expected, given in (
-            ("features", self.n_features_in_, data.n_features),
+            ("features", self.n_features_in_, data.n_raw),
             ("feature names", None if names is None else names.tolist(), _as_list(data)),
             ("column names", other_names, data.other_names),
             ("classes", self.classes_.tolist(), data.classes.tolist()),

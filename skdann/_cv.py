@@ -60,7 +60,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         `checkpoint`, each trained network writes a separate file, "path.0", "path.1", ...
     lambdas : sequence of float, default=(0.1, 0.3, 1.0)
         Candidates for ``lambda_max``; 0 is added if it is missing.
-    standardize : sequence of {None, "source", "domain"}, default=(None, "domain")
+    standardize : sequence of {None, "source", "domain"}, default=("source", "domain")
         Candidates for the scaling of the columns, each combined with every lambda; the first is the
         scaling of the source-only baseline. Sparse input uses the first one only.
     n_seeds : int, default=3
@@ -186,7 +186,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         estimator=None,
         *,
         lambdas=(0.1, 0.3, 1.0),
-        standardize=(None, "domain"),
+        standardize=("source", "domain"),
         n_seeds=3,
         scoring=None,
         margin=None,
@@ -347,7 +347,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         self._other_names = data.other_names
         if data.feature_names is not None:
             self.feature_names_in_ = data.feature_names
-        self.n_features_in_ = data.n_features
+        self.n_features_in_, self._columns = data.n_raw, data.columns
         self.classes_, self.domains_ = data.classes, data.domains
 
     @property

@@ -16,6 +16,7 @@ from skdann._saving.estimator import (
     describe_classifier,
     describe_columns,
     describe_params,
+    n_encoded,
     read_columns,
     read_fitted,
     restore_classifier,
@@ -103,7 +104,7 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
     search_columns = read_columns(description)
     scores = [decode_values(row) for row in description["scores"]]
     _check_scores(scores, search.candidates_)
-    columns = ("classes_", "domains_", "n_features_in_")
+    columns = ("classes_", "domains_")
     fitted, parts = [], _by_member(tensors)
     for candidate, members in enumerate(description["candidates"]):
         for member, entry in enumerate(members):
@@ -117,7 +118,8 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
                 continue
             check_entries(entry, MEMBER_ENTRIES)
             attributes, shape = read_fitted(estimator, entry, part)
-            if not all(np.array_equal(attributes[name], search_columns[name]) for name in columns):
+            is_same = all(np.array_equal(attributes[name], search_columns[name]) for name in columns)
+            if not is_same or n_encoded(attributes) != n_encoded(search_columns):
                 raise ValueError(f"member {member} of candidate {candidate} has other columns")
             fitted.append((estimator, attributes, shape, entry, part))
     if parts:

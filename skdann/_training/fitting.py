@@ -135,7 +135,7 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
         estimator.feature_names_in_ = data.feature_names
     estimator._other_names = data.other_names
     estimator._domain_statistics, estimator._is_pooled, estimator._placeholders = None, False, []
-    estimator.n_features_in_ = data.n_features
+    estimator.n_features_in_, estimator._columns = data.n_raw, data.columns
     estimator.classes_, estimator.domains_ = data.classes, data.domains
     estimator.history_ = [
         {name: value for name, value in row.items() if name not in NOT_IN_HISTORY}

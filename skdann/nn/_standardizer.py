@@ -20,9 +20,11 @@ class DomainStandardizer(nn.Module):
     """Scaling of the columns, equal for all rows or separate for each domain.
 
     With "source", the source rows get mean 0 and standard deviation 1, and all other rows are
-    scaled in the same way. With "domain", the rows of each domain get the mean and the standard
-    deviation of all source rows: a single source domain is unchanged, and the target is brought to
-    it. The statistics are not trained; :meth:`measure` computes them.
+    scaled in the same way. With "domain", the rows of each domain get mean 0 and standard deviation
+    1, except in columns of two values, such as indicators of a category, which are scaled as with
+    "source": the share of a category would change the meaning of its indicator. The statistics are
+    not trained; :meth:`measure` computes them. Sparse rows are left as they are with "source",
+    because scaling inflates rare words.
 
     Parameters
     ----------
@@ -46,8 +48,8 @@ class DomainStandardizer(nn.Module):
     >>> scaler = DomainStandardizer(["domain"], n_features=1, n_domains=2, n_targets=1)
     >>> X = np.array([[0.0], [2.0], [10.0], [14.0]], dtype=np.float32)
     >>> scaler.measure(0, X, np.array([0, 0, 1, 1]))
-    >>> scaler(torch.from_numpy(X[2:])).flatten().tolist()  # like the source, 0 and 2
-    [0.0, 2.0]
+    >>> scaler(torch.from_numpy(X[2:])).flatten().tolist()
+    [-1.0, 1.0]
     """
 
     needs_rows = True
@@ -78,21 +80,25 @@ class DomainStandardizer(nn.Module):
             Domain indices of the rows.
         """
         kind, n_sources = self.standardize[member], self.n_domains - self.n_targets
-        if kind is None:
+        if kind is None or (kind == "source" and sp.issparse(X)):
             return
         is_target = domain >= n_sources
         mean, std = _mean_and_std(X[~is_target])
+        by_source = 1.0 / np.where(std > MIN_STD, std, 1.0)
+        self._set(member, slice(None), mean, by_source, 0.0)
         if kind == "source":
-            self._set(member, slice(None), mean, 1.0 / np.where(std > MIN_STD, std, 1.0), 0.0)
             return
+        is_binary = _has_two_values(X)
         groups = [domain == index for index in range(self.n_domains)]
         groups.append(is_target if self.n_targets else ~is_target)
         for index, group in enumerate(groups):
             # a domain whose rows are all held out is scaled like the source
             group_mean, group_std = _mean_and_std(X[group]) if group.any() else (mean, std)
             is_varying = group_std > MIN_STD
-            scale = np.where(is_varying, std / np.where(is_varying, group_std, 1.0), 1.0)
-            self._set(member, index, group_mean, scale, mean)
+            scale = np.where(is_varying, 1.0 / np.where(is_varying, group_std, 1.0), by_source)
+            scale = np.where(is_varying & ~(std > MIN_STD), 0.0, scale)  # constant in the source
+            group_mean, scale = np.where(is_binary, (mean, by_source), (group_mean, scale))
+            self._set(member, index, group_mean, scale, 0.0)
 
     def _keep_member(self, index: int, drawn_from: Mapping[int, torch.Generator]) -> None:
         """Keep the scaling of one member."""
@@ -140,6 +146,18 @@ def _scale(
     if x.dim() == 2:
         mean, scale, shift = mean.squeeze(0), scale.squeeze(0), shift.squeeze(0)
     return torch.sub(x, mean, out=out).mul_(scale).add_(shift)
+
+
+def _has_two_values(X: Any) -> np.ndarray:
+    """Whether each column has two distinct values at most."""
+    if not sp.issparse(X):
+        low, high = X.min(0), X.max(0)
+        return ((low == X) | (high == X)).all(0)
+    low, high = (bound.toarray().ravel() for bound in (X.min(axis=0), X.max(axis=0)))
+    X = sp.csr_array(X)
+    is_other = (X.data != low[X.indices]) & (X.data != high[X.indices])
+    n_others = np.bincount(X.indices[is_other], minlength=X.shape[1])
+    return (n_others == 0) & ~((low < 0) & (high > 0))
 
 
 def _mean_and_std(X: Any) -> tuple[np.ndarray, np.ndarray]:
