@@ -103,7 +103,9 @@ class CategoryEncoder:
     @classmethod
     def fit(cls, parts: Sequence[np.ndarray]) -> CategoryEncoder | TextEncoder:
         """Count the categories of each domain; a column of many rare values is text."""
-        counts = [Counter(each for each in as_strings(p).tolist() if each is not None) for p in parts]
+        counts = [
+            Counter(each for each in as_strings(p).tolist() if each is not None) for p in parts
+        ]
         shares: dict[str, float] = {}
         for count in counts:
             for category, n_rows in count.items():

@@ -58,7 +58,8 @@ def kind_of(values: np.ndarray, is_category: bool = False) -> str:
         by_dtype = {"b": "boolean", "M": "date", "m": "duration"}
         return "category" if is_category else by_dtype.get(values.dtype.kind, "number")
     if values.dtype.kind not in "OU":
-        raise UnreadableError(f"the dtype is {values.dtype}")
+        reason = "Complex data not supported" if values.dtype.kind == "c" else "not text"
+        raise UnreadableError(f"values of dtype {values.dtype} ({reason})")
     present = _distinct(values)
     if not present:
         return "empty"
@@ -66,9 +67,11 @@ def kind_of(values: np.ndarray, is_category: bool = False) -> str:
 
 
 def as_numbers(values: np.ndarray) -> np.ndarray:
-    """Return numbers in float64, NaN where missing; raise ValueError for other strings."""
+    """Return numbers in float64, NaN where missing; raise for values that are not numbers."""
     if values.dtype.kind in "iufb":
         return values.astype(np.float64)
+    if values.dtype.kind not in "OU":
+        raise TypeError(f"values of dtype {values.dtype} are not numbers")
     return _map_distinct(values, float)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skdann._input.column_encoders import Encoder, describe_encoder, fit_encoder, read_encoder
-from skdann._input.column_values import UnreadableError, as_days, as_numbers, kind_of
+from skdann._input.column_values import UnreadableError, as_numbers, kind_of
 from skdann._input.containers import column_names, iterate_columns, load, order_columns, unwrap
 from skdann._input.encoded import is_encoded, mark_encoded
 from skdann._input.faults import ENCODED, REMEDIES, dtype_of
@@ -113,8 +113,10 @@ class NumericColumns:
     def fit(cls, parts: Sequence[np.ndarray]) -> NumericColumns:
         """Take the medians of all rows; 0 for a column without a number."""
         values = np.concatenate(parts)
-        fill = [np.median(column[~np.isnan(column)]) if n else 0.0
-                for column, n in zip(values.T, (~np.isnan(values)).sum(0), strict=True)]
+        fill = [
+            np.median(column[~np.isnan(column)]) if n else 0.0
+            for column, n in zip(values.T, (~np.isnan(values)).sum(0), strict=True)
+        ]
         return cls(np.nan_to_num(np.array(fill, dtype=np.float64)), values.shape[1])
 
     @classmethod
@@ -274,9 +276,13 @@ def read_tables(
                 parts = [read_rows(X, name, estimator).values for name, X in tables.items()]
                 return NumericColumns.sample(parts), parts
             except (TypeError, ValueError):
-                if not all(map(_is_encodable, tables.values())):
+                missing = [read_missing(X, name, estimator) for name, X in tables.items()]
+                complete = [part for part in missing if part is not None]
+                if len(complete) == len(missing):
+                    columns = NumericColumns.fit(complete)
+                elif not all(map(_is_frame, tables.values())):
                     raise
-        columns = _fit(tables, estimator)
+        columns = _fit(tables, estimator) if columns is None else columns
     return columns, [columns.read(X, name, estimator) for name, X in tables.items()]
 
 
@@ -290,7 +296,7 @@ def read_columns(X: Any) -> Any:
 def read_missing(X: Any, name: str, estimator: str | None) -> np.ndarray | None:
     """Return numbers of which some may be missing, column by column; None if they are not."""
     X = load(X)
-    if not _is_encodable(X):
+    if not _may_be_missing(X):
         return None
     check_table(X, name, estimator)
     try:
@@ -300,9 +306,7 @@ def read_missing(X: Any, name: str, estimator: str | None) -> np.ndarray | None:
     return None if np.isinf(values).any() else values
 
 
-def check_kind(
-    kind: str, column: Any, values: np.ndarray, is_category: bool, name: str
-) -> None:
+def check_kind(kind: str, column: Any, values: np.ndarray, is_category: bool, name: str) -> None:
     """Raise unless values can be read as the kind of the fit."""
     found = _kind_of(values, is_category, column, name)
     numbers = {"number", "boolean", "digits"}
@@ -378,12 +382,16 @@ def _has_other_kinds(X: Any) -> bool:
     return any(str(each).lower().startswith(OTHER_DTYPES) for each in dtypes)
 
 
-def _is_encodable(X: Any) -> bool:
-    """Whether rows that are not finite numbers may be encoded: dense rows of two dimensions."""
-    if column_names(X) is not None:
+def _is_frame(X: Any) -> bool:
+    return column_names(X) is not None
+
+
+def _may_be_missing(X: Any) -> bool:
+    """Whether rows are dense numbers or objects, of which some may be missing."""
+    if _is_frame(X):
         return True
     plain = unwrap(X, "X")
-    if sp.issparse(plain):
+    if sp.issparse(plain) or isinstance(plain, np.matrix):
         return False
     array = np.asarray(plain)
-    return array.ndim == 2 and array.dtype.kind in "OUfiub"
+    return array.ndim == 2 and array.dtype.kind in "Ofiub"

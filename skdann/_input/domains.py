@@ -109,7 +109,8 @@ class DomainData:
     @property
     def n_raw(self) -> int:
         """Number of columns of the table."""
-        return self.n_features if self.columns is None else self.columns.n_raw
+        is_raw = self.columns is None or not is_encoded(self.X)
+        return self.n_features if is_raw else self.columns.n_raw
 
     def without_names(self) -> DomainData:
         """Return the same rows without column names, as if they had been passed encoded."""

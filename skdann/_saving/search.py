@@ -118,7 +118,9 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
                 continue
             check_entries(entry, MEMBER_ENTRIES)
             attributes, shape = read_fitted(estimator, entry, part)
-            is_same = all(np.array_equal(attributes[name], search_columns[name]) for name in columns)
+            is_same = all(
+                np.array_equal(attributes[name], search_columns[name]) for name in columns
+            )
             if not is_same or n_encoded(attributes) != n_encoded(search_columns):
                 raise ValueError(f"member {member} of candidate {candidate} has other columns")
             fitted.append((estimator, attributes, shape, entry, part))

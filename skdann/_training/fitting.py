@@ -158,9 +158,13 @@ def measure_columns(net: DANNNet, fit_data: FitData) -> None:
     if standardizer is None:
         return
     data, n_source = fit_data.data, fit_data.data.n_source
+    weight = None
+    if data.weight is not None:
+        weight = np.append(data.weight, np.ones(len(data.domain) - n_source))
     for member, train_rows in enumerate(np.atleast_2d(fit_data.train)):
         rows = np.concatenate([train_rows, np.arange(n_source, len(data.domain))])
-        standardizer.measure(member, data.X[rows], data.domain[rows])
+        of_rows = None if weight is None else weight[rows]
+        standardizer.measure(member, data.X[rows], data.domain[rows], of_rows)
 
 
 # -- members ------------------------------------------------------------------------------------

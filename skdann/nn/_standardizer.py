@@ -67,7 +67,9 @@ class DomainStandardizer(nn.Module):
         self.register_buffer("scale", torch.ones(shape, dtype=torch.float32))
         self.register_buffer("shift", torch.zeros(shape, dtype=torch.float32))
 
-    def measure(self, member: int, X: Any, domain: np.ndarray) -> None:
+    def measure(
+        self, member: int, X: Any, domain: np.ndarray, weight: np.ndarray | None = None
+    ) -> None:
         """Compute the statistics of one member from its training rows.
 
         Parameters
@@ -78,12 +80,14 @@ class DomainStandardizer(nn.Module):
             Training rows.
         domain : ndarray of shape (n_rows,)
             Domain indices of the rows.
+        weight : ndarray of shape (n_rows,) or None, default=None
+            Sample weights.
         """
         kind, n_sources = self.standardize[member], self.n_domains - self.n_targets
         if kind is None or (kind == "source" and sp.issparse(X)):
             return
         is_target = domain >= n_sources
-        mean, std = _mean_and_std(X[~is_target])
+        mean, std = _mean_and_std(X, weight, ~is_target)
         by_source = 1.0 / np.where(std > MIN_STD, std, 1.0)
         self._set(member, slice(None), mean, by_source, 0.0)
         if kind == "source":
@@ -93,7 +97,8 @@ class DomainStandardizer(nn.Module):
         groups.append(is_target if self.n_targets else ~is_target)
         for index, group in enumerate(groups):
             # a domain whose rows are all held out is scaled like the source
-            group_mean, group_std = _mean_and_std(X[group]) if group.any() else (mean, std)
+            moments = _mean_and_std(X, weight, group) if group.any() else (mean, std)
+            group_mean, group_std = moments
             is_varying = group_std > MIN_STD
             scale = np.where(is_varying, 1.0 / np.where(is_varying, group_std, 1.0), by_source)
             scale = np.where(is_varying & ~(std > MIN_STD), 0.0, scale)  # constant in the source
@@ -160,10 +165,17 @@ def _has_two_values(X: Any) -> np.ndarray:
     return (n_others == 0) & ~((low < 0) & (high > 0))
 
 
-def _mean_and_std(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column, computed in float64."""
+def _mean_and_std(
+    X: Any, weight: np.ndarray | None, is_member: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column over some rows, computed in float64."""
+    X, weight = X[is_member], None if weight is None else weight[is_member]
     if sp.issparse(X):
-        mean, variance = mean_variance_axis(sp.csr_matrix(X, dtype=np.float64), axis=0)
-    else:
+        rows = sp.csr_matrix(X, dtype=np.float64)
+        mean, variance = mean_variance_axis(rows, axis=0, weights=weight)
+    elif weight is None:
         mean, variance = X.mean(0, dtype=np.float64), X.var(0, dtype=np.float64)
+    else:
+        mean = np.average(X, axis=0, weights=weight)
+        variance = np.average((X - mean) ** 2, axis=0, weights=weight)
     return mean, np.sqrt(variance)
