@@ -392,6 +392,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         if hasattr(self, "feature_names_in_"):
             member.feature_names_in_ = self.feature_names_in_
         member._other_names = getattr(self, "_other_names", None)
+        member.n_features_in_, member._columns = self.n_features_in_, self._columns
         return member, {"reason": self.reason_, "shift": self.shift_}
 
 

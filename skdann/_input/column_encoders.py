@@ -16,6 +16,7 @@ import numpy as np
 from skdann._input.column_values import as_days, as_numbers, as_strings
 
 MAX_CATEGORIES = 30  # indicators per column
+FEW_CATEGORIES = 10  # up to which single rows have an indicator as well
 MIN_SHARE = 0.01  # of the rows of some domain, for an indicator of its own
 MIN_COVERED = 0.5  # share of the values with an indicator, below which a column is text
 N_HASHED = 30  # columns per text
@@ -111,7 +112,9 @@ class CategoryEncoder:
             for category, n_rows in count.items():
                 share = n_rows / count.total()
                 shares[category] = max(share, shares.get(category, 0.0))
-        ranked = sorted(shares, key=lambda category: (-shares[category], category))
+        is_small = len(shares) <= FEW_CATEGORIES
+        repeated = {c for count in counts for c, n_rows in count.items() if n_rows > 1 or is_small}
+        ranked = sorted(repeated, key=lambda category: (-shares[category], category))
         kept = [c for c in ranked[:MAX_CATEGORIES] if shares[c] >= MIN_SHARE]
         covered = [sum(count[c] for c in kept) / count.total() for count in counts if count]
         if min(covered) < MIN_COVERED:

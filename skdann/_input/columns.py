@@ -113,6 +113,8 @@ class NumericColumns:
     def fit(cls, parts: Sequence[np.ndarray]) -> NumericColumns:
         """Take the medians of all rows; 0 for a column without a number."""
         values = np.concatenate(parts)
+        if np.isnan(values).all():
+            raise ValueError("X_source has no value in any column; pass rows with values.")
         fill = [
             np.median(column[~np.isnan(column)]) if n else 0.0
             for column, n in zip(values.T, (~np.isnan(values)).sum(0), strict=True)
@@ -337,8 +339,6 @@ def _fit(tables: Mapping[str, Any], estimator: str | None) -> TableColumns:
         fit_encoder("number" if kind == "digits" else kind, [values for _, values, _ in parts])
         for kind, parts in zip(kinds, by_column, strict=True)
     ]
-    if not any(each.n_encoded for each in encoders):
-        raise ValueError(f"{next(iter(tables))} has no value in any column; pass rows with values.")
     return MixedColumns(encoders, column_names(next(iter(tables.values()))))
 
 

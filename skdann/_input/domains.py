@@ -284,7 +284,7 @@ def _stack(
     target_domain = np.repeat(np.array(names, dtype=np.int64), sizes)
     X = stack_float32([kept, *(part for name in names for part in targets[name])])
     if is_encoded(kept):
-        X = mark_encoded(X, kept.columns)
+        X = mark_encoded(X, kept.encoding)
     return X, np.concatenate([source_domain, target_domain])
 
 

@@ -12,21 +12,21 @@ class EncodedRows(np.ndarray):
 
     Attributes
     ----------
-    columns : MixedColumns
+    encoding : MixedColumns
         The encoding, for raw rows that are compared with these.
     """
 
-    columns: Any
+    encoding: Any
 
     def __array_finalize__(self, source: Any) -> None:
         """Pass the encoding on to slices and results."""
-        self.columns = getattr(source, "columns", None)
+        self.encoding = getattr(source, "encoding", None)
 
 
 def mark_encoded(values: np.ndarray, columns: Any) -> EncodedRows:
     """Return a view of encoded rows that carries their encoding."""
     view = values.view(EncodedRows)
-    view.columns = columns
+    view.encoding = columns
     return view
 
 

@@ -78,7 +78,7 @@ def match_target(name: str, rows: Any, X_source: Any, *, source_name: str = "X_s
     """
     rows, X_source = without_mask(load(rows), name), load(X_source)
     if is_encoded(X_source) and not is_encoded(rows):
-        rows = X_source.columns.read(rows, name)
+        rows = X_source.encoding.read(rows, name)
     shape, expected = shape_of(rows), shape_of(X_source)
     if len(shape) != len(expected):
         raise ValueError(
