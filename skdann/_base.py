@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdann._compat import CallbackSupportMixin, safe_indexing
 from skdann._input.callers import is_validating, scored_labels
-from skdann._input.columns import ColumnTable, NumericColumns, TableColumns, read_description
+from skdann._input.column_table import ColumnTable
+from skdann._input.columns import NumericColumns, TableColumns, read_description
 from skdann._input.containers import unwrap
 from skdann._input.labels import plain_labels
 from skdann._input.pooling import mark_unlabelled

@@ -217,21 +217,18 @@ def describe_encoder(encoder: Encoder) -> dict[str, Any]:
 def read_encoder(entry: dict[str, Any]) -> Encoder:
     """Return the encoder of plain values; raise ValueError if they are none."""
     kind, rest = entry["kind"], {k: v for k, v in entry.items() if k != "kind"}
+    encoder: Encoder | None = None
     if kind in ("number", "boolean", "duration") and set(rest) == {"fill"}:
-        encoder: Encoder = NumberEncoder(kind, float(rest["fill"]))
-        is_valid = np.isfinite(encoder.fill)
+        encoder = NumberEncoder(kind, float(rest["fill"]))
     elif kind == "date" and set(rest) == {"fill", "has_time"}:
         encoder = DateEncoder(float(rest["fill"]), bool(rest["has_time"]))
-        is_valid = np.isfinite(encoder.fill)
     elif kind == "category" and set(rest) == {"categories", "has_others"}:
-        encoder = CategoryEncoder(tuple(rest["categories"]), bool(rest["has_others"]))
-        is_valid = all(isinstance(each, str) for each in encoder.categories)
-        is_valid &= len(encoder.categories) <= MAX_CATEGORIES
+        categories = tuple(rest["categories"])
+        if all(isinstance(each, str) for each in categories) and len(categories) <= MAX_CATEGORIES:
+            encoder = CategoryEncoder(categories, bool(rest["has_others"]))
     elif kind in ("text", "empty") and not rest:
-        encoder, is_valid = (TextEncoder() if kind == "text" else EmptyEncoder()), True
-    else:
-        is_valid = False
-    if not is_valid:
+        encoder = TextEncoder() if kind == "text" else EmptyEncoder()
+    if encoder is None or not np.isfinite(getattr(encoder, "fill", 0.0)):
         raise ValueError(f"{entry} does not describe an encoded column")
     return encoder
 

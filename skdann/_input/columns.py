@@ -1,22 +1,19 @@
-"""Columns of any table, encoded as numbers.
+"""Encodings of the columns of a table, as parts of a fitted estimator.
 
-:func:`read_tables` reads the rows of all domains of a fit. Numbers without missing values pass
-unchanged, and cost nothing. Otherwise it fits an encoding on all domains together, which needs no
-label: :class:`NumericColumns` impute missing numbers, :class:`MixedColumns` encode categories,
-strings, booleans and dates as well. The encoding is part of the fitted estimator, and reads rows to
-predict. It holds plain values only, so that files store it without pickle.
+:class:`NumericColumns` impute missing numbers; :class:`MixedColumns` encode categories, strings,
+booleans and dates as well. Both hold plain values only, so that files store them without pickle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from skdann._input.column_encoders import Encoder, describe_encoder, fit_encoder, read_encoder
+from skdann._input.column_encoders import Encoder, describe_encoder, read_encoder
+from skdann._input.column_table import Column
 from skdann._input.column_values import UnreadableError, as_numbers, kind_of
 from skdann._input.containers import column_names, iterate_columns, load, order_columns, unwrap
 from skdann._input.encoded import is_encoded, mark_encoded
@@ -24,8 +21,6 @@ from skdann._input.faults import ENCODED, REMEDIES, dtype_of
 from skdann._input.rows import check_float32, check_table, read_rows
 
 MOST_VALUES = 100_000  # of a sample from which medians of complete numbers are taken
-NUMERIC = {"number", "boolean", "digits", "empty"}
-OTHER_DTYPES = (*ENCODED, "str", "large_string", "utf8", "date", "timestamp", "time", "duration")
 
 PLURAL = {
     "number": "numbers",
@@ -37,74 +32,16 @@ PLURAL = {
 }
 
 
-class Column(NamedTuple):
-    """Encoding of one column.
-
-    Attributes
-    ----------
-    name : str
-        Name, or x0, x1, ... for arrays.
-    kind : str
-        "number", "boolean", "duration", "date", "category", "text" or "empty".
-    treatment : str
-        What is done to it.
-    n_encoded : int
-        Number of columns that the networks get.
-    """
-
-    name: str
-    kind: str
-    treatment: str
-    n_encoded: int
-
-
-class ColumnTable(list[Column]):
-    """List of :class:`Column` that prints as a table; ``pandas.DataFrame`` takes it."""
-
-    def __repr__(self) -> str:
-        head = ("column", "kind", "encoded columns", "treatment")
-        rows = [head, *((c.name, c.kind, str(c.n_encoded), c.treatment) for c in self)]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = ("  ".join(f"{t:{w}}" for t, w in zip(r, [*widths, 0], strict=True)) for r in rows)
-        return "\n".join(line.rstrip() for line in lines)
-
-    def _repr_html_(self) -> str:
-        head, body = Column._fields, [[str(value) for value in row] for row in self]
-        cells = ["".join(f"<td>{escape(text)}</td>" for text in row) for row in body]
-        title = "".join(f"<th>{name}</th>" for name in head)
-        return f"<table><tr>{title}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
-
-
-class TableColumns(Protocol):
-    """Protocol of an encoding of all columns.
-
-    Attributes
-    ----------
-    n_raw, n_encoded : int
-        Number of columns of the table, and of encoded columns.
-    fill : ndarray of shape (n_encoded,) or None
-        Values that replace missing numbers of a table of numbers.
-    """
-
-    n_raw: int
-    n_encoded: int
-    fill: np.ndarray | None
-
-    def read(self, X: Any, name: str, estimator: str | None = None) -> Any:
-        """Encode rows of any container."""
-
-    def names(self, raw: Sequence[Any] | None) -> list[tuple[int, str]]:
-        """Return the index of the raw column, and a name, of each encoded column."""
-
-    def table(self, raw: Sequence[Any] | None) -> list[Column]:
-        """Describe the encoding, column by column."""
-
-    def describe(self) -> dict[str, Any]:
-        """Return the encoding as plain values."""
-
-
 class NumericColumns:
-    """Numbers, of which missing ones become the median."""
+    """Numbers, of which missing ones become the median.
+
+    Parameters
+    ----------
+    fill : ndarray of shape (n_raw,) or None
+        Values that replace missing ones; None for sparse rows.
+    n_raw : int
+        Number of columns.
+    """
 
     def __init__(self, fill: np.ndarray | None, n_raw: int) -> None:
         self.fill, self.n_raw, self.n_encoded = fill, n_raw, n_raw
@@ -137,10 +74,10 @@ class NumericColumns:
         try:
             return read_rows(X, name, estimator).values
         except (TypeError, ValueError):
-            values = None if self.fill is None else read_missing(X, name, estimator)
-            if values is None or values.shape[1] != self.n_raw:
+            values = read_missing(X, name, estimator)
+            if values is None or self.fill is None or values.shape[1] != self.n_raw:
                 raise
-        return np.where(np.isnan(values), self.fill, values)
+            return np.where(np.isnan(values), self.fill, values)
 
     def names(self, raw: Sequence[Any] | None) -> list[tuple[int, str]]:
         """Return each column and its name."""
@@ -161,9 +98,17 @@ class NumericColumns:
 
 
 class MixedColumns:
-    """Columns of several kinds, each with an encoder."""
+    """Columns of several kinds, each with an encoder.
 
-    fill = None
+    Parameters
+    ----------
+    encoders : sequence of Encoder
+        One per column.
+    raw : list or None, default=None
+        Names of the columns, by which frames are ordered.
+    """
+
+    fill: np.ndarray | None = None
 
     def __init__(self, encoders: Sequence[Encoder], raw: list[Any] | None = None) -> None:
         self.encoders, self.raw = tuple(encoders), raw
@@ -230,6 +175,9 @@ class MixedColumns:
         return {"encoders": [describe_encoder(each) for each in self.encoders]}
 
 
+TableColumns = NumericColumns | MixedColumns
+
+
 def read_description(
     entry: Mapping[str, Any], n_raw: int, raw: list[Any] | None = None
 ) -> TableColumns:
@@ -244,48 +192,6 @@ def read_description(
     if not is_valid or entry["n_raw"] != n_raw:
         raise ValueError(f"the medians do not describe {n_raw} columns")
     return NumericColumns(fill, n_raw)
-
-
-def read_tables(
-    tables: Mapping[str, Any], columns: TableColumns | None = None, estimator: str | None = None
-) -> tuple[TableColumns, list[Any]]:
-    """Read the rows of all domains.
-
-    Parameters
-    ----------
-    tables : dict of str to array-like
-        Rows by name of the argument, with the same columns in the same order.
-    columns : TableColumns or None, default=None
-        Encoding of an earlier fit; None fits one.
-    estimator : str or None, default=None
-        Name of the estimator in error messages.
-
-    Returns
-    -------
-    columns : TableColumns
-        The encoding.
-    values : list of ndarray or CSR of shape (n_rows, n_encoded)
-        Finite numbers.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If rows cannot be read; the text names the column and the remedy.
-    """
-    if columns is None:
-        if not any(map(_has_other_kinds, tables.values())):
-            try:
-                parts = [read_rows(X, name, estimator).values for name, X in tables.items()]
-                return NumericColumns.sample(parts), parts
-            except (TypeError, ValueError):
-                missing = [read_missing(X, name, estimator) for name, X in tables.items()]
-                complete = [part for part in missing if part is not None]
-                if len(complete) == len(missing):
-                    columns = NumericColumns.fit(complete)
-                elif not all(map(_is_frame, tables.values())):
-                    raise
-        columns = _fit(tables, estimator) if columns is None else columns
-    return columns, [columns.read(X, name, estimator) for name, X in tables.items()]
 
 
 def read_columns(X: Any) -> Any:
@@ -310,7 +216,7 @@ def read_missing(X: Any, name: str, estimator: str | None) -> np.ndarray | None:
 
 def check_kind(kind: str, column: Any, values: np.ndarray, is_category: bool, name: str) -> None:
     """Raise unless values can be read as the kind of the fit."""
-    found = _kind_of(values, is_category, column, name)
+    found = find_kind(values, is_category, column, name)
     numbers = {"number", "boolean", "digits"}
     if found == "empty" or kind == "empty" or kind in ("category", "text"):
         return
@@ -324,47 +230,8 @@ def check_kind(kind: str, column: Any, values: np.ndarray, is_category: bool, na
     )
 
 
-def _fit(tables: Mapping[str, Any], estimator: str | None) -> TableColumns:
-    """Find the kind of each column over all domains, and fit its encoder."""
-    for name, X in tables.items():
-        check_table(X, name, estimator)
-    by_table = [list(read_columns(X)) for X in tables.values()]
-    by_column = list(zip(*by_table, strict=True))
-    kinds = [_unify(parts, list(tables)) for parts in by_column]
-    if set(kinds) <= NUMERIC:
-        return NumericColumns.fit(
-            [np.column_stack([as_numbers(values) for _, values, _ in table]) for table in by_table]
-        )
-    encoders = [
-        fit_encoder("number" if kind == "digits" else kind, [values for _, values, _ in parts])
-        for kind, parts in zip(kinds, by_column, strict=True)
-    ]
-    return MixedColumns(encoders, column_names(next(iter(tables.values()))))
-
-
-def _unify(parts: Sequence[tuple[Any, np.ndarray, bool]], names: Sequence[str]) -> str:
-    """Return the kind of a column, given its values in all tables."""
-    column = parts[0][0]
-    given = {
-        name: _kind_of(values, is_category, column, name)
-        for name, (_, values, is_category) in zip(names, parts, strict=True)
-    }
-    kinds = {kind for kind in given.values() if kind != "empty"}
-    if len(kinds) < 2:
-        return kinds.pop() if kinds else "empty"
-    if kinds <= {"number", "boolean", "digits"}:
-        return "number"
-    is_declared = any(is_category for _, _, is_category in parts)
-    if kinds <= {"category", "digits"} or (is_declared and kinds <= {"category", "number"}):
-        return "category"
-    held = ", ".join(f"{PLURAL[kind]} in {n}" for n, kind in given.items() if kind != "empty")
-    raise TypeError(
-        f"Column {column!r} must hold the same kind of values in all domains, but holds {held}; "
-        "convert it to one kind, e.g. with astype(str)."
-    )
-
-
-def _kind_of(values: np.ndarray, is_category: bool, column: Any, name: str) -> str:
+def find_kind(values: np.ndarray, is_category: bool, column: Any, name: str) -> str:
+    """Return the kind of a column; raise TypeError that names it if it has none."""
     try:
         return kind_of(values, is_category)
     except UnreadableError as error:
@@ -374,21 +241,9 @@ def _kind_of(values: np.ndarray, is_category: bool, column: Any, name: str) -> s
         ) from error
 
 
-def _has_other_kinds(X: Any) -> bool:
-    """Whether a frame has columns that are not numbers, by their dtypes alone."""
-    if column_names(X) is None:
-        return False
-    dtypes = X.schema.types if hasattr(X, "column_names") else X.dtypes
-    return any(str(each).lower().startswith(OTHER_DTYPES) for each in dtypes)
-
-
-def _is_frame(X: Any) -> bool:
-    return column_names(X) is not None
-
-
 def _may_be_missing(X: Any) -> bool:
     """Whether rows are dense numbers or objects, of which some may be missing."""
-    if _is_frame(X):
+    if column_names(X) is not None:
         return True
     plain = unwrap(X, "X")
     if sp.issparse(plain) or isinstance(plain, np.matrix):

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skdann._input.callers import is_cut
-from skdann._input.columns import TableColumns, read_tables
+from skdann._input.columns import TableColumns
 from skdann._input.containers import column_names, load, shape_of
 from skdann._input.domain_columns import warn_of_domain_columns
 from skdann._input.encoded import is_encoded, mark_encoded
@@ -30,6 +30,7 @@ from skdann._input.messages import warn_user
 from skdann._input.row_domains import check_known, check_sample_domain, index_in
 from skdann._input.rows import check_names, check_table
 from skdann._input.scales import stack_float32, warn_if_unscaled
+from skdann._input.tables import read_tables
 
 # labels that usually mark unlabelled rows, also after a conversion to text
 UNLABELLED = {-1, "-1", "", "?", "nan", "NaN", "None", "<NA>", "NaT", "unlabeled", "unlabelled"}
@@ -109,8 +110,9 @@ class DomainData:
     @property
     def n_raw(self) -> int:
         """Number of columns of the table."""
-        is_raw = self.columns is None or not is_encoded(self.X)
-        return self.n_features if is_raw else self.columns.n_raw
+        if self.columns is None or not is_encoded(self.X):
+            return self.n_features
+        return self.columns.n_raw
 
     def without_names(self) -> DomainData:
         """Return the same rows without column names, as if they had been passed encoded."""

@@ -105,6 +105,12 @@ class DomainStandardizer(nn.Module):
             group_mean, scale = np.where(is_binary, (mean, by_source), (group_mean, scale))
             self._set(member, index, group_mean, scale, 0.0)
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether all columns are left as they are, as with sparse rows and "source"."""
+        is_shifted = bool(self.mean.any()) or bool(self.shift.any())
+        return not is_shifted and bool((self.scale == 1).all())
+
     def _keep_member(self, index: int, drawn_from: Mapping[int, torch.Generator]) -> None:
         """Keep the scaling of one member."""
         self.standardize = self.standardize[index : index + 1]

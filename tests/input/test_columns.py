@@ -18,7 +18,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from skdann import DANNClassifier, DANNClassifierCV, DomainColumnWarning, make_pipeline
-from skdann._input.columns import MixedColumns, NumericColumns, read_description, read_tables
+from skdann._input.columns import MixedColumns, NumericColumns, read_description
+from skdann._input.tables import read_tables
 from skdann.inspection import summarize_networks
 from skdann.model_selection import (
     DeepEmbeddedValidationScorer,
