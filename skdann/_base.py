@@ -48,7 +48,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     @property
     def columns_(self) -> ColumnTable:
-        """What was done to each column: a table of name, kind, treatment and encoded columns."""
+        """What was done to each column: name, kind, treatment, number of encoded columns."""
         check_is_fitted(self)
         columns = self._columns or NumericColumns(None, self.n_features_in_)
         return ColumnTable(columns.table(self._raw_names()))
@@ -254,8 +254,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-            Source rows, as passed to :meth:`predict`: after the pipeline's scaler. They are treated
-            as rows of the first source domain.
+            Source rows, as passed to :meth:`predict`: after the pipeline's transformers. They are
+            treated as rows of the first source domain.
         X_target : array-like of shape (n_target, n_features), or tuple of these
             Unlabelled target rows, in the order of the fit; several targets are judged as one.
         y_source : array-like of shape (n_source,) or None, default=None

@@ -173,7 +173,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Domain identifiers, source domains first: 0, 1, ... for sources and -1, -2, ... for targets,
         or the values in `sample_domain`.
     n_features_in_ : int
-        Number of columns.
+        Number of columns of the table that was passed.
+    columns_ : list of tuple
+        What was done to each column: name, kind, treatment, number of encoded columns. It prints
+        as a table, and ``pandas.DataFrame`` takes it.
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, if the input had string column names.
     module_ : skdann.nn.DANNModule
@@ -193,6 +196,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     -----
     SourceOnlyWarning
         If there are no target rows.
+    DomainColumnWarning
+        If a column of a frame tells the domains apart by itself.
 
     See Also
     --------
@@ -379,8 +384,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the source domain. Columns should be scaled; `skdann.make_pipeline` scales both
-            domains.
+            Rows of the source domain. Columns of frames may be numbers, booleans, categories,
+            strings, dates and durations, with missing values; columns that are not numbers are
+            encoded, and missing numbers imputed, on the rows of both domains.
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None

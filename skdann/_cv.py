@@ -113,7 +113,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         Members of the selected candidates, which predict.
     weights_ : ndarray of shape (n_members,)
         Weights of `members_` in the predictions; they sum to one.
-    classes_, domains_, n_features_in_, feature_names_in_, target_priors_
+    classes_, domains_, n_features_in_, feature_names_in_, columns_, target_priors_
         As in :class:`DANNClassifier`.
 
     Warns
@@ -212,7 +212,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the source domain.
+            Rows of the source domain, as in :meth:`DANNClassifier.fit`.
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None

@@ -48,7 +48,7 @@ class Diagnosis:
     Parameters
     ----------
     n_source, n_target, n_features : int
-        Number of rows examined in each domain, and number of columns.
+        Number of rows examined in each domain, and number of columns of the table.
     input_auc, feature_auc : float
         Domain AUC of the columns, and of the features: 0.5 if the domains are alike, 1 if they are
         fully separate.
