@@ -168,7 +168,8 @@ def _has_two_values(X: Any) -> np.ndarray:
     X = sp.csr_array(X)
     is_other = (X.data != low[X.indices]) & (X.data != high[X.indices])
     n_others = np.bincount(X.indices[is_other], minlength=X.shape[1])
-    return (n_others == 0) & ~((low < 0) & (high > 0))
+    has_zeros = np.bincount(X.indices, minlength=X.shape[1]) < X.shape[0]
+    return (n_others == 0) & ~(has_zeros & (low < 0) & (high > 0))
 
 
 def _mean_and_std(
