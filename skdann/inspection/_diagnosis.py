@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skdann._input.columns import MixedColumns
 from skdann._input.containers import column_names, load, unwrap
 from skdann._input.domain_columns import find_domain_columns
 from skdann._input.drawing import draw_labelled
@@ -76,9 +77,12 @@ def diagnose(
     groups = None
     if columns is not None:
         groups = [index for index, _ in columns.names(None)]
+    if isinstance(columns, MixedColumns):
         X_source = check_rows_to_predict(estimator, X_source)
         targets = tuple(check_rows_to_predict(estimator, rows) for rows in targets)
     X, is_target, _ = pool_domains(X_source, targets)
+    if columns is not None and columns.fill is not None and not sp.issparse(X):
+        X = np.where(np.isnan(X), columns.fill, X)
     n_source = int((is_target == 0).sum())
 
     features, predicted = infer(estimator, X_source, targets)
