@@ -3,6 +3,7 @@
 from skdann import datasets, inspection, metrics, model_selection, nn
 from skdann._classifier import DANNClassifier
 from skdann._cv import DANNClassifierCV
+from skdann._input.domain_columns import DomainColumnWarning
 from skdann._input.domains import SourceOnlyWarning
 from skdann._pipeline import DomainPipeline, make_pipeline
 from skdann._training.divergence import DivergenceError
@@ -11,6 +12,7 @@ __all__ = [
     "DANNClassifier",
     "DANNClassifierCV",
     "DivergenceError",
+    "DomainColumnWarning",
     "DomainPipeline",
     "SourceOnlyWarning",
     "datasets",

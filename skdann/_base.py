@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdann._compat import CallbackSupportMixin, safe_indexing
 from skdann._input.callers import is_validating, scored_labels
+from skdann._input.column_table import ColumnTable
+from skdann._input.columns import NumericColumns, TableColumns, read_description
 from skdann._input.containers import unwrap
 from skdann._input.labels import plain_labels
 from skdann._input.pooling import mark_unlabelled
@@ -36,11 +38,38 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     _domain_statistics: tuple[np.ndarray, np.ndarray] | None = None  # distinguishes domains
     _is_pooled: bool = False  # whether rows that were passed to fit as X_source are target rows
     _placeholders: Sequence[Any] = ()  # labels that only mark unlabelled rows
+    _columns: TableColumns | None = None  # encoding of the columns
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
         return tags
+
+    @property
+    def columns_(self) -> ColumnTable:
+        """What was done to each column: name, kind, treatment, number of encoded columns."""
+        check_is_fitted(self)
+        columns = self._columns or NumericColumns(None, self.n_features_in_)
+        return ColumnTable(columns.table(self._raw_names()))
+
+    def _raw_names(self) -> Any:
+        """Return the column names of the fit, or None."""
+        return getattr(self, "feature_names_in_", getattr(self, "_other_names", None))
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if state.get("_columns") is not None:  # as plain values, which skops reads
+            state["_columns"] = state["_columns"].describe()
+        return state
+
+    def __setstate__(self, state):
+        if isinstance(state.get("_columns"), dict):
+            names = state.get("feature_names_in_", state.get("_other_names"))
+            names = None if names is None else list(names)
+            entry = read_description(state["_columns"], state["n_features_in_"], names)
+            state = {**state, "_columns": entry}
+        super().__setstate__(state)
 
     @abstractmethod
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
@@ -229,8 +258,8 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
-            Source rows, as passed to :meth:`predict`: after the pipeline's scaler. They are treated
-            as rows of the first source domain.
+            Source rows, as passed to :meth:`predict`: after the pipeline's transformers. They are
+            treated as rows of the first source domain.
         X_target : array-like of shape (n_target, n_features), or tuple of these
             Unlabelled target rows, in the order of the fit; several targets are judged as one.
         y_source : array-like of shape (n_source,) or None, default=None

@@ -86,11 +86,12 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Normalization of the hidden layers of networks given by sizes. "domain_batch" is batch
         normalization with separate statistics for each domain [2]_; it applies to G_f and G_y, as
         in G_d it would hide the difference that G_d has to find.
-    standardize : {None, "source", "domain"}, default=None
-        Scaling of the columns before G_f. "source" scales all rows by the mean and standard
-        deviation of the source rows. "domain" brings each domain to the mean and standard deviation
-        of the source rows, which removes shifts of location and scale at once. The statistics are
-        computed in the first call of `fit` or `partial_fit`.
+    standardize : {None, "source", "domain"}, default="source"
+        Scaling of the columns before G_f, custom modules included. "source" scales all rows by the
+        mean and standard deviation of the source rows; sparse rows stay as they are. "domain"
+        scales the rows of each domain by their own, which removes shifts of location and scale at
+        once; columns of two values, such as indicators, are scaled as by "source". None leaves the
+        columns unscaled. The statistics are computed in the first call of `fit` or `partial_fit`.
     lambda_max : float, default=0.3
         Final value of the coefficient lambda, which weights the reversed gradient: the higher, the
         more G_f works against G_d. 0 trains on the source alone.
@@ -179,7 +180,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Domain identifiers, source domains first: 0, 1, ... for sources and -1, -2, ... for targets,
         or the values in `sample_domain`.
     n_features_in_ : int
-        Number of columns.
+        Number of columns of the table that was passed.
+    columns_ : list of tuple
+        What was done to each column: name, kind, treatment, number of encoded columns. It prints
+        as a table, and ``pandas.DataFrame`` takes it.
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, if the input had string column names.
     module_ : skdann.nn.DANNModule
@@ -199,6 +203,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     -----
     SourceOnlyWarning
         If there are no target rows.
+    DomainColumnWarning
+        If a column of a frame tells the domains apart by itself.
 
     See Also
     --------
@@ -309,7 +315,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         activation="relu",
         dropout=0.2,
         normalization=None,
-        standardize=None,
+        standardize="source",
         lambda_max=0.3,
         lambda_schedule="dann",
         domain_loss_weight=1.0,
@@ -388,8 +394,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the source domain. Columns should be scaled; `skdann.make_pipeline` scales both
-            domains.
+            Rows of the source domain. Columns of frames may be numbers, booleans, categories,
+            strings, dates and durations, with missing values; columns that are not numbers are
+            encoded, and missing numbers imputed, on the rows of both domains.
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
@@ -415,6 +422,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             If training diverges (a ValueError). After any error the estimator is unchanged.
         """
         check_params(self)
+        is_continued = self.warm_start and hasattr(self, "net_")
         data = check_domains(
             X_source,
             y_source,
@@ -422,9 +430,9 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             sample_weight=sample_weight,
             sample_domain=sample_domain,
             scales_columns=self._scales_columns(),
+            columns=self._columns if is_continued else None,
             estimator=type(self).__name__,
         )
-        is_continued = self.warm_start and hasattr(self, "net_")
         seed = self.net_.seeds[0] if is_continued else draw_seed(self.random_state)
         data = adjust_for_label_shift(self, data, seed)
         fit_data = prepare(self, data, seed if self.early_stopping else None)
@@ -553,6 +561,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             domains=None if is_first else self.domains_,
             least_target=2 if is_first else 1,
             scales_columns=not is_first or self._scales_columns(),
+            columns=None if is_first else self._columns,
             estimator=type(self).__name__,
         )
         if is_first:
@@ -581,7 +590,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         names = getattr(self, "feature_names_in_", None)
         other_names = getattr(self, "_other_names", None)
         for kind, expected, given in (
-            ("features", self.n_features_in_, data.n_features),
+            ("features", self.n_features_in_, data.n_raw),
             ("feature names", None if names is None else names.tolist(), _as_list(data)),
             ("column names", other_names, data.other_names),
             ("classes", self.classes_.tolist(), data.classes.tolist()),

@@ -147,7 +147,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         ``lambda_max`` and scaling of this candidate; tuples if its members differ.
     margin_ : float
         Required lead over the baseline's score: `margin`, or the default of the rule.
-    classes_, domains_, n_features_in_, feature_names_in_, target_priors_
+    classes_, domains_, n_features_in_, feature_names_in_, columns_, target_priors_
         As in :class:`DANNClassifier`.
 
     Warns
@@ -238,7 +238,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         estimator=None,
         *,
         lambdas=(0.3,),
-        standardize=(None, "domain"),
+        standardize=("source", "domain"),
         families=None,
         baseline=None,
         n_seeds=3,
@@ -268,7 +268,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         Parameters
         ----------
         X_source : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the source domain.
+            Rows of the source domain, as in :meth:`DANNClassifier.fit`.
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
@@ -462,7 +462,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         self._other_names = data.other_names
         if data.feature_names is not None:
             self.feature_names_in_ = data.feature_names
-        self.n_features_in_ = data.n_features
+        self.n_features_in_, self._columns = data.n_raw, data.columns
         self.classes_, self.domains_ = data.classes, data.domains
 
     @property
@@ -517,6 +517,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         if hasattr(self, "feature_names_in_"):
             member.feature_names_in_ = self.feature_names_in_
         member._other_names = getattr(self, "_other_names", None)
+        member.n_features_in_, member._columns = self.n_features_in_, self._columns
         return member, {"reason": self.reason_, "shift": self.shift_}
 
 

@@ -62,7 +62,7 @@ def test_keeps_the_baseline_for_equal_domains(make_cv):
     X, X_target = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
     clf = make_cv(small={"max_epochs": 15}).fit(X, (X[:, 0] > 0).astype(int), X_target)
     assert not clf.adapted_
-    assert (clf.lambda_, clf.standardize_) == (0.0, None)
+    assert (clf.lambda_, clf.standardize_) == (0.0, "source")
     assert clf.members_ == clf.candidates_[0]
     assert clf.reason_.startswith("not adapted: ")
     assert "\n" not in clf.reason_
@@ -74,7 +74,7 @@ def test_attributes_and_predictions_are_consistent(make_cv, domains):
     )
     table = pd.DataFrame(clf.scores_)
     assert table["lambda_max"].tolist() == [0.0, 0.3, 1.0] * 2
-    assert [row["standardize"] for row in clf.scores_] == [None] * 3 + ["domain"] * 3
+    assert [row["standardize"] for row in clf.scores_] == ["source"] * 3 + ["domain"] * 3
     assert table["weight"].sum() == 1.0
     assert [len(members) for members in clf.candidates_] == [2] * 6
     for row, members in zip(clf.scores_, clf.candidates_, strict=True):
@@ -197,7 +197,7 @@ def test_containers(make_cv, domains):
     plain = make_cv().fit(domains.X_source, labels, domains.X_target)
     assert_array_equal(clf.predict_proba(target), plain.predict_proba(domains.X_target))
     sparse = make_cv().fit(sp.csr_array(domains.X_source), labels, sp.csr_array(domains.X_target))
-    assert [row["standardize"] for row in sparse.scores_] == [None, None]
+    assert [row["standardize"] for row in sparse.scores_] == ["source", "source"]
     assert not hasattr(plain, "feature_names_in_")
 
 

@@ -105,6 +105,8 @@ def iterate_columns(X: Any) -> Iterator[tuple[Any, np.ndarray]]:
     for index, name in enumerate(names):
         if hasattr(X, "iloc"):
             yield name, np.asarray(X.iloc[:, index])
+        elif hasattr(X, "column_names"):
+            yield name, np.asarray(_without_dictionary(X.column(index)))
         else:
             yield name, np.asarray(X[name])
 
@@ -221,12 +223,18 @@ def _from_torch(values: Any, name: str) -> Any:
 def _from_arrow(values: Any) -> Any:
     """Read a pyarrow table as one array, anything else of pyarrow as a vector."""
     if not hasattr(values, "column_names"):
-        return np.asarray(values)
-    columns = [np.asarray(values.column(index)) for index in range(values.num_columns)]
+        return np.asarray(_without_dictionary(values))
+    columns = [column for _, column in iterate_columns(values)]
     kinds = {column.dtype.kind for column in columns}
     if not kinds <= set("biuf"):
         columns = [column.astype(object) for column in columns]
     return np.column_stack(columns) if columns else np.empty((values.num_rows, 0))
+
+
+def _without_dictionary(column: Any) -> Any:
+    """Decode a dictionary-encoded column of pyarrow, whose missing values numpy misreads."""
+    is_encoded = hasattr(column.type, "value_type") and hasattr(column.type, "index_type")
+    return column.cast(column.type.value_type) if is_encoded else column
 
 
 def _without_fill(frame: Any) -> Any:

@@ -20,13 +20,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from skdann._input.callers import is_cut
-from skdann._input.containers import load, refuse_dataset, shape_of
+from skdann._input.columns import TableColumns
+from skdann._input.containers import column_names, load, refuse_dataset, shape_of
+from skdann._input.domain_columns import warn_of_domain_columns
+from skdann._input.encoded import is_encoded, mark_encoded
 from skdann._input.labels import check_labels, check_weight
 from skdann._input.matching import match_target, name_targets
 from skdann._input.messages import warn_user
 from skdann._input.row_domains import check_known, check_sample_domain, index_in
-from skdann._input.rows import Rows, check_names, read_rows
+from skdann._input.rows import check_names, check_table
 from skdann._input.scales import stack_float32, warn_if_unscaled
+from skdann._input.tables import read_tables
 
 # labels that usually mark unlabelled rows, also after a conversion to text
 UNLABELLED = {-1, "-1", "", "?", "nan", "NaN", "None", "<NA>", "NaT", "unlabeled", "unlabelled"}
@@ -57,7 +61,7 @@ class DomainData:
     Attributes
     ----------
     X : ndarray or CSR of shape (n_rows, n_features), float32
-        Source rows first, then the rows of each target.
+        Source rows first, then the rows of each target, encoded.
     y : ndarray of shape (n_source,), int64
         Class index of each source row.
     domain : ndarray of shape (n_rows,), int64
@@ -76,6 +80,8 @@ class DomainData:
         Correction for label shift, once it has been estimated.
     is_unscaled : bool
         Whether a warning has said that columns are unscaled.
+    columns : TableColumns or None
+        Encoding of the raw columns; None if `X` holds no raw columns.
     """
 
     X: Any
@@ -89,6 +95,7 @@ class DomainData:
     other_names: list[Any] | None = None
     label_shift: Any = None
     is_unscaled: bool = False
+    columns: TableColumns | None = None
 
     @property
     def n_source(self) -> int:
@@ -97,12 +104,20 @@ class DomainData:
 
     @property
     def n_features(self) -> int:
-        """Number of columns."""
+        """Number of encoded columns."""
         return int(self.X.shape[1])
 
+    @property
+    def n_raw(self) -> int:
+        """Number of columns of the table."""
+        if self.columns is None or not is_encoded(self.X):
+            return self.n_features
+        return self.columns.n_raw
+
     def without_names(self) -> DomainData:
-        """Return the same rows without column names."""
-        return replace(self, feature_names=None, other_names=None)
+        """Return the same rows without column names, as if they had been passed encoded."""
+        columns = None if is_encoded(self.X) else self.columns
+        return replace(self, feature_names=None, other_names=None, columns=columns)
 
 
 def check_domains(
@@ -116,6 +131,7 @@ def check_domains(
     domains: Any = None,
     least_target: int = 2,
     scales_columns: bool = True,
+    columns: TableColumns | None = None,
     estimator: str = "DANNClassifier",
 ) -> DomainData:
     """Check the input of a fit, or a chunk of `partial_fit`.
@@ -140,6 +156,8 @@ def check_domains(
     scales_columns : bool, default=True
         Whether the estimator scales the columns itself; if not, columns on very different scales
         raise a warning.
+    columns : TableColumns or None, default=None
+        Encoding of an earlier fit that this one continues; None fits one.
     estimator : str
         Name of the estimator in error messages.
 
@@ -157,6 +175,8 @@ def check_domains(
     -----
     SourceOnlyWarning
         If there are no target rows.
+    DomainColumnWarning
+        If a column tells the domains apart by itself.
     UserWarning
         If rows of the target may be lost, or columns are unscaled.
     """
@@ -167,19 +187,22 @@ def check_domains(
             "the source rows as y_source."
         )
     X_source = load(X_source)
-    source = read_rows(X_source, "X_source", estimator)
-    feature_names, other_names = check_names(source.names, "X_source")
-    n_rows = source.values.shape[0]
-    row_domain = check_sample_domain(sample_domain, n_rows)
+    is_first = columns is None
+    n_rows = check_table(X_source, "X_source", estimator)[0]
+    names = column_names(X_source)
+    feature_names, other_names = check_names(names, "X_source")
     size = _LeastSize(least_target, is_chunk=classes is not None, is_first=domains is None)
-    targets = _read_targets(X_target, X_source, source, estimator, size)
+    tables = {"X_source": X_source, **_match_targets(X_target, X_source, size)}
+    columns, (source, *parts) = read_tables(tables, columns, estimator)
+    row_domain = check_sample_domain(sample_domain, n_rows)
+    targets = _group_targets(source, parts)
     for name in np.unique(row_domain[row_domain < 0]).tolist():
-        targets.setdefault(name, []).append(source.values[row_domain == name])
+        targets.setdefault(name, []).append(source[row_domain == name])
         size.check(targets[name], name)
-    weight = check_weight(sample_weight, source.values, row_domain)
+    weight = check_weight(sample_weight, source, row_domain)
     is_kept = row_domain >= 0 if weight is None else (row_domain >= 0) & (weight > 0)
     label, known_classes = check_labels(y_source, is_kept, classes)
-    kept = source.values if is_kept.all() else source.values[is_kept]
+    kept = source if is_kept.all() else source[is_kept]
     X, row_domain = _stack(kept, row_domain[is_kept], targets)
     known = check_known(row_domain, domains, estimator)
     if X_target is not None and not isinstance(X_target, tuple):
@@ -189,6 +212,8 @@ def check_domains(
         _warn_of_repeated_rows(X, label, known_classes)
         parts = [part for parts in targets.values() for part in parts]
         is_unscaled = warn_if_unscaled(kept, parts, scales_columns=scales_columns)
+        if is_first and (names is not None or is_encoded(source)):
+            warn_of_domain_columns(columns, names, X[: len(label)], X[len(label) :])
     else:
         _warn_source_only(known_classes, known, estimator)
     return DomainData(
@@ -202,6 +227,7 @@ def check_domains(
         feature_names=feature_names,
         other_names=other_names,
         is_unscaled=is_unscaled,
+        columns=columns,
     )
 
 
@@ -229,21 +255,24 @@ class _LeastSize:
         )
 
 
-def _read_targets(
-    X_target: Any, X_source: Any, source: Rows, estimator: str, size: _LeastSize
-) -> dict[int, list[Any]]:
-    """Read the rows of each target, by the name of its domain, as columns of the source."""
-    targets: dict[int, list[Any]] = {}
+def _match_targets(X_target: Any, X_source: Any, size: _LeastSize) -> dict[str, Any]:
+    """Return the rows of each target by the name of the argument, with the source's columns."""
+    matched: dict[str, Any] = {}
     if X_target is None:
-        return targets
-    named = name_targets(X_target, NO_TARGETS).items()
-    for index, (name, rows) in enumerate(named):
-        rows = match_target(name, rows, X_source)
-        size.check([rows], -1 - index)
-        values = read_rows(rows, name, estimator).values
-        if sp.issparse(source.values) and not sp.issparse(values):
+        return matched
+    for index, (name, rows) in enumerate(name_targets(X_target, NO_TARGETS).items()):
+        matched[name] = match_target(name, rows, X_source)
+        size.check([matched[name]], -1 - index)
+    return matched
+
+
+def _group_targets(source: Any, parts: Sequence[Any]) -> dict[int, list[Any]]:
+    """Return the rows of each target by the name of its domain, sparse if the source is."""
+    targets: dict[int, list[Any]] = {}
+    for index, values in enumerate(parts):
+        if sp.issparse(source) and not sp.issparse(values):
             values = sp.csr_array(values)  # a frame may have sparse columns in one domain only
-        elif sp.issparse(values) and not sp.issparse(source.values):
+        elif sp.issparse(values) and not sp.issparse(source):
             values = values.toarray()
         targets[-1 - index] = [values]
     return targets
@@ -257,6 +286,8 @@ def _stack(
     sizes = [sum(part.shape[0] for part in targets[name]) for name in names]
     target_domain = np.repeat(np.array(names, dtype=np.int64), sizes)
     X = stack_float32([kept, *(part for name in names for part in targets[name])])
+    if is_encoded(kept):
+        X = mark_encoded(X, kept.encoding)
     return X, np.concatenate([source_domain, target_domain])
 
 

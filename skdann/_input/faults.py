@@ -27,7 +27,7 @@ def explain_fault(X: Any, error: Exception) -> str:
         for column, values in iterate_columns(X):
             kind, held = _describe_fault(values)
             if kind:
-                dtype = str(_dtype_of(X, column)).lower()
+                dtype = str(dtype_of(X, column)).lower()
                 if kind == "text" and dtype.startswith(ENCODED):
                     held = held.replace("strings", "categories")
                 return f", but column {column!r} holds {held} ({reason}); {REMEDIES[kind]}"
@@ -36,7 +36,7 @@ def explain_fault(X: Any, error: Exception) -> str:
     return f", one row per sample ({reason}); {REMEDIES['any']}"
 
 
-def _dtype_of(X: Any, column: Any) -> Any:
+def dtype_of(X: Any, column: Any) -> Any:
     """Dtype of a column as the frame's library names it, or None."""
     try:
         return getattr(X[column], "dtype", None) or X[column].type

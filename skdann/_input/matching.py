@@ -13,6 +13,7 @@ from skdann._input.containers import (
     shape_of,
     without_mask,
 )
+from skdann._input.encoded import is_encoded
 
 PIPELINE_REMEDY = (
     "pass the target through the same transformers as the source, e.g. with skdann.make_pipeline"
@@ -78,6 +79,8 @@ def match_target(name: str, rows: Any, X_source: Any, *, source_name: str = "X_s
     """
     refuse_dataset(rows, name)
     rows, X_source = without_mask(load(rows), name), load(X_source)
+    if is_encoded(X_source) and not is_encoded(rows):
+        rows = X_source.encoding.read(rows, name)
     shape, expected = shape_of(rows), shape_of(X_source)
     if len(shape) != len(expected):
         raise ValueError(

@@ -16,6 +16,7 @@ from skdann._input.containers import (
     shape_of,
     unwrap,
 )
+from skdann._input.encoded import is_encoded
 from skdann._input.faults import REMEDIES, explain_fault
 
 
@@ -62,23 +63,9 @@ def read_rows(
         names the column at fault.
     """
     X = load(X)
-    _check_repeated_names(X, name)
+    check_table(X, name, estimator)
     _check_dates(X, name)
     plain, is_frame = unwrap(X, name), column_names(X) is not None
-    shape = shape_of(plain)
-    if len(shape) != 2:
-        refuse_dataset(X, name)
-        got = f"{len(shape)}D array" if shape else f"a scalar or {type(plain).__name__}"
-        raise ValueError(
-            f"{name} must hold one row per sample: Expected 2D array, got {got} instead, of shape "
-            f"{shape}. Reshape your data with X.reshape(-1, 1) if it is one column, "
-            "X.reshape(1, -1) if one row."
-        )
-    if shape[0] == 0 < shape[1]:
-        raise ValueError(
-            f"{name} has 0 sample(s), while a minimum of 1 is required"
-            f"{f' by {estimator}' if estimator else ''}; skip chunks without rows."
-        )
     with np.errstate(all="ignore"):  # values of any size are summed and cast here
         try:
             values = _as_numbers(plain, name, estimator, allow_missing)
@@ -89,14 +76,34 @@ def read_rows(
     return Rows(values, column_names(X))
 
 
+def check_table(X: Any, name: str, estimator: str | None = None) -> tuple[int, ...]:
+    """Return the shape of rows; raise unless they are 2-D with rows and distinct column names."""
+    _check_repeated_names(X, name)
+    shape = shape_of(X) if column_names(X) is not None else shape_of(unwrap(X, name))
+    if len(shape) != 2:
+        refuse_dataset(X, name)
+        got = f"{len(shape)}D array" if shape else f"a scalar or {type(X).__name__}"
+        raise ValueError(
+            f"{name} must hold one row per sample: Expected 2D array, got {got} instead, of shape "
+            f"{shape}. Reshape your data with X.reshape(-1, 1) if it is one column, "
+            "X.reshape(1, -1) if one row."
+        )
+    if shape[0] == 0 < shape[1]:
+        raise ValueError(
+            f"{name} has 0 sample(s), while a minimum of 1 is required"
+            f"{f' by {estimator}' if estimator else ''}; skip chunks without rows."
+        )
+    return shape
+
+
 def check_rows_to_predict(estimator: Any, X: Any) -> Any:
     """Read rows for a fitted estimator; their columns must be those of the fit, in the same order.
 
     Parameters
     ----------
     estimator : fitted estimator
-        It has ``n_features_in_``, and, for rows fitted from a frame, ``feature_names_in_`` or, if
-        the names are not strings, ``_other_names``.
+        It has ``n_features_in_``, for rows fitted from a frame ``feature_names_in_`` or, if the
+        names are not strings, ``_other_names``, and ``_columns``, their encoding.
     X : array-like, data frame, tensor or sparse matrix of shape (n_rows, n_features)
         Rows as the user passed them.
 
@@ -110,19 +117,26 @@ def check_rows_to_predict(estimator: Any, X: Any) -> Any:
     ValueError, TypeError
         As :func:`read_rows` does, or if the columns differ from those of the fit.
     """
-    X = load(X)
+    X, columns = load(X), getattr(estimator, "_columns", None)
+    estimator_name = type(estimator).__name__
+    if is_encoded(X) and columns is not None and X.shape[1] == columns.n_encoded:
+        return columns.read(X, "X", estimator_name)
     names = column_names(X)
     _check_repeated_names(X, "X")
     _check_other_names(estimator, names)
     as_seen = X if names is not None else unwrap(X, "X")
     # only the names: errors and warnings of scikit-learn, whose tests of estimators expect them
     validate_data(estimator, as_seen, reset=False, skip_check_array=True, ensure_2d=False)
-    estimator_name = type(estimator).__name__
-    values = read_rows(X, "X", estimator_name).values
-    if values.shape[1] != estimator.n_features_in_:
+    if columns is not None:
+        values = columns.read(X, "X", estimator_name)
+        n_features, expected = values.shape[1], columns.n_encoded
+    else:
+        values = read_rows(X, "X", estimator_name).values
+        n_features, expected = values.shape[1], estimator.n_features_in_
+    if n_features != expected:
         raise ValueError(
-            f"X has {values.shape[1]} features, but {estimator_name} is expecting "
-            f"{estimator.n_features_in_} features as input."
+            f"X has {n_features} features, but {estimator_name} is expecting {expected} features "
+            "as input."
         )
     return values
 

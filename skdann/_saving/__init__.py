@@ -95,7 +95,7 @@ def pickled_state(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
     if "net_" not in state or non_tensor_state(estimator.net_):
         return state
     content = pack(describe_classifier(estimator), collect_tensors(estimator))
-    known = ("module_", "_label_shift", "_domain_statistics")
+    known = ("module_", "_label_shift", "_domain_statistics", "_columns")
     return {name: value for name, value in state.items() if name not in known} | {"net_": content}
 
 

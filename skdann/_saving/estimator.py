@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from skdann._input.columns import read_description
 from skdann._saving.state import load_net_state, net_state, non_tensor_state
 from skdann._saving.values import decode, decode_values, encode, encode_values
 from skdann._training.fitting import new_net, set_net
@@ -69,6 +70,7 @@ def describe_columns(estimator: Any) -> dict[str, Any]:
         "feature_names_in": None if names is None else encode(names.tolist()),
         # dates, say, are left out: JSON has none
         **encode_values({"other_names": getattr(estimator, "_other_names", None)})[0],
+        "columns": None if estimator._columns is None else encode(estimator._columns.describe()),
         "is_pooled": estimator._is_pooled,
         "placeholders": encode(list(estimator._placeholders)),
         "domain_statistics": None if statistics is None else [s.tolist() for s in statistics],
@@ -98,7 +100,7 @@ def read_fitted(estimator: Any, description: dict[str, Any], tensors: dict[str, 
     fitted = {**read_columns(description), **_read_history(description)}
     fitted |= _read_label_shift(description, len(fitted["classes_"]))
     shape = DataShape(
-        fitted["n_features_in_"],
+        n_encoded(fitted),
         fitted["classes_"],
         fitted["domains_"],
         description["n_targets"],
@@ -148,6 +150,9 @@ def read_columns(description: dict[str, Any]) -> dict[str, Any]:
     fitted["_other_names"] = others = decode(description.get("other_names"))
     if others is not None and (not isinstance(others, list) or len(others) != n_features):
         raise ValueError(f"other_names must be {n_features} names, not {others}")
+    entry = decode(description.get("columns"))
+    raw = others if names is None else names
+    fitted["_columns"] = None if entry is None else read_description(entry, n_features, raw)
     fitted["_is_pooled"] = bool(description.get("is_pooled", False))
     fitted["_placeholders"] = decode(description.get("placeholders", []))
     moments = description.get("domain_statistics")
@@ -155,11 +160,17 @@ def read_columns(description: dict[str, Any]) -> dict[str, Any]:
     return fitted
 
 
+def n_encoded(fitted: dict[str, Any]) -> int:
+    """Return the number of columns that the networks get."""
+    columns = fitted["_columns"]
+    return int(fitted["n_features_in_"] if columns is None else columns.n_encoded)
+
+
 def check_statistics(fitted: dict[str, Any]) -> None:
     """Raise unless the statistics that distinguish the domains fit the columns."""
     if fitted["_domain_statistics"] is None:
         return
-    shape = (2, fitted["n_features_in_"])
+    shape = (2, n_encoded(fitted))
     mean, std = fitted["_domain_statistics"]
     if mean.shape != shape or std.shape != shape or not (std > 0).all():
         raise ValueError(f"domain_statistics must be two moments of {shape[1]} columns")

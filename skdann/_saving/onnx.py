@@ -47,6 +47,8 @@ class _Probabilities(nn.Module):
     def __init__(self, estimator: Any) -> None:
         super().__init__()
         members = getattr(estimator, "members_", [estimator])
+        fill = getattr(estimator._columns, "fill", None)
+        self.fill = None if fill is None else torch.from_numpy(fill).float()
         self.weights = getattr(estimator, "weights_", [1.0])
         self.modules_ = nn.ModuleList(copy.deepcopy(member.module_).cpu() for member in members)
         shifts = [member._label_shift for member in members]
@@ -55,6 +57,8 @@ class _Probabilities(nn.Module):
         ]
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.fill is not None:  # missing numbers
+            x = torch.where(torch.isnan(x), self.fill, x)
         parts = zip(self.weights, self.modules_, self.offsets, strict=True)
         return sum(
             (float(w) * (net(x) + b).softmax(-1) for w, net, b in parts),
@@ -76,6 +80,7 @@ def _classifier_graph(estimator: Any) -> Any:
     import onnx
 
     _check_networks(getattr(estimator, "members_", [estimator]))
+    _check_numeric(estimator)
     example = torch.zeros(2, estimator.n_features_in_, dtype=torch.float32)
     with _silence_exporters():
         try:
@@ -99,6 +104,19 @@ def _classifier_graph(estimator: Any) -> Any:
     graph = program.model_proto
     onnx.helper.set_model_props(graph, {"classes": json.dumps(estimator.classes_.tolist())})
     return graph
+
+
+def _check_numeric(estimator: Any) -> None:
+    """Raise if columns of the fit are encoded, which the graph cannot do."""
+    others = [each for each in estimator.columns_ if each.kind != "number"]
+    if others:
+        named = ", ".join(f"{each.name!r} ({each.kind})" for each in others[:5])
+        raise ValueError(
+            f"to_onnx writes networks that take numbers, but {type(estimator).__name__} was fitted "
+            f"on a table with {len(others)} columns of other kinds: {named}. Encode these columns "
+            "in a pipeline, e.g. skdann.make_pipeline(ColumnTransformer(...), DANNClassifier()), "
+            "or save the estimator and load it in Python."
+        )
 
 
 def _pipeline_graph(pipeline: Any) -> Any:

@@ -17,6 +17,7 @@ from skdann._saving.estimator import (
     describe_classifier,
     describe_columns,
     describe_params,
+    n_encoded,
     read_columns,
     read_fitted,
     restore_classifier,
@@ -131,7 +132,7 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
     search_columns = read_columns(description)
     scores = [decode_values(row) for row in description["scores"]]
     _check_scores(scores, search.candidates_)
-    columns = ("classes_", "domains_", "n_features_in_")
+    columns = ("classes_", "domains_")
     fitted, parts = [], _by_member(tensors)
     n_features = search_columns["n_features_in_"]
     for candidate, members in enumerate(description["candidates"]):
@@ -153,7 +154,10 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
                 continue
             check_entries(entry, MEMBER_ENTRIES)
             attributes, shape = read_fitted(estimator, entry, part)
-            if not all(np.array_equal(attributes[name], search_columns[name]) for name in columns):
+            is_same = all(
+                np.array_equal(attributes[name], search_columns[name]) for name in columns
+            )
+            if not is_same or n_encoded(attributes) != n_encoded(search_columns):
                 raise ValueError(f"member {member} of candidate {candidate} has other columns")
             fitted.append((estimator, attributes, shape, entry, part))
     if parts:

@@ -80,7 +80,7 @@ def check_path(lambdas: Any, standardize: Any) -> tuple[list[str | None], list[f
     if not len(standardize) or not is_known:
         raise ValueError(
             f"standardize={standardize!r} must hold one or more of None, 'source' and 'domain'; "
-            "pass e.g. (None, 'domain')."
+            "pass e.g. ('source', 'domain')."
         )
     return list(dict.fromkeys(standardize)), sorted({0.0, *values})
 

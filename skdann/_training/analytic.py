@@ -231,7 +231,8 @@ class AnalyticGradients:
         self.module, self.adversary = module, adversary
         self.extractor, self.predictor, self.classifier = extractor, predictor, classifier
         self.label_smoothing = adversary.params.label_smoothing
-        self.has_standardizer = hasattr(module, "standardizer")
+        scaler = getattr(module, "standardizer", None)
+        self.has_standardizer = scaler is not None and not scaler.is_identity
 
     @classmethod
     def of(cls, module: nn.Module, adversary: Adversary) -> AnalyticGradients | None:

@@ -143,7 +143,7 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
         estimator.feature_names_in_ = data.feature_names
     estimator._other_names = data.other_names
     estimator._domain_statistics, estimator._is_pooled, estimator._placeholders = None, False, []
-    estimator.n_features_in_ = data.n_features
+    estimator.n_features_in_, estimator._columns = data.n_raw, data.columns
     estimator.classes_, estimator.domains_ = data.classes, data.domains
     estimator.history_ = [
         {name: value for name, value in row.items() if name not in NOT_IN_HISTORY}
@@ -166,9 +166,13 @@ def measure_columns(net: DANNNet, fit_data: FitData) -> None:
     if standardizer is None:
         return
     data, n_source = fit_data.data, fit_data.data.n_source
+    weight = None
+    if data.weight is not None:
+        weight = np.append(data.weight, np.ones(len(data.domain) - n_source))
     for member, train_rows in enumerate(np.atleast_2d(fit_data.train)):
         rows = np.concatenate([train_rows, np.arange(n_source, len(data.domain))])
-        standardizer.measure(member, data.X[rows], data.domain[rows])
+        of_rows = None if weight is None else weight[rows]
+        standardizer.measure(member, data.X[rows], data.domain[rows], of_rows)
 
 
 # -- members ------------------------------------------------------------------------------------

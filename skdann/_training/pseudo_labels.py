@@ -219,5 +219,5 @@ class PseudoLabels:
         standardizer = getattr(self.net.module_, "standardizer", None)
         if standardizer is not None and not self.is_chunk:
             rows = np.concatenate([train, np.arange(data.n_source, len(data.domain))])
-            weights = np.concatenate([weight, target_weight])
+            weights = np.concatenate([weight * mass[train], target_weight])
             standardizer.measure(member, data.X[rows], data.domain[rows], weights)

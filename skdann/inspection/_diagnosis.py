@@ -19,9 +19,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from skdann._input.containers import load, unwrap
+from skdann._input.columns import MixedColumns
+from skdann._input.containers import column_names, load, unwrap
+from skdann._input.domain_columns import find_domain_columns
 from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
+from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import derive_seed
 from skdann.inspection._report import ColumnShift, Diagnosis
 from skdann.metrics._pooling import out_of_fold, pool_domains
@@ -44,7 +47,8 @@ def diagnose(
     ----------
     estimator : fitted classifier
         Estimator with ``classes_``, ``domains_``, ``predict`` and ``transform`` like those of
-        DANNClassifier, and optionally ``history_``, to report on training.
+        DANNClassifier, and optionally ``history_``, to report on training, and ``_columns``, by
+        which rows are encoded.
     X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
         Rows of the source, as the estimator receives them.
     X_target : array-like of shape (n_target, n_features), or tuple of these
@@ -67,7 +71,18 @@ def diagnose(
     n_most = MAX_ROWS // len(matched)
     targets = tuple(draw_labelled(rows, None, n_most, seed)[0] for rows in matched)
     X_source, y = draw_labelled(X_source, y_source, MAX_ROWS, seed)
-    X, is_target, names = pool_domains(X_source, targets)
+    names, columns = column_names(X_source), getattr(estimator, "_columns", None)
+    for known in ("_other_names", "feature_names_in_"):
+        names = names if getattr(estimator, known, None) is None else getattr(estimator, known)
+    groups = None
+    if columns is not None:
+        groups = [index for index, _ in columns.names(None)]
+    if isinstance(columns, MixedColumns):
+        X_source = check_rows_to_predict(estimator, X_source)
+        targets = tuple(check_rows_to_predict(estimator, rows) for rows in targets)
+    X, is_target, _ = pool_domains(X_source, targets)
+    if columns is not None and columns.fill is not None and not sp.issparse(X):
+        X = np.where(np.isnan(X), columns.fill, X)
     n_source = int((is_target == 0).sum())
 
     features, predicted = infer(estimator, X_source, targets)
@@ -86,16 +101,17 @@ def diagnose(
     return Diagnosis(
         n_source=n_source,
         n_target=len(is_target) - n_source,
-        n_features=X.shape[1],
+        n_features=X.shape[1] if columns is None else columns.n_raw,
         input_auc=float(roc_auc_score(is_target, proba)),
         feature_auc=float(roc_auc_score(is_target, feature_proba)),
         reweighted_auc=float(roc_auc_score(is_target, proba, sample_weight=weight)),
         columns=rank_columns(
             X,
             n_source,
-            getattr(estimator, "feature_names_in_", names),
+            names,
             N_SHOWN,
             least_shift(n_source, len(is_target) - n_source, X.shape[1]),
+            groups,
         ),
         source_shares=_by_label(labels, source_shares),
         target_shares=_by_label(labels, target_shares),
@@ -105,7 +121,20 @@ def diagnose(
         **_last_epoch(getattr(estimator, "history_", None)),
         reason=reason,
         shift=shift,
+        domain_columns=_name_domain_columns(columns, names, X, n_source),
     )
+
+
+def _name_domain_columns(columns: Any, names: Any, X: Any, n_source: int) -> tuple[str, ...]:
+    """Names of the columns that tell the domains apart by themselves."""
+    if columns is None:
+        return ()
+    found = find_domain_columns(columns, X[:n_source], X[n_source:])
+    return tuple(_name(names, index) for index in found)
+
+
+def _name(names: Any, index: int) -> str:
+    return f"x{index}" if names is None else str(names[index])
 
 
 def infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Array, _Array]:
@@ -160,9 +189,12 @@ def least_shift(n_source: int, n_target: int, n_columns: int) -> float:
 
 
 def rank_columns(
-    X: Any, n_source: int, names: Any, n_shown: int, least: float
+    X: Any, n_source: int, names: Any, n_shown: int, least: float, groups: Any = None
 ) -> tuple[ColumnShift, ...]:
-    """Columns with the largest KS statistic, among those of at least `least`."""
+    """Columns with the largest KS statistic, among those of at least `least`.
+
+    Of the columns of one group, such as the indicators of a category, only the first counts.
+    """
     (mean_s, var_s), (mean_t, var_t) = _moments(X[:n_source]), _moments(X[n_source:])
     scale = ((var_s + var_t) / 2) ** 0.5
     change = mean_t - mean_s
@@ -172,10 +204,13 @@ def rank_columns(
     block = X[:, examined]
     block = block.toarray() if sp.issparse(block) else block
     ks = ks_2samp(block[:n_source], block[n_source:], method="asymp").statistic
-    best = [i for i in np.argsort(-ks, kind="stable")[:n_shown] if ks[i] >= least]
+    firsts: dict[int, int] = {}
+    for i in np.argsort(-ks, kind="stable").tolist():
+        firsts.setdefault(int(examined[i]) if groups is None else groups[examined[i]], i)
+    best = [i for i in [*firsts.values()][:n_shown] if ks[i] >= least]
     return tuple(
         ColumnShift(
-            f"x{examined[i]}" if names is None else str(names[examined[i]]),
+            _name(names, int(examined[i]) if groups is None else groups[examined[i]]),
             float(ks[i]),
             float(change[examined[i]]),
         )

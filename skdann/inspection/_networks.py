@@ -166,7 +166,7 @@ def summarize_networks(estimator: Any) -> NetworkSummary:
         if getattr(clf.module_, name) is not None
         for layer in _layers(getattr(clf.module_, name))
     ]
-    return NetworkSummary(int(clf.n_features_in_), tuple(layers))
+    return NetworkSummary(int(clf.net_.shape.n_features), tuple(layers))
 
 
 def _layers(network: nn.Module) -> list[nn.Module]:
@@ -196,7 +196,7 @@ def _output_shapes(clf: Any) -> dict[int, tuple[int, ...]]:
         shapes.setdefault(id(layer), tuple(getattr(output, "shape", ()))[1:])
 
     hooks = [layer.register_forward_hook(record) for layer in clf.module_.modules()]
-    rows = np.zeros((1, clf.n_features_in_), dtype=np.float32)
+    rows = np.zeros((1, clf.net_.shape.n_features), dtype=np.float32)
     try:
         for what in ("labels", *(["domains"] if clf.module_.domain_classifier is not None else [])):
             list(clf.net_.infer_blocks(rows, None, what))

@@ -48,7 +48,7 @@ class Diagnosis:
     Parameters
     ----------
     n_source, n_target, n_features : int
-        Number of rows examined in each domain, and number of columns.
+        Number of rows examined in each domain, and number of columns of the table.
     input_auc, feature_auc : float
         Domain AUC of the columns, and of the features: 0.5 if the domains are alike, 1 if they are
         fully separate.
@@ -74,6 +74,9 @@ class Diagnosis:
     shift : {"", "none", "label", "other"}, default=""
         How the domains differ according to the rule of DANNClassifierCV. The verdict follows it
         unless it is empty.
+    domain_columns : tuple of str, default=()
+        Columns that tell the domains apart nearly without error, as a site or a date does; see
+        :class:`skdann.DomainColumnWarning`.
 
     See Also
     --------
@@ -114,6 +117,7 @@ class Diagnosis:
     first_label_loss: float = math.nan
     reason: str = ""
     shift: str = ""
+    domain_columns: tuple[str, ...] = ()
 
     @property
     def findings(self) -> dict[str, str]:
@@ -153,6 +157,13 @@ class Diagnosis:
     def is_collapsed(self) -> bool:
         """Whether nearly all target rows are predicted as one class, unlike in the source."""
         return self._major.target > 0.95 and self._major.source < 0.8
+
+    @property
+    def _named_columns(self) -> str:
+        """The columns that tell the domains apart, as text."""
+        shown = ", ".join(map(repr, self.domain_columns[:10]))
+        more = len(self.domain_columns) - 10
+        return f"{shown} and {more} more" if more > 0 else shown
 
     @property
     def _advice(self) -> str:
@@ -307,6 +318,12 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
         "The domains hardly overlap: the effective sample size of the source rows, weighted to the "
         "target, is {d.effective_sample_size:.0f}. Next: do not select by importance-weighted "
         "scores.",
+    ),
+    (
+        "domain_columns",
+        lambda d: d.domain_columns,
+        "These columns tell the domains apart nearly without error: {d._named_columns}. Next: "
+        "leave them out unless the label depends on them.",
     ),
     (
         "few_rows",

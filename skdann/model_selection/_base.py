@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skdann._input.containers import load, shape_of, stack_rows
 from skdann._input.matching import match_target, name_targets
-from skdann._input.rows import read_rows
+from skdann._input.rows import check_rows_to_predict, read_rows
 
 _Array = NDArray[Any]
 
@@ -165,6 +165,11 @@ def name_domain(classifier: Any, is_source: bool, methods: Sequence[str]) -> dic
     return {"sample_domain": domains[0]} if len(domains) == 1 and is_accepted else {}
 
 
-def as_numbers(rows: Any, name: str) -> Any:
-    """Return rows as an array or CSR of numbers, which may be NaN."""
+def as_numbers(classifier: Any, rows: Any, name: str) -> Any:
+    """Return rows as an array or CSR of numbers, as a classifier of skdann encodes them.
+
+    For other classifiers, which may impute rows themselves, numbers may be NaN.
+    """
+    if getattr(classifier, "_columns", None) is not None:
+        return check_rows_to_predict(classifier, rows)
     return read_rows(rows, name, allow_missing=True).values

@@ -20,7 +20,12 @@ from sklearn.metrics import recall_score
 from skdann._input.drawing import draw_rows
 from skdann._input.rows import read_rows
 from skdann._input.seeding import draw_seed
-from skdann.model_selection._base import TargetScorer, class_probabilities, enter_last_step
+from skdann.model_selection._base import (
+    TargetScorer,
+    as_numbers,
+    class_probabilities,
+    enter_last_step,
+)
 from skdann.model_selection._scores import label_index
 from skdann.model_selection._target import information_maximization
 
@@ -71,6 +76,12 @@ def reduce_columns(X_source: Any, X_target: Any) -> tuple[Any, Any]:
         return X_source, X_target
     factor = np.asarray(np.linalg.qr(np.vstack([X_source, X_target]).T, mode="r"))
     return factor.T[:n_source], factor.T[n_source:]
+
+
+def _finite_numbers(estimator: Any, rows: Any, name: str) -> Any:
+    """Return rows as the last step gets them, encoded if it encodes columns."""
+    last, rows = enter_last_step(estimator, rows)
+    return read_rows(as_numbers(last, rows, name), name).values
 
 
 class RuleScore(NamedTuple):
@@ -181,7 +192,8 @@ class DefaultRuleScorer(TargetScorer):
     Notes
     -----
     Reverse validation uses the rows as the classifier, or the last step of a pipeline, receives
-    them. They must be finite numbers. If all target rows get one label, the other terms are chance,
+    them, encoded if it is a classifier of skdann. For others they must be finite numbers. If all
+    target rows get one label, the other terms are chance,
     :math:`1 / K_S`.
 
     The score fails where the terms are misleading. A candidate that is confident of swapped
@@ -283,8 +295,8 @@ class DefaultRuleScorer(TargetScorer):
         index = label_index(y, X, estimator, type(self).__name__)
         proba = class_probabilities(estimator, X_target, type(self).__name__)
         return self.score_predictions(
-            read_rows(enter_last_step(estimator, X)[1], "X").values,
+            _finite_numbers(estimator, X, "X"),
             index,
-            read_rows(enter_last_step(estimator, X_target)[1], "X_target").values,
+            _finite_numbers(estimator, X_target, "X_target"),
             proba,
         )

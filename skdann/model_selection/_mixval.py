@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skdann._compat import Interval, StrOptions
+from skdann._input.encoded import is_encoded
 from skdann._input.seeding import make_generator
 from skdann.model_selection._base import (
     TargetScorer,
@@ -125,7 +126,7 @@ class MixValScorer(TargetScorer):
     def _score(self, estimator: Any, X: Any, y: Any, X_target: Any) -> float:
         labels = class_probabilities(estimator, X_target, type(self).__name__).argmax(axis=1)
         last, rows = enter_last_step(estimator, X_target)
-        numbers = as_numbers(rows, "X_target")
+        numbers = as_numbers(last, rows, "X_target")
         rng = make_generator(self.random_state)
         scores = []
         for probe in PROBES if self.probe == "both" else (self.probe,):
@@ -140,7 +141,7 @@ class MixValScorer(TargetScorer):
 
 def _as_frame(values: Any, rows: Any) -> Any:
     """Return values in a data frame with the columns of rows, if rows are a data frame."""
-    if not hasattr(rows, "columns"):
+    if not hasattr(rows, "columns") or is_encoded(values):
         return values
     is_polars = type(rows).__module__.startswith("polars")
     return type(rows)(values, **{"schema" if is_polars else "columns": list(rows.columns)})

@@ -98,8 +98,11 @@ class WeightedScorer(TargetScorer):
         proba = class_probabilities(last, X, type(self).__name__, **more)
         X_target = enter_last_step(estimator, X_target)[1]
         weights = source_weights(
-            as_numbers(last.transform(X, **more) if has_features else X, "X"),
-            as_numbers(last.transform(X_target) if has_features else X_target, "X_target"),
+            *(
+                (last.transform(X, **more), last.transform(X_target))
+                if has_features
+                else (as_numbers(last, X, "X"), as_numbers(last, X_target, "X_target"))
+            ),
             estimator=self.weight_estimator,
             cv=self.cv,
             max_weight=self.max_weight,

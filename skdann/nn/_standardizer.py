@@ -20,9 +20,11 @@ class DomainStandardizer(nn.Module):
     """Scaling of the columns, equal for all rows or separate for each domain.
 
     With "source", the source rows get mean 0 and standard deviation 1, and all other rows are
-    scaled in the same way. With "domain", the rows of each domain get the mean and the standard
-    deviation of all source rows: a single source domain is unchanged, and the target is brought to
-    it. The statistics are not trained; :meth:`measure` computes them.
+    scaled in the same way. With "domain", the rows of each domain get mean 0 and standard deviation
+    1, except in columns of two values, such as indicators of a category, which are scaled as with
+    "source": the share of a category would change the meaning of its indicator. The statistics are
+    not trained; :meth:`measure` computes them. Sparse rows are left as they are with "source",
+    because scaling inflates rare words.
 
     Parameters
     ----------
@@ -46,8 +48,8 @@ class DomainStandardizer(nn.Module):
     >>> scaler = DomainStandardizer(["domain"], n_features=1, n_domains=2, n_targets=1)
     >>> X = np.array([[0.0], [2.0], [10.0], [14.0]], dtype=np.float32)
     >>> scaler.measure(0, X, np.array([0, 0, 1, 1]))
-    >>> scaler(torch.from_numpy(X[2:])).flatten().tolist()  # like the source, 0 and 2
-    [0.0, 2.0]
+    >>> scaler(torch.from_numpy(X[2:])).flatten().tolist()
+    [-1.0, 1.0]
     """
 
     needs_rows = True
@@ -83,21 +85,32 @@ class DomainStandardizer(nn.Module):
             rows equally.
         """
         kind, n_sources = self.standardize[member], self.n_domains - self.n_targets
-        if kind is None:
+        if kind is None or (kind == "source" and sp.issparse(X)):
             return
         is_target = domain >= n_sources
-        mean, std = _mean_and_std(X, ~is_target, weight)
+        mean, std = _mean_and_std(X, weight, ~is_target)
+        by_source = 1.0 / np.where(std > MIN_STD, std, 1.0)
+        self._set(member, slice(None), mean, by_source, 0.0)
         if kind == "source":
-            self._set(member, slice(None), mean, 1.0 / np.where(std > MIN_STD, std, 1.0), 0.0)
             return
+        is_binary = _has_two_values(X)
         groups = [domain == index for index in range(self.n_domains)]
         groups.append(is_target if self.n_targets else ~is_target)
         for index, group in enumerate(groups):
             # a domain whose rows are all held out is scaled like the source
-            group_mean, group_std = _mean_and_std(X, group, weight) if group.any() else (mean, std)
+            moments = _mean_and_std(X, weight, group) if group.any() else (mean, std)
+            group_mean, group_std = moments
             is_varying = group_std > MIN_STD
-            scale = np.where(is_varying, std / np.where(is_varying, group_std, 1.0), 1.0)
-            self._set(member, index, group_mean, scale, mean)
+            scale = np.where(is_varying, 1.0 / np.where(is_varying, group_std, 1.0), by_source)
+            scale = np.where(is_varying & ~(std > MIN_STD), 0.0, scale)  # constant in the source
+            group_mean, scale = np.where(is_binary, (mean, by_source), (group_mean, scale))
+            self._set(member, index, group_mean, scale, 0.0)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether all columns are left as they are, as with sparse rows and "source"."""
+        is_shifted = bool(self.mean.any()) or bool(self.shift.any())
+        return not is_shifted and bool((self.scale == 1).all())
 
     def _keep_member(self, index: int, drawn_from: Mapping[int, torch.Generator]) -> None:
         """Keep the scaling of one member."""
@@ -147,17 +160,30 @@ def _scale(
     return torch.sub(x, mean, out=out).mul_(scale).add_(shift)
 
 
+def _has_two_values(X: Any) -> np.ndarray:
+    """Whether each column has two distinct values at most."""
+    if not sp.issparse(X):
+        low, high = X.min(0), X.max(0)
+        return ((low == X) | (high == X)).all(0)
+    low, high = (bound.toarray().ravel() for bound in (X.min(axis=0), X.max(axis=0)))
+    X = sp.csr_array(X)
+    is_other = (X.data != low[X.indices]) & (X.data != high[X.indices])
+    n_others = np.bincount(X.indices[is_other], minlength=X.shape[1])
+    has_zeros = np.bincount(X.indices, minlength=X.shape[1]) < X.shape[0]
+    return (n_others == 0) & ~(has_zeros & (low < 0) & (high > 0))
+
+
 def _mean_and_std(
-    X: Any, group: np.ndarray, weight: np.ndarray | None
+    X: Any, weight: np.ndarray | None, is_member: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column over a group of rows, in float64."""
-    X, weight = X[group], None if weight is None else weight[group]
+    """Return mean and standard deviation of each column over some rows, computed in float64."""
+    X, weight = X[is_member], None if weight is None else weight[is_member]
     if sp.issparse(X):
-        X = sp.csr_matrix(X, dtype=np.float64)
-        mean, variance = mean_variance_axis(X, axis=0, weights=weight)
-    elif weight is not None:
+        rows = sp.csr_matrix(X, dtype=np.float64)
+        mean, variance = mean_variance_axis(rows, axis=0, weights=weight)
+    elif weight is None:
+        mean, variance = X.mean(0, dtype=np.float64), X.var(0, dtype=np.float64)
+    else:
         mean = np.average(X, axis=0, weights=weight)
         variance = np.average((X - mean) ** 2, axis=0, weights=weight)
-    else:
-        mean, variance = X.mean(0, dtype=np.float64), X.var(0, dtype=np.float64)
     return mean, np.sqrt(variance)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 
 from skdann import DANNClassifier, SourceOnlyWarning
 from skdann._input.domains import check_domains
@@ -81,7 +82,7 @@ BAD = {
             ),
             (side, says),
         )
-        for value, says in ((np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity"))
+        for value, says in ((np.inf, "infinity"), (-np.inf, "infinity"))
         for side in ("X_source", "X_target")
         for name, make in (
             ("array", np.asarray),
@@ -90,16 +91,17 @@ BAD = {
             ("polars", polars),
         )
     },
-    "missing values want a remedy": (
-        (XS, YS, put(XT, np.nan)),
-        ("X_target", "NaN", "[Ii]mput|drop"),
-    ),
-    "null, polars": (
-        (polars(XS), YS, polars(put(XT, np.nan)).fill_nan(None)),
-        ("X_target", "NaN"),
-    ),
-    "pandas.NA": ((pandas(XS), YS, pandas(put(XT, np.nan)).convert_dtypes()), ("X_target", "NaN")),
-    "nan in a later target": ((XS, YS, (XT, put(XT, np.nan))), (r"X_target\[1\]", "NaN")),
+    **{
+        f"nan in {side}, sparse": (
+            (
+                sparse.csr_array(put(XS, np.nan) if side == "X_source" else XS),
+                YS,
+                sparse.csr_array(put(XT, np.nan) if side == "X_target" else XT),
+            ),
+            (side, "NaN", "[Ii]mput|drop"),
+        )
+        for side in ("X_source", "X_target")
+    },
     **{
         f"{value:g}, too large, {side}, {name}": (
             (
@@ -120,13 +122,13 @@ BAD = {
         (XS, YS, put(XT, "red", object)),
         ("X_target", "red", "[Ee]ncod|numeric"),
     ),
-    "text column, pandas": (
-        (pandas(XS).assign(a="red"), YS, pandas(XT).assign(a="red")),
-        ("X_source", "red", "[Ee]ncod|numeric"),
+    "text for numbers": (
+        (pandas(XS), YS, pandas(XT).assign(a="red")),
+        ("'a'", "numbers in X_source, categories or strings in X_target", "astype"),
     ),
-    "dates": (
+    "dates for numbers": (
         (pandas(XS), YS, pandas(XT).assign(a=pd.Timestamp("2020-01-01"))),
-        ("X_target", "[Ee]ncod|numeric"),
+        ("'a'", "numbers in X_source, dates in X_target", "convert"),
     ),
     # sizes
     "empty": ((XS, YS, XT[:0]), ("-1 has 0 rows", "at least 2", "Leave it out")),
@@ -397,8 +399,9 @@ def test_read_only_arrays_and_memmaps_fit_as_others_do(
 def test_every_container_gives_the_fit_of_float32_arrays(
     make_clf: Any, assert_same_fit: Any, make: Any
 ) -> None:
-    expected = make_clf().fit(XS.astype(np.float32), YS, XT.astype(np.float32))
-    assert_same_fit(make_clf().fit(make(XS), YS, make(XT)), expected)
+    clf = make_clf(standardize=None)  # which does not scale sparse rows
+    expected = clone(clf).fit(XS.astype(np.float32), YS, XT.astype(np.float32))
+    assert_same_fit(clf.fit(make(XS), YS, make(XT)), expected)
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array, pandas])

@@ -285,18 +285,23 @@ def test_transform_returns_the_container_that_the_user_asks_for() -> None:
         assert isinstance(clf.transform(XT), pl.DataFrame)
 
 
-def test_missing_values_are_seen_under_assume_finite() -> None:
+def test_values_that_are_not_finite_are_seen_under_assume_finite() -> None:
     X = XS.copy()
-    X[3, 1] = np.nan
+    X[3, 1] = np.inf
     clf = DANNClassifier(feature_extractor=(8,), max_epochs=1)
     with sklearn.config_context(assume_finite=True):
-        for bad in ((X, YS, XT), (XS, YS, X), (XS, np.where(YS, np.nan, 1.0), XT)):
-            with pytest.raises(ValueError, match="NaN"):
+        for bad in ((X, YS, XT), (XS, YS, X)):
+            with pytest.raises(ValueError, match="infinity"):
                 clf.fit(*bad)
         with pytest.raises(ValueError, match="NaN"):
-            clf.fit(XS, YS, XT, sample_weight=np.full(40, np.nan))
+            clf.fit(XS, np.where(YS, np.nan, 1.0), XT)
         with pytest.raises(ValueError, match="NaN"):
+            clf.fit(XS, YS, XT, sample_weight=np.full(40, np.nan))
+        with pytest.raises(ValueError, match="infinity"):
             clf.fit(XS, YS, XT).predict(X)
+        X[3, 1] = np.nan
+        imputed = np.where(np.isnan(X), clf._columns.fill, X)
+        np.testing.assert_array_equal(clf.predict_proba(X), clf.predict_proba(imputed))
 
 
 def test_parameters_are_checked_without_scikit_learns_validation() -> None:

@@ -18,10 +18,10 @@ class TestLambdaPathDisplay:
         for name in ("lambda_max", "score", "weight"):
             assert_array_equal(getattr(display, name), table[name])
         assert [line.get_label() for line in display.lines_] == [
-            "standardize=None",
+            "standardize='source'",
             "standardize='domain'",
         ]
-        for line, scaling in zip(display.lines_, (None, "domain"), strict=True):
+        for line, scaling in zip(display.lines_, ("source", "domain"), strict=True):
             scores = [row["score"] for row in cv.scores_ if row["standardize"] == scaling]
             assert_array_equal(line.get_ydata(), scores)
             assert_array_equal(line.get_xdata(), [0, 1])

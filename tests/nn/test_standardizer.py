@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdann import DANNClassifier
+from skdann.nn._standardizer import DomainStandardizer
 from tests.training.members import rows
 
 
@@ -24,12 +26,63 @@ def test_standardize_by_source_equals_a_scaler(make_clf):
     X, y, X_target = rows()
     mean, std = X.mean(0), X.std(0)
     inside = make_clf(standardize="source").fit(3.0 * X + 1.0, y, 3.0 * X_target + 1.0)
-    outside = make_clf().fit((X - mean) / std, y, (X_target - mean) / std)
+    outside = make_clf(standardize=None).fit((X - mean) / std, y, (X_target - mean) / std)
     assert_allclose(
         inside.predict_proba(3.0 * X_target + 1.0),
         outside.predict_proba((X_target - mean) / std),
         atol=1e-4,
     )
+
+
+def test_standardize_by_domain_equals_a_scaler_of_each_domain(make_clf):
+    X, y, X_target = rows()
+    scaled = [(rows - rows.mean(0)) / rows.std(0) for rows in (X, X_target)]
+    inside = make_clf(standardize="domain").fit(3e4 * X + 1.0, y, X_target)
+    outside = make_clf(standardize=None).fit(scaled[0], y, scaled[1])
+    assert_allclose(inside.predict_proba(X_target), outside.predict_proba(scaled[1]), atol=1e-4)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_columns_of_two_values_are_scaled_by_the_source_alone(container):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 4)).astype(np.float32)
+    X[:, 1] = rng.random(40) < np.where(np.arange(40) < 20, 0.2, 0.8)  # an indicator
+    X[:, 2] = np.where(X[:, 2] > 0, -1.0, 2.0)  # two values other than 0
+    X[:, 3] = rng.integers(0, 3, 40)  # three values
+    domain = np.repeat([0, 1], 20)
+    by_source, by_domain = (DomainStandardizer([k], 4, 2, 1) for k in ("source", "domain"))
+    by_source.measure(0, X, domain)
+    by_domain.measure(0, container(X), domain)
+    for name in ("mean", "scale", "shift"):
+        found, expected = (getattr(s, name)[0] for s in (by_domain, by_source))
+        assert_allclose(found[:, 1:3], expected[:, 1:3], rtol=1e-5)
+    for index in (0, 3):
+        scaled = by_domain(torch.from_numpy(X[20:]))[:, index]
+        assert_allclose([scaled.mean(), scaled.std(correction=0)], [0.0, 1.0], atol=1e-5)
+
+
+def test_sample_weights_weight_the_statistics():
+    X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    repeats, domain = np.arange(20) % 3, np.repeat([0, 1], [15, 5])
+    repeats[15:] = 1
+    scalers = [DomainStandardizer(["domain"], 3, 2, 1) for _ in range(3)]
+    scalers[0].measure(0, X, domain, repeats.astype(float))
+    scalers[1].measure(0, sp.csr_array(X), domain, repeats.astype(float))
+    scalers[2].measure(0, X.repeat(repeats, 0), domain.repeat(repeats))
+    for scaler in scalers[:2]:
+        assert_allclose(scaler.mean, scalers[2].mean, rtol=1e-5, atol=1e-6)
+        assert_allclose(scaler.scale, scalers[2].scale, rtol=1e-5)
+
+
+def test_sparse_rows_are_left_as_they_are_by_default(make_clf):
+    X, y, X_target = rows()
+    X, X_target = (sp.csr_array(np.where(part > 1.8, part, 0.0)) for part in (X, X_target))
+    default, unscaled = make_clf(standardize="source"), make_clf(standardize=None)
+    for clf in (default, unscaled):
+        clf.fit(X, y, X_target)
+    assert default.module_.standardizer.is_identity
+    assert_array_equal(default.predict_proba(X_target), unscaled.predict_proba(X_target))
+    assert not make_clf().fit(X.toarray(), y, X_target.toarray()).module_.standardizer.is_identity
 
 
 @pytest.mark.parametrize("kind", ["source", "domain"])

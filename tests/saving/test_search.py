@@ -119,7 +119,7 @@ class TestSearch:
             (changed(candidates=[1]), "its parameters are invalid"),
             (changed(candidates=[[{}]]), "its parameters are invalid"),
             (changed(classes=["<U3", ["no", "maybe"]]), "has other columns"),
-            (changed(n_features_in=3), "has other columns"),
+            (changed(n_features_in=3, columns=None), "has other columns"),
             (changed(reason=None), "reason is None, not a str"),
             (changed(estimator=[1]), "its parameters are invalid"),
             (changed(estimator={"params": {"lr": -1}}), "'lr' parameter"),
@@ -129,7 +129,7 @@ class TestSearch:
                 "is selected, but a",
             ),
             (
-                lambda d, t: d["candidates"][1][0].update(n_features_in=10**15),
+                lambda d, t: d["candidates"][1][0].update(n_features_in=10**15, columns=None),
                 "need .* weights",
             ),
             (lambda d, t: d["scores"][0].update(weight=0.5), "do not sum to one"),

@@ -55,7 +55,7 @@ def domains(n_source=40, n_targets=(40,), n_classes=2, shift=1.5, seed=0):
 
 def fit(parameters, X, y, targets, **fit_parameters):
     """Fit on the source and a tuple of targets; an empty tuple is expected to warn."""
-    clf = DANNClassifier(**parameters)
+    clf = DANNClassifier(**{"standardize": None, **parameters})
     if targets:
         return clf.fit(X, y, tuple(targets), **fit_parameters)
     with pytest.warns(SourceOnlyWarning):

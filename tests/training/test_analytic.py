@@ -584,7 +584,7 @@ def test_an_activation_before_the_products_takes_dense_rows(monkeypatch):
     params = as_params(
         lambda: (Chain(nn.ELU(0.3), Linear(40, 6)), Chain(Linear(6, 3)), Chain(Linear(6, 1)))
     )
-    clf = DANNClassifier(**params, max_epochs=2, random_state=0)
+    clf = DANNClassifier(**params, max_epochs=2, random_state=0, standardize=None)
     dense = clone(clf).fit(X.toarray(), y, X_target.toarray())
     assert_equal_fits(clf.fit(X, y, X_target), dense)
 

@@ -178,7 +178,7 @@ def test_sparse_rows_equal_dense_ones(adversarial, make):
         np.where(rng.random((60, 40)) < 0.04, rng.normal(size=(60, 40)), 0.0) for _ in range(2)
     )
     y = np.arange(60) % 2
-    clf = make(adversarial, activation="tanh", optimizer="sgd", lr=0.1)
+    clf = make(adversarial, activation="tanh", optimizer="sgd", lr=0.1, standardize=None)
     dense = clone(clf).fit(X, y, X_target)
     sparse = clf.fit(sp.csr_array(X), y, sp.csr_array(X_target))
     assert_allclose(sparse.transform(X_target), dense.transform(X_target), atol=1e-5)
