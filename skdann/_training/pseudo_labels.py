@@ -118,6 +118,11 @@ def balance_source(y: _Array, domain: _Array, mass: _Array) -> _Array:
     return weight
 
 
+def first_refresh(n_epochs: int) -> int:
+    """Return the number of epochs before a net computes its first pseudo-labels."""
+    return math.ceil(REFRESHES[0] * n_epochs)
+
+
 KINDS: dict[str, Callable[[_Array], Draws]] = {"train": label_surest, "balance": balance_target}
 
 
