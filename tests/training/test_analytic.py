@@ -94,12 +94,34 @@ def test_no_activation_is_without_a_slope():
         {"feature_extractor": (), "domain_classifier": (), "label_predictor": (5,)},
         {"feature_extractor": (), "domain_classifier": (), "lambda_max": 0.0},
         {"feature_extractor": (6, 5, 4), "domain_classifier": (3, 3), "label_predictor": (4, 4)},
+        *(
+            {"pseudo_labels": kind, "lambda_max": value, "dropout": 0.2, "label_smoothing": 0.1}
+            for kind in ("train", "balance")
+            for value in (0.0, 0.7)
+        ),
     ],
     ids=str,
 )
 def test_every_setting(params):
     # tanh has no kink at which rounding could turn a unit off
     assert_equal_fits(*fit_both_ways(activation="tanh", optimizer="sgd", lr=0.05, **params))
+
+
+@pytest.mark.parametrize("adversarial", sorted(ADVERSARIES))
+@pytest.mark.parametrize("pseudo_labels", ["train", "balance"])
+@pytest.mark.parametrize("lambda_max", [0.0, 0.7])
+def test_pseudo_labels_with_every_adversary(adversarial, pseudo_labels, lambda_max):
+    given = {"adversarial": adversarial, "pseudo_labels": pseudo_labels, "lambda_max": lambda_max}
+    is_closed_form = ADVERSARIES[adversarial].has_closed_form or lambda_max == 0
+    both = fit_both_ways(
+        **given,
+        standardize="domain",
+        activation="tanh",
+        optimizer="sgd",
+        lr=0.05,
+        is_closed_form=is_closed_form,
+    )
+    assert_equal_fits(*both)
 
 
 def test_several_domains_and_weights():
@@ -110,6 +132,11 @@ def test_several_domains_and_weights():
     assert_equal_fits(
         *fit_both_ways((X_target, X_target[:30]), fit_params=given, **several),
     )
+    for kind in ("train", "balance"):
+        labelled = {**several, "pseudo_labels": kind}
+        assert_equal_fits(
+            *fit_both_ways((X_target, X_target[:30]), fit_params=given, **labelled),
+        )
 
 
 class KeepGradients(Callback):

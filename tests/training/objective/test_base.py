@@ -97,9 +97,7 @@ def test_the_closed_form_equals_autograd(adversarial, kind, params, make_net):
 @every_adversary
 @pytest.mark.parametrize("kind", KINDS_OF_ROWS)
 @pytest.mark.parametrize("params", WEIGHTS, ids=str)
-def test_the_closed_form_of_the_step_at_rest_equals_autograd(
-    adversarial, kind, params, make_net
-):
+def test_the_closed_form_of_the_step_at_rest_equals_autograd(adversarial, kind, params, make_net):
     net, batches = make_net(adversarial, kind, **params)
     step = new_step(net, is_adversarial=False)
     for batch in batches:
