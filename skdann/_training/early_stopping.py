@@ -11,8 +11,8 @@ class AdaptedEarlyStopping(EarlyStopping):
     """Early stopping that ignores epochs before the objective has its final form.
 
     That is before lambda reaches nine tenths of its final value, and before the first
-    pseudo-labels. Earlier epochs minimize a different objective. The source loss is often lowest there, and
-    restoring such an epoch would undo the adaptation.
+    pseudo-labels. Earlier epochs minimize a different objective. The source loss is often lowest
+    there, and restoring such an epoch would undo the adaptation.
     """
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
