@@ -84,19 +84,19 @@ def test_a_member_equals_the_single_fit(make_clf, changed, dropout):
     estimator = make_clf(dropout=dropout, max_epochs=3, **changed)
     # a bias before batch normalization has only rounding errors as gradient, which Adam amplifies
     has_batch_norm = "batch" in str(changed)
+    tolerance = 3e-3 if has_batch_norm else 1e-5
     settings = SETTINGS if has_batch_norm or dropout else SETTINGS + AT_REST
     if "class_weight" in changed:
         settings = [setting for setting in settings if "balance" not in setting]
     for member, fold in train_together(estimator, data, folds, settings):
         single = clone(member).fit(X[fold.train], y[fold.train], X_target)
-        tolerance = (3e-3 if member.pseudo_labels else 1e-3) if has_batch_norm else 1e-5
         actual, other = states(member), states(single)
         assert list(actual) == list(other)
         is_at_rest = member.lambda_max == 0 and member.pseudo_labels is not None
         if is_at_rest:  # among aligned members, G_d sees the features of a training step
             actual = {n: v for n, v in actual.items() if not n.startswith("domain_classifier")}
         for name, value in actual.items():
-            if tolerance < 1e-3:
+            if not has_batch_norm:
                 assert_allclose(value, other[name], rtol=1e-4, atol=1e-5, err_msg=name)
         assert_allclose(
             member.predict_proba(X_target), single.predict_proba(X_target), atol=tolerance
@@ -129,7 +129,7 @@ def test_weights_and_several_domains_reach_the_members(make_clf, adversarial):
     data = check_domains(X, y, targets, sample_weight=weight, sample_domain=domain)
     folds = make_folds(data, 2, 5, 0)
     estimator = make_clf(adversarial=adversarial, max_epochs=3)
-    for member, fold in train_together(estimator, data, folds, SETTINGS + AT_REST):
+    for member, fold in train_together(estimator, data, folds, SETTINGS):
         single = clone(member).fit(
             X[fold.train],
             y[fold.train],
@@ -137,10 +137,7 @@ def test_weights_and_several_domains_reach_the_members(make_clf, adversarial):
             sample_weight=weight[fold.train],
             sample_domain=domain[fold.train],
         )
-        is_at_rest = member.lambda_max == 0 and member.pseudo_labels is not None
         for name, value in states(member).items():
-            if is_at_rest and name.startswith("domain_classifier"):
-                continue
             assert_allclose(value, states(single)[name], rtol=1e-4, atol=1e-5, err_msg=name)
         if member.pseudo_labels == "balance":
             assert_allclose(member.target_priors_, single.target_priors_, atol=1e-5)
