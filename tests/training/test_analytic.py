@@ -628,6 +628,7 @@ def test_members_on_thin_sparse_rows():
     y = rng.integers(2, size=N_SOURCE)
     search = DANNClassifierCV(DANNClassifier(max_epochs=2), lambdas=(0, 1), n_seeds=2)
     search.set_params(standardize=(None,), random_state=0)
+    search.set_params(families=("alignment", "self_training", "balanced"))
     dense = clone(search).fit(X.toarray(), y, X_target.toarray())
     sparse = search.fit(X.tocsr(), y, X_target.tocsr())
     for members, others in zip(sparse.candidates_, dense.candidates_, strict=True):

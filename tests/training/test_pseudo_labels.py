@@ -154,7 +154,15 @@ class Case:
     """Net, rows, batches and pseudo-labels before training."""
 
     def __init__(
-        self, kinds, teachers=(), *, n_source=30, is_sparse=False, is_chunk=False, trains=None
+        self,
+        kinds,
+        teachers=(),
+        *,
+        n_source=30,
+        is_sparse=False,
+        is_chunk=False,
+        trains=None,
+        standardize="domain",
     ):
         rng = np.random.default_rng(0)
         X = rng.normal(size=(n_source, 4)).astype(np.float32)
@@ -165,7 +173,7 @@ class Case:
         self.data = check_domains(X, y, targets, sample_domain=domain, sample_weight=1.0 + y)
         self.train = np.arange(n_source - 1) if trains is None else trains
         estimator = DANNClassifier(feature_extractor=(5,), max_epochs=6, random_state=0)
-        scalings = ["domain"] * len(kinds)
+        scalings = [standardize] * len(kinds)
         self.fit_data = prepare(estimator, self.data)._replace(
             train=self.train, teachers=tuple(teachers)
         )
@@ -178,7 +186,8 @@ class Case:
             pseudo_labels=kinds,
         )
         measure_columns(self.net, self.fit_data)
-        self.before = self.net.module_.standardizer.mean.clone()
+        if standardize:
+            self.before = self.net.module_.standardizer.mean.clone()
         self.batches = self.net._batches(self.fit_data)
         self.labels = PseudoLabels(self.net, self.fit_data, self.batches, is_chunk=is_chunk)
 
@@ -241,9 +250,11 @@ def test_a_chunk_does_not_change_the_scaling():
     assert torch.equal(case.net.module_.standardizer.mean, case.before)
 
 
-def test_a_net_predicts_the_rows_of_each_target_as_such():
+@pytest.mark.parametrize("standardize", [None, "domain"])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_a_net_predicts_the_rows_of_each_target_as_such(standardize, is_sparse):
     """With domain-wise scaling, predictions of the net depend on the domain."""
-    case = Case(["train", "train"])
+    case = Case(["train", "train"], standardize=standardize, is_sparse=is_sparse)
     case.labels.update_if_due(2, 6)
     module = case.net.module_.eval()
     for target in (0, 1):
