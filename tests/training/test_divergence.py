@@ -171,7 +171,13 @@ def test_outputs_of_both_domains_must_be_finite(is_target, trained):
 def make_search(make_clf):
     def make(lambdas=(0.3,), standardize=(None,), **params):
         return DANNClassifierCV(
-            make_clf(**params), lambdas=lambdas, standardize=standardize, n_seeds=2, random_state=0
+            make_clf(**params),
+            families=("alignment",),
+            aggregate="passing",
+            lambdas=lambdas,
+            standardize=standardize,
+            n_seeds=2,
+            random_state=0,
         )
 
     return make
