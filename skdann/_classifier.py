@@ -113,10 +113,11 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         covariances of the features and has no G_d [7]_: `domain_classifier`, `domain_steps` and
         `domain_label_smoothing` are not used, and no domain accuracy is recorded.
     pseudo_labels : {None, "train", "balance"}, default=None
-        Use of predictions for the target rows during training. "train" trains on the surest half of
-        each predicted class beside the source rows [8]_ [9]_. "balance" draws the rows of both
-        domains so that all classes have equal shares, so that what is aligned does not differ in
-        class shares [10]_; `lambda_max` then rises once there are pseudo-labels. See Notes.
+        Use of predictions for the target rows during training, which are refreshed after each third
+        of the epochs. "train" also trains on the surest half of the target rows of each predicted
+        class, with that class as label [8]_ [9]_. "balance" draws the rows of both domains so that
+        all classes have equal shares: otherwise, alignment would force different class shares to
+        match [10]_. It cannot be combined with `class_weight` or `label_shift`. See Notes.
     domain_steps : int, default=1
         Number of steps of G_d on each batch with ``adversarial="alternating"`` and
         "non_saturating". The others do not use it.
@@ -148,7 +149,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     early_stopping : bool, default=False
         Whether to hold out source rows, stop when their cross-entropy has not improved for
         `patience` epochs, and restore the weights of the best epoch. Epochs are compared only once
-        lambda has reached 0.9 of its final value.
+        lambda has reached 0.9 of its final value, and rows have pseudo-labels if requested.
     validation_fraction : float, default=0.1
         Share of the source rows held out for early stopping, in (0, 1).
     patience : int, default=10
@@ -197,7 +198,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         Number of epochs trained.
     target_priors_ : ndarray of shape (n_classes,)
         Shares of the classes in the target, as passed or as estimated in `fit` or the first call
-        of `partial_fit`; several targets are pooled. Set only with `label_shift`.
+        of `partial_fit`; several targets are pooled. With ``pseudo_labels="balance"``, the shares
+        that the network predicts. Set only with one of these two parameters.
 
     Warns
     -----
@@ -235,6 +237,31 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     predictions of a linear classifier. On real tables, known shares improve both methods and
     estimated shares make both worse (see the guide); hence the default None.
 
+    Pseudo-labels are predictions of the network being trained. They are computed when one third of
+    the epochs is done and again at two thirds; in `partial_fit` for each chunk after the first
+    third. Of a target with more rows than 4,000 and than the source, a sample is used. Let
+    :math:`p_k(x)` be the predicted probability of class k of K, and :math:`q_k` its mean over the
+    rows of a target, at least 0.02.
+
+    With ``pseudo_labels="train"``, the n rows predicted as class k are sorted by :math:`p_k(x)`,
+    and the first :math:`\lceil n / 2 \rceil` are drawn for training [9]_. The label loss is
+
+    .. math:: \frac{1}{2} \operatorname{mean}_{(x, y) \in S} -\log p_y(x)
+        + \frac{1}{2} \operatorname{mean}_{x \in T} -\log p_{\hat y}(x)
+
+    over the source rows S and the target rows T of a batch, where :math:`\hat y` is the
+    pseudo-label [8]_. With ``lambda_max=0`` this is self-training without alignment.
+
+    With ``pseudo_labels="balance"``, target rows are drawn with probability proportional to
+    :math:`w(x)`, and source rows of class k to :math:`1 / s_k`, with :math:`s_k` at least 0.02:
+
+    .. math:: w(x) = \min\Big(\frac{1}{K} \sum_k \frac{p_k(x)}{q_k}, \; 5\Big) .
+
+    ``standardize`` then uses the statistics of the rows drawn, and the schedule of lambda begins
+    with the first pseudo-labels. A network trained on equal shares predicts rare classes too often.
+    For target rows, its probabilities are therefore multiplied by its mean prediction
+    :math:`\pi_k` for the target, and scaled to sum to 1, one step of the EM algorithm in [5]_.
+
     References
     ----------
     .. [1] Ganin, Ustinova, Ajakan, Germain, Larochelle, Laviolette, Marchand, Lempitsky,
@@ -250,6 +277,12 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
        Adversarial Nets", NeurIPS 2014.
     .. [7] Sun, Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV
        workshops, 2016.
+    .. [8] Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep
+       Neural Networks", ICML workshop, 2013.
+    .. [9] Zou, Yu, Vijaya Kumar, Wang, "Unsupervised Domain Adaptation for Semantic Segmentation
+       via Class-Balanced Self-Training", ECCV 2018.
+    .. [10] Garg, Erickson, Sharpnack, Smola, Balakrishnan, Lipton, "RLSbench: Domain Adaptation
+       Under Relaxed Label Shift", ICML 2023.
 
     Examples
     --------

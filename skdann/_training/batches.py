@@ -55,6 +55,11 @@ class Batch(NamedTuple):
         return self.rows.domain  # type: ignore[return-value]
 
     @property
+    def y_source(self) -> Tensor:
+        """Class indices of the source rows."""
+        return self.y[..., : self.rows.n_source]
+
+    @property
     def n_labelled(self) -> int:
         """Number of rows in the label loss: the first ones."""
         return self.y.shape[-1]
@@ -265,7 +270,7 @@ class DomainBatches:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore the state returned by :meth:`state_dict`."""
-        self.labels = state.get("labels")
+        self.labels = state["labels"].to(self.device) if "labels" in state else None
         self.source_weights = [state.get(f"{member}.weight") for member in range(self.n_members)]
         for member, targets in enumerate(self.targets):
             for target, shuffled in enumerate(targets):

@@ -12,12 +12,14 @@ from skdann._training.params import network_params, training_params
 
 BUILT = ("optimizer", "weight_decay", "device")  # training parameters of the optimizer
 SHIFT = ("label_shift", "target_priors")  # known or estimated once for all chunks
+PER_MEMBER = ("standardize", "pseudo_labels")
 
 
 def check_continued(estimator: Any, net: Any, what: str) -> None:
     """Raise if parameters of the networks, the optimizer or the seed changed since the fit.
 
     Such changes could not take effect. Schedules, losses, batches and the learning rate may change.
+    `partial_fit` also refuses another treatment of class shares and other pseudo-labels.
 
     Parameters
     ----------
@@ -35,12 +37,13 @@ def check_continued(estimator: Any, net: Any, what: str) -> None:
     """
     before = {**vars(net.networks), **vars(net.training)}
     now = {**vars(network_params(estimator)), **vars(training_params(estimator))}
-    before["standardize"], now["standardize"] = net.networks.standardize[0], estimator.standardize
+    for name in PER_MEMBER:
+        before[name], now[name] = before[name][0], now[name][0]
     names = [*vars(net.networks), *BUILT]
     if _has_classifier(before) != _has_classifier(now):
         names.append("adversarial")
     if what == "partial_fit":
-        names += SHIFT if now["label_shift"] else SHIFT[:1]
+        names += ["pseudo_labels", *(SHIFT if now["label_shift"] else SHIFT[:1])]
     if isinstance(estimator.random_state, Integral):
         before["random_state"] = net.seeds[0]
         now["random_state"] = draw_seed(estimator.random_state)

@@ -8,16 +8,19 @@ from skorch.callbacks import EarlyStopping
 
 
 class AdaptedEarlyStopping(EarlyStopping):
-    """Early stopping that ignores epochs before lambda reaches nine tenths of its final value.
+    """Early stopping that ignores epochs before the objective has its final form.
 
-    Earlier epochs minimize a different objective. The source loss is often lowest there, and
-    restoring such an epoch would undo the adaptation.
+    That is before lambda reaches nine tenths of its final value, and before the first
+    pseudo-labels. Earlier epochs minimize a different objective. The source loss is often lowest
+    there, and restoring such an epoch would undo the adaptation.
     """
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Count the epoch if it is comparable."""
         final = net.lambda_at(1.0)
         if net.is_adversarial and net.history[-1, "lambda"] < 0.9 * final:
+            return
+        if net.waits_for_labels:
             return
         super().on_epoch_end(net, **kwargs)
 

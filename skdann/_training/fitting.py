@@ -132,7 +132,8 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
     """Set the fitted attributes of a classifier; raise if training diverged."""
     net.module_.eval()
     check_outcome(net, data)
-    if net.training.pseudo_labels == ("balance",) and net.n_targets:
+    is_balanced = net.training.pseudo_labels == ("balance",) and net.n_targets > 0
+    if is_balanced and not net.waits_for_labels:
         data = with_label_shift(data, estimate_correction(net, data))
     for name in ("feature_names_in_", "target_priors_"):
         vars(estimator).pop(name, None)
@@ -266,6 +267,7 @@ def _split(ensemble: DANNNet, members: Sequence[Any]) -> Iterator[DANNNet]:
         net = new_net(member, ensemble.shape, seeds, start=(module, [generators]))
         _copy_optimizer(ensemble.optimizer_, index, net.optimizer_)
         net.n_epochs_done_ = ensemble.n_epochs_done_
+        net.starts_labelled = ensemble.starts_labelled
         for row, figures in zip(ensemble.history, ensemble.member_history_, strict=True):
             net.history.append(
                 {

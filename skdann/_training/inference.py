@@ -29,6 +29,7 @@ def infer_blocks(
     what: str,
     *,
     n_domains: int,
+    n_members: int = 1,
     block_rows: int = BLOCK_ROWS,
 ) -> Iterator[np.ndarray]:
     """Yield features, class logits or domain logits, block by block.
@@ -45,6 +46,8 @@ def infer_blocks(
         Output to compute.
     n_domains : int
         Number of domains, which is also the index of "any target".
+    n_members : int, default=1
+        Number of members, which all get the same rows.
     block_rows : int, default=256
         Number of rows in a block.
 
@@ -74,7 +77,9 @@ def infer_blocks(
             index[:size] = domain[start : start + block_rows]
             rows = Rows(0, torch.from_numpy(index).to(device))
         with suited_threads(n_products), torch.inference_mode():
-            output = module.extract_features(torch.from_numpy(dense).to(device), rows)
+            x = torch.from_numpy(dense).to(device)
+            x = x.expand(n_members, -1, -1) if n_members > 1 else x
+            output = module.extract_features(x, rows)
             if what == "labels":
                 output = module.predict_labels(output, rows)
             elif what == "domains":

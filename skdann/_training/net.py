@@ -26,7 +26,7 @@ from skdann._training.interface import CallbackInterface, SourceRows, softmax
 from skdann._training.interrupt import is_stop
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import DataShape, NetworkParams, TrainingParams
-from skdann._training.pseudo_labels import REFRESHES, PseudoLabels
+from skdann._training.pseudo_labels import PseudoLabels, first_refresh
 from skdann._training.randomness import seeded_globally, spawn_generators
 from skdann._training.record import EpochSums, Outputs
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
@@ -143,6 +143,13 @@ class DANNNet(CallbackInterface):
         """Whether the domain loss reaches the feature extractor."""
         return self.n_targets > 0 and max(self.training.lambda_max) > 0
 
+    @property
+    def waits_for_labels(self) -> bool:
+        """Whether the last epoch was trained before the first pseudo-labels that are requested."""
+        is_early = self.n_epochs_done_ <= first_refresh(self.max_epochs)
+        has_labels = self.n_targets > 0 and any(self.training.pseudo_labels)
+        return has_labels and is_early and not self.starts_labelled
+
     def get_default_callbacks(self) -> list[tuple[str, Any]]:
         """Time the epochs; with `verbose` of 2, print a line for each."""
         callbacks: list[tuple[str, Any]] = [("epoch_timer", EpochTimer())]
@@ -204,9 +211,10 @@ class DANNNet(CallbackInterface):
     def _lambda_factor(self, progress: float, kind: str | None) -> float:
         """Return the factor of the schedule; with "balance", lambda waits for pseudo-labels."""
         if kind == "balance" and not self.starts_labelled:
-            if progress < REFRESHES[0]:
+            start = first_refresh(self.max_epochs) / self.max_epochs
+            if progress < start:
                 return 0.0
-            progress = (progress - REFRESHES[0]) / (1.0 - REFRESHES[0])
+            progress = (progress - start) / (1.0 - start) if start < 1.0 else 1.0
         schedule = self.training.lambda_schedule
         return evaluate_schedule("lambda_schedule", schedule, LAMBDA_SCHEDULES, progress)
 
@@ -249,7 +257,8 @@ class DANNNet(CallbackInterface):
             "dataset_valid": valid and valid.dataset,
         }
         n_epochs = self.max_epochs if epochs is None else epochs
-        pseudo_labels = PseudoLabels(self, X, batches, is_chunk=n_epochs < self.max_epochs)
+        is_chunk = n_epochs < self.max_epochs or self.n_epochs_done_ > 0
+        pseudo_labels = PseudoLabels(self, X, batches, is_chunk=is_chunk)
         self.starts_labelled = bool(X.teachers)
         snapshot, is_within_epoch = Snapshot(), False
         self.is_interrupted_ = True
@@ -315,15 +324,17 @@ class DANNNet(CallbackInterface):
         for index, batch in enumerate(iterator.epoch(stays_sparse=stays_sparse)):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
             if notifies:
-                self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
+                given = batch.x, batch.y_source
+                self.notify("on_batch_begin", batch=given, training=training)
             lambda_ = self._set_progress(progress)
             outputs = self._take_step(step, batch, lambda_)
             sums.add(outputs)
             if notifies:
-                loss, logits = sums.loss_of(outputs), outputs.logits
+                n_source = batch.rows.n_source
+                loss, logits = sums.loss_of(outputs), outputs.logits[..., :n_source, :]
                 logits = logits.squeeze(0) if self.n_members == 1 else logits
-                self._record_batch(prefix, loss.item(), batch.rows.n_source)
-                self._notify_batch_end(batch.x, batch.y, loss, logits, training)
+                self._record_batch(prefix, loss.item(), n_source)
+                self._notify_batch_end(*given, loss, logits, training)
         self._record_epoch(prefix, sums.means(), lambda_, n_steps)
         if not notifies:  # skorch's Checkpoint callback reads the last batch of an epoch
             self.history.new_batch()
@@ -374,7 +385,7 @@ class DANNNet(CallbackInterface):
         self.notify(
             "on_grad_computed",
             named_parameters=list(self.get_all_learnable_params()),
-            batch=(batch.x, batch.y),
+            batch=(batch.x, batch.y_source),
             training=True,
         )
 
@@ -461,7 +472,8 @@ class DANNNet(CallbackInterface):
         self, X: Any, domain: np.ndarray | None, what: str, **options: int
     ) -> Iterator[np.ndarray]:
         """Yield features, class logits or domain logits of `X`, block by block."""
-        return infer_blocks(self.module_, X, domain, what, n_domains=self.n_domains, **options)
+        sizes = {"n_domains": self.n_domains, "n_members": self.n_members, **options}
+        return infer_blocks(self.module_, X, domain, what, **sizes)
 
 
 def _mean(values: Any) -> float:

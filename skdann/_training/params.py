@@ -176,5 +176,19 @@ def check_params(estimator: Any, *, holds_out: bool | None = None) -> None:
         holds_out=estimator.early_stopping if holds_out is None else holds_out,
         lr_schedule=estimator.lr_schedule,
     )
+    _check_balance(estimator)
     check_schedule("lambda_schedule", estimator.lambda_schedule, LAMBDA_SCHEDULES)
     check_schedule("lr_schedule", estimator.lr_schedule, LR_SCHEDULES)
+
+
+def _check_balance(estimator: Any) -> None:
+    """Raise if classes that are drawn in equal shares would be weighted too."""
+    if estimator.pseudo_labels != "balance":
+        return
+    for name in ("class_weight", "label_shift"):
+        value = getattr(estimator, name)
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} cannot be combined with pseudo_labels='balance', which already "
+                f"draws all classes in equal shares; set {name}=None."
+            )

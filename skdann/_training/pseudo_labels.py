@@ -118,6 +118,11 @@ def balance_source(y: _Array, domain: _Array, mass: _Array) -> _Array:
     return weight
 
 
+def first_refresh(n_epochs: int) -> int:
+    """Return the number of epochs before a net computes its first pseudo-labels."""
+    return math.ceil(REFRESHES[0] * n_epochs)
+
+
 KINDS: dict[str, Callable[[_Array], Draws]] = {"train": label_surest, "balance": balance_target}
 
 
@@ -219,5 +224,6 @@ class PseudoLabels:
         standardizer = getattr(self.net.module_, "standardizer", None)
         if standardizer is not None and not self.is_chunk:
             rows = np.concatenate([train, np.arange(data.n_source, len(data.domain))])
-            weights = np.concatenate([weight * mass[train], target_weight])
-            standardizer.measure(member, data.X[rows], data.domain[rows], weights)
+            weights = np.concatenate([mass[train], np.ones(len(target_weight))])
+            draws = np.concatenate([weight, target_weight])
+            standardizer.measure(member, data.X[rows], data.domain[rows], weights, draws)

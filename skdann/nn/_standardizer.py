@@ -68,7 +68,12 @@ class DomainStandardizer(nn.Module):
         self.register_buffer("shift", torch.zeros(shape, dtype=torch.float32))
 
     def measure(
-        self, member: int, X: Any, domain: np.ndarray, weight: np.ndarray | None = None
+        self,
+        member: int,
+        X: Any,
+        domain: np.ndarray,
+        weight: np.ndarray | None = None,
+        draws: np.ndarray | None = None,
     ) -> None:
         """Compute the statistics of one member from its training rows.
 
@@ -83,6 +88,9 @@ class DomainStandardizer(nn.Module):
         weight : ndarray of shape (n_rows,) or None, default=None
             Weights of the rows in the statistics, some positive in each domain; None weights all
             rows equally.
+        draws : ndarray of shape (n_rows,) or None, default=None
+            Weights by which rows are drawn. With "domain", each domain then gets the mean and the
+            standard deviation of the source rows as drawn, and all are scaled by the source.
         """
         kind, n_sources = self.standardize[member], self.n_domains - self.n_targets
         if kind is None or (kind == "source" and sp.issparse(X)):
@@ -96,15 +104,19 @@ class DomainStandardizer(nn.Module):
         is_binary = _has_two_values(X)
         groups = [domain == index for index in range(self.n_domains)]
         groups.append(is_target if self.n_targets else ~is_target)
+        drawn = weight if draws is None else draws * (1.0 if weight is None else weight)
+        drawn_mean, drawn_std = _mean_and_std(X, drawn, ~is_target)
         for index, group in enumerate(groups):
             # a domain whose rows are all held out is scaled like the source
-            moments = _mean_and_std(X, weight, group) if group.any() else (mean, std)
+            moments = _mean_and_std(X, drawn, group) if group.any() else (drawn_mean, drawn_std)
             group_mean, group_std = moments
             is_varying = group_std > MIN_STD
-            scale = np.where(is_varying, 1.0 / np.where(is_varying, group_std, 1.0), by_source)
-            scale = np.where(is_varying & ~(std > MIN_STD), 0.0, scale)  # constant in the source
-            group_mean, scale = np.where(is_binary, (mean, by_source), (group_mean, scale))
-            self._set(member, index, group_mean, scale, 0.0)
+            ratio = np.where(is_varying, drawn_std / np.where(is_varying, group_std, 1.0), 1.0)
+            scale, shift = ratio * by_source, (drawn_mean - mean) * by_source
+            statistics = np.where(
+                is_binary, (mean, by_source, np.zeros_like(mean)), (group_mean, scale, shift)
+            )
+            self._set(member, index, *statistics)
 
     @property
     def is_identity(self) -> bool:

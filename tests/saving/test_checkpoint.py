@@ -277,7 +277,9 @@ def test_killed_at_random_moments(kind, killed):
     whole, resumed = (KINDS[kind].load(folder / name) for name in ("whole", "model"))
     if kind == "search":
         assert whole.reason_ == resumed.reason_
-        whole, resumed = (list(itertools.chain(*clf.candidates_)) for clf in (whole, resumed))
+        members = (itertools.chain(*clf.candidates_) for clf in (whole, resumed))
+        whole, resumed = ([m for m in each if hasattr(m, "net_")] for each in members)
+        assert {member.pseudo_labels for member in whole} == {None, "train", "balance"}
     else:
         whole, resumed = [whole], [resumed]
     for first, second in zip(whole, resumed, strict=True):

@@ -94,12 +94,40 @@ def test_no_activation_is_without_a_slope():
         {"feature_extractor": (), "domain_classifier": (), "label_predictor": (5,)},
         {"feature_extractor": (), "domain_classifier": (), "lambda_max": 0.0},
         {"feature_extractor": (6, 5, 4), "domain_classifier": (3, 3), "label_predictor": (4, 4)},
+        *(
+            {"pseudo_labels": kind, "lambda_max": value, "dropout": 0.2, "label_smoothing": 0.1}
+            for kind in ("train", "balance")
+            for value in (0.0, 0.7)
+        ),
     ],
     ids=str,
 )
 def test_every_setting(params):
     # tanh has no kink at which rounding could turn a unit off
     assert_equal_fits(*fit_both_ways(activation="tanh", optimizer="sgd", lr=0.05, **params))
+
+
+@pytest.mark.parametrize("pseudo_labels", ["train", "balance"])
+@pytest.mark.parametrize(
+    ("adversarial", "lambda_max"),
+    [
+        (name, lambda_max)
+        for name in sorted(ADVERSARIES)
+        for lambda_max in (0.0, 0.7)
+        if ADVERSARIES[name].has_closed_form or lambda_max == 0
+    ],
+)
+def test_pseudo_labels_with_every_closed_form(adversarial, lambda_max, pseudo_labels):
+    both = fit_both_ways(
+        adversarial=adversarial,
+        lambda_max=lambda_max,
+        pseudo_labels=pseudo_labels,
+        standardize="domain",
+        activation="tanh",
+        optimizer="sgd",
+        lr=0.05,
+    )
+    assert_equal_fits(*both)
 
 
 def test_several_domains_and_weights():
@@ -110,6 +138,11 @@ def test_several_domains_and_weights():
     assert_equal_fits(
         *fit_both_ways((X_target, X_target[:30]), fit_params=given, **several),
     )
+    for kind in ("train", "balance"):
+        labelled = {**several, "pseudo_labels": kind}
+        assert_equal_fits(
+            *fit_both_ways((X_target, X_target[:30]), fit_params=given, **labelled),
+        )
 
 
 class KeepGradients(Callback):
@@ -595,6 +628,7 @@ def test_members_on_thin_sparse_rows():
     y = rng.integers(2, size=N_SOURCE)
     search = DANNClassifierCV(DANNClassifier(max_epochs=2), lambdas=(0, 1), n_seeds=2)
     search.set_params(standardize=(None,), random_state=0)
+    search.set_params(families=("alignment", "self_training", "balanced"))
     dense = clone(search).fit(X.toarray(), y, X_target.toarray())
     sparse = search.fit(X.tocsr(), y, X_target.tocsr())
     for members, others in zip(sparse.candidates_, dense.candidates_, strict=True):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdann._training import batches as _batches
-from skdann._training.batches import DomainBatches
+from skdann._training.batches import DomainBatches, draw_pass
 
 sizes = st.integers(1, 23)
 any_batch_size = st.integers(1, 30)
@@ -440,3 +440,152 @@ def test_members_may_hold_out_different_source_domains():
             domain = batch.rows.domain[member]
             assert_array_equal(domain[:4], member)
             assert_allclose(batch.domain_weight[member][:4].sum(), 2 / 3, rtol=1e-5)
+
+
+# -- rows drawn by weights, and labelled target rows ----------------------------------------------
+
+
+@quickly
+@given(
+    st.lists(st.floats(0, 5), min_size=1, max_size=40).filter(lambda w: sum(w) > 1e-3),
+    st.integers(0, 1000),
+)
+def test_a_weighted_pass_has_each_row_in_proportion_rounded_up_or_down(weights, seed):
+    weight = torch.tensor(weights, dtype=torch.float64)
+    n_rows = len(weights)
+    drawn = draw_pass(n_rows, weight, torch.Generator().manual_seed(seed))
+    count = np.bincount(drawn.numpy(), minlength=n_rows)
+    expected = n_rows * np.array(weights) / np.sum(weights)
+    assert count.sum() == n_rows
+    assert (count >= np.floor(expected - 1e-9)).all()
+    assert (count <= np.ceil(expected + 1e-9)).all()
+    again = draw_pass(n_rows, weight, torch.Generator().manual_seed(seed))
+    assert torch.equal(drawn, again)
+
+
+def test_weighted_passes_have_the_expected_shares_in_random_order():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.tensor([0.1, 0.4, 1.5, 2.0], dtype=torch.float64)
+    passes = torch.stack([draw_pass(4, weight, generator) for _ in range(2000)])
+    assert_allclose(np.bincount(passes.flatten()) / 8000, weight / 4, atol=0.01)
+    for place in passes.T:  # each place of a pass
+        assert_allclose(np.bincount(place, minlength=4) / 2000, weight / 4, atol=0.04)
+
+
+def test_many_rows_are_counted_exactly():
+    """In single precision, the sum of so many weights would be wrong."""
+    n_rows = 2**19
+    weight = torch.full((n_rows,), 1 / 3, dtype=torch.float64)
+    weight[0] = 5.0
+    drawn = draw_pass(n_rows, weight, torch.Generator().manual_seed(0))
+    count = np.bincount(drawn.numpy(), minlength=n_rows)
+    assert count[0] in (14, 15)
+    assert set(np.unique(count[1:])) <= {0, 1}
+
+
+def test_without_weights_a_pass_is_a_permutation():
+    one, other = (torch.Generator().manual_seed(5) for _ in range(2))
+    assert torch.equal(draw_pass(17, None, one), torch.randperm(17, generator=other))
+    assert torch.equal(one.get_state(), other.get_state())
+
+
+def test_source_rows_are_drawn_by_their_weights():
+    rows = make_rows([12], [12])
+    batches = make_batches(rows, 6, source_rows=np.arange(2, 12))
+    weight = np.where(np.arange(10) < 5, 0.5, 1.5)  # of the rows trained on
+    batches.draw_source(0, weight)
+    epochs = [np.concatenate([row_indices(b)[0] for b in batches.epoch()]) for _ in range(40)]
+    count = np.bincount(np.concatenate(epochs), minlength=12)
+    assert (count[:2] == 0).all()
+    assert_allclose(count[2:] / 40, weight, atol=0.25)
+    assert all(len(epoch) == 10 for epoch in epochs)
+
+
+def labelled(rows, kinds, batch_size=7, **changed):
+    """Return batches whose members "train" and "draw" have weights, the first with labels."""
+    batches = make_batches(rows, batch_size, seeds=range(len(kinds)), **changed)
+    for member, kind in enumerate(kinds):
+        for target in range(rows.n_targets):
+            n_rows = (rows.domain == rows.n_domains - rows.n_targets + target).sum()
+            weight = (np.arange(n_rows) % 3 > 0).astype(float)
+            if kind is not None:
+                label = (np.arange(n_rows) + member) % 3 if kind == "train" else None
+                batches.draw_target(member, target, weight, label)
+    return batches
+
+
+@pytest.mark.parametrize("target_sizes", [[8], [8, 13]])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_labelled_target_rows_have_half_of_the_label_loss(target_sizes, weighted):
+    rows = make_rows([11, 9], target_sizes)
+    weight = np.linspace(0.5, 1.5, 20) if weighted else None
+    batches, plain = (
+        labelled(rows, ["train"], sample_weight=weight),
+        make_batches(rows, 7, sample_weight=weight),
+    )
+    assert batches.has_weights
+    assert not plain.has_weights
+    for batch, other in zip(batches.epoch(), plain.epoch(), strict=True):
+        source, target = row_indices(batch)
+        n_source = len(source)
+        assert batch.n_labelled == len(batch.y) == n_source + len(target)
+        assert_array_equal(source, row_indices(other)[0])
+        assert_array_equal(batch.y[:n_source], other.y)
+        assert_allclose(batch.label_weight[:n_source], other.label_weight / 2)
+        assert_allclose(batch.label_weight[n_source:], 0.5 / len(target))
+        assert_array_equal(batch.domain_weight, other.domain_weight)
+        place = target - np.array(
+            [np.flatnonzero(rows.domain == d)[0] for d in rows.domain[target]]
+        )
+        assert (place % 3 > 0).all()  # rows of weight 0 are never drawn
+        assert_array_equal(batch.y[n_source:], place % 3)
+        assert_array_equal(batch.y_source, other.y)
+        assert batch.labelled is batch.rows
+
+
+def test_weights_without_labels_leave_the_label_loss_alone():
+    rows = make_rows([11], [8])
+    batches, plain = labelled(rows, ["draw"]), make_batches(rows, 7)
+    for batch, other in zip(batches.epoch(), plain.epoch(), strict=True):
+        assert batch.n_labelled == batch.rows.n_source
+        assert batch.labelled.n_source == batch.labelled.domain.shape[-1] == batch.n_labelled
+        assert_array_equal(batch.label_weight, other.label_weight)
+        assert ((row_indices(batch)[1] - 11) % 3 > 0).all()
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_members_without_labels_keep_their_batches(is_sparse):
+    """Members: with labels, with weights alone, and as before."""
+    rows = make_rows([11, 9], [8, 13])
+    X = sp.csr_array(rows.X) if is_sparse else rows.X
+    given = {"X": X, "sample_weight": np.linspace(0.5, 1.5, 20)}
+    together = list(labelled(rows, ["train", "draw", None], **given).epoch())
+    plain = list(make_batches(rows, 7, seeds=range(3), **given).epoch())
+    for batch, other in zip(together, plain, strict=True):
+        n_source = batch.rows.n_source
+        assert_array_equal(batch.x[2], other.x[2])
+        assert_array_equal(batch.y[:, :n_source], other.y)
+        assert_array_equal(batch.label_weight[1:, :n_source], other.label_weight[1:])
+        assert_allclose(batch.label_weight[0, :n_source], other.label_weight[0] / 2)
+        assert_allclose(batch.label_weight[0, n_source:].sum(), 0.5, rtol=1e-6)
+        assert (batch.label_weight[1:, n_source:] == 0).all()
+        assert ((batch.y >= 0) & (batch.y < 3)).all()
+
+
+def test_draws_and_labels_are_restored():
+    rows = make_rows([11, 9], [8, 13])
+    one = labelled(rows, ["train", None])
+    one.draw_source(1, np.linspace(0.5, 1.5, 20))
+    list(one.epoch())
+    state = {name: value.clone() for name, value in one.state_dict().items()}
+    # orders of the source rows come from generators that the net saves
+    sources = [generator.get_state() for generator in one.source_generators]
+    other = make_batches(rows, 7, seeds=(5, 6))
+    other.load_state_dict(state)
+    for generator, saved in zip(other.source_generators, sources, strict=True):
+        generator.set_state(saved)
+    assert other.has_weights
+    assert_same_batches(other.epoch(), one.epoch())
+    other.load_state_dict(make_batches(rows, 7, seeds=(0, 1)).state_dict())
+    assert other.labels is None
+    assert not other.has_weights

@@ -15,6 +15,7 @@ from skdann._training.params import (
     NetworkParams,
     TrainingParams,
     check_params,
+    count_epochs,
     network_params,
     training_params,
 )
@@ -28,6 +29,8 @@ ELSEWHERE = {
 
 class Recorder:
     """Estimator whose parameters are distinct objects."""
+
+    max_epochs = 7
 
     def __getattr__(self, name):
         return f"<{name}>"
@@ -47,13 +50,16 @@ def test_every_parameter_has_one_place():
 @pytest.mark.parametrize("read", [network_params, training_params])
 def test_each_field_is_read_from_the_parameter_of_its_name(read):
     for name, value in vars(read(Recorder())).items():
-        expected = f"<{name}>"
-        assert value == ((expected,) if name in ("lambda_max", "standardize") else expected), name
+        expected = 7 if name == "max_epochs" else f"<{name}>"
+        is_per_member = name in ("lambda_max", "pseudo_labels", "standardize")
+        assert value == ((expected,) if is_per_member else expected), name
 
 
-def test_members_may_differ_in_lambda_and_scaling():
-    clf = DANNClassifier(lambda_max=0.5, standardize="source")
+def test_members_may_differ_in_lambda_scaling_and_pseudo_labels():
+    clf = DANNClassifier(lambda_max=0.5, standardize="source", pseudo_labels="train")
     assert training_params(clf, [0.1, 0.2]).lambda_max == (0.1, 0.2)
+    assert training_params(clf, None, [None, "balance"]).pseudo_labels == (None, "balance")
+    assert training_params(clf).pseudo_labels == ("train",)
     assert network_params(clf, [None, "domain"]).standardize == (None, "domain")
     assert training_params(clf).lambda_max == (0.5,)
     assert network_params(clf).standardize == ("source",)
@@ -85,6 +91,20 @@ def test_the_shape_is_that_of_the_data():
         ({"callbacks": [3]}, TypeError, "callbacks"),
         ({"lambda_schedule": lambda p: 2.0}, ValueError, "lambda_schedule returned 2.0"),
         ({"lr_schedule": lambda p: -1.0}, ValueError, "lr_schedule returned -1.0"),
+        ({"max_epochs": 0}, InvalidParameterError, "'max_epochs' parameter of DANNClassifier"),
+        ({"max_epochs": "many"}, InvalidParameterError, "'max_epochs' parameter"),
+        ({"pseudo_labels": "all"}, InvalidParameterError, "'pseudo_labels' parameter"),
+        (
+            {"pseudo_labels": "balance", "class_weight": "balanced"},
+            ValueError,
+            "class_weight='balanced' cannot be combined with pseudo_labels='balance', which "
+            "already draws all classes in equal shares; set class_weight=None.",
+        ),
+        (
+            {"pseudo_labels": "balance", "label_shift": "correct"},
+            ValueError,
+            "label_shift='correct' cannot be combined with pseudo_labels='balance'",
+        ),
     ],
 )
 def test_each_check_is_made(params, error, text):
@@ -94,3 +114,37 @@ def test_each_check_is_made(params, error, text):
 
 def test_valid_parameters_pass():
     check_params(DANNClassifier())
+    check_params(DANNClassifier(pseudo_labels="balance"))
+    check_params(DANNClassifier(pseudo_labels="train", class_weight="balanced"))
+    check_params(DANNClassifier(pseudo_labels="train", label_shift="correct"))
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "batch_size", "n_rows", "expected"),
+    [
+        (5, 64, 10_000, 5),
+        ("auto", 64, None, 30),
+        ("auto", 64, 10_000, 30),
+        ("auto", 64, 832, 31),  # 13 steps: 31 epochs are 403 steps
+        ("auto", 64, 833, 30),  # 14 steps: 30 epochs are 420
+        ("auto", 64, 100, 200),
+        ("auto", 64, 64, 400),
+        ("auto", 1, 3, 134),
+    ],
+)
+def test_auto_epochs_make_enough_steps(max_epochs, batch_size, n_rows, expected):
+    clf = DANNClassifier(max_epochs=max_epochs, batch_size=batch_size)
+    assert count_epochs(clf, n_rows) == expected
+
+
+def test_auto_epochs_count_the_rows_trained_on():
+    """Rows held out are not trained on; a chunk says nothing of the number of rows."""
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    clf = DANNClassifier(batch_size=1, early_stopping=True, patience=1, random_state=0)
+    clf.fit(X, y, X.copy())
+    assert clf.net_.max_epochs == 30
+    clf = DANNClassifier(batch_size=2, random_state=0).fit(X, y, X.copy())
+    assert clf.n_epochs_ == 40
+    clf.set_params(warm_start=True, batch_size=1).fit(X[:10], y[:10], X.copy())
+    assert clf.n_epochs_ == 40 + 40
+    assert clf.partial_fit(X, y, X.copy()).net_.max_epochs == 30

@@ -22,7 +22,14 @@ needs_callbacks = pytest.mark.skipif(not HAS_CALLBACKS, reason="came with scikit
 @pytest.fixture
 def make_cv(make_clf):
     def make(clf=None, **params):
-        small = {"lambdas": (1.0,), "standardize": (None,), "n_seeds": 2, "random_state": 0}
+        small = {
+            "families": ("alignment",),
+            "aggregate": "passing",
+            "lambdas": (1.0,),
+            "standardize": (None,),
+            "n_seeds": 2,
+        }
+        small["random_state"] = 0
         return DANNClassifierCV(clf or make_clf(), **{**small, **params})
 
     return make

@@ -97,13 +97,11 @@ def test_the_closed_form_equals_autograd(adversarial, kind, params, make_net):
 @every_adversary
 @pytest.mark.parametrize("kind", KINDS_OF_ROWS)
 @pytest.mark.parametrize("params", WEIGHTS, ids=str)
-def test_the_closed_form_of_the_source_only_step_equals_autograd(
-    adversarial, kind, params, make_net
-):
+def test_the_closed_form_of_the_step_at_rest_equals_autograd(adversarial, kind, params, make_net):
     net, batches = make_net(adversarial, kind, **params)
     step = new_step(net, is_adversarial=False)
     for batch in batches:
-        _, kept = step.analytic.write_source_only(batch, has_targets=True)
+        _, kept = step.analytic.write_labels_only(batch, has_targets=True)
         actual = gradients_of(net)
         _, outputs = step._differentiate(batch, 0.0)
         assert_close_gradients(actual, gradients_of(net))
