@@ -227,20 +227,27 @@ def test_balanced_members_draw_and_scale_by_class(is_sparse):
     assert case.batches.source_weights[0] is None
     scaler = case.net.module_.standardizer
     assert torch.equal(scaler.mean[0], case.before[0])
+    mass = data.weight[train]
+    all_source = data.X[train].toarray() if is_sparse else data.X[train]
+    center, spread = moments(all_source, mass)
+    drawn_center, drawn_spread = moments(all_source, mass * expected)
     for domain in range(4):
         X = case.rows_of(domain).astype(np.float64)
         if domain < 2:
-            weight = expected[data.domain[train] == domain]
+            weight = (mass * expected)[data.domain[train] == domain]
             X = X[(train % 2 == domain)[: len(train)].nonzero()[0] // 2 + 3]
         else:
             weight = balance_target(Teacher().proba(X)).weight
-        mean = (weight[:, None] * X).sum(0) / weight.sum()
+        mean, std = moments(X, weight)
         assert_allclose(scaler.mean[1, domain], mean, atol=1e-5)
-        std = np.sqrt((weight[:, None] * (X - mean) ** 2).sum(0) / weight.sum())
-        all_source = data.X[train].toarray() if is_sparse else data.X[train]
-        average = np.average(all_source, axis=0, weights=expected)
-        spread = np.sqrt(np.average((all_source - average) ** 2, axis=0, weights=expected))
-        assert_allclose(scaler.scale[1, domain], spread / std, rtol=1e-4)
+        assert_allclose(scaler.scale[1, domain], drawn_spread / std / spread, rtol=1e-4)
+        assert_allclose(scaler.shift[1, domain], (drawn_center - center) / spread, atol=1e-5)
+
+
+def moments(X, weight):
+    """Weighted mean and standard deviation of each column."""
+    mean = np.average(X, axis=0, weights=weight)
+    return mean, np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
 
 
 def test_a_chunk_does_not_change_the_scaling():
@@ -364,6 +371,7 @@ def test_lambda_does_not_wait_otherwise(make_clf):
     assert net.lambda_at(0.1)[0] == waiting[1] > 0
 
 
+@pytest.mark.filterwarnings("ignore:The label loss")
 @every_kind
 def test_early_stopping_compares_epochs_with_pseudo_labels_only(kind, make_clf):
     X, _, targets = domains(n_source=80)
