@@ -518,8 +518,9 @@ class DANNClassifierCV(BaseDomainClassifier):
             return np.log(self.predict_proba(X, sample_domain=sample_domain))
 
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
-        """Return the first network of the selected candidate with the greatest weight."""
-        order = sorted(range(len(self.scores_)), key=lambda i: -self.scores_[i]["weight"])
+        """Return the first network of the candidate with the greatest weight, then score."""
+        rank = [(-row["weight"], -row["score"]) for row in self.scores_]
+        order = sorted(range(len(rank)), key=rank.__getitem__)
         networks = (m[0] for m in map(self.candidates_.__getitem__, order) if hasattr(m[0], "net_"))
         member = copy.copy(next(networks, None))
         if member is None:
