@@ -29,6 +29,7 @@ def infer_blocks(
     what: str,
     *,
     n_domains: int,
+    n_members: int = 1,
     block_rows: int = BLOCK_ROWS,
 ) -> Iterator[np.ndarray]:
     """Yield features, class logits or domain logits, block by block.
@@ -45,6 +46,8 @@ def infer_blocks(
         Output to compute.
     n_domains : int
         Number of domains, which is also the index of "any target".
+    n_members : int, default=1
+        Number of ensemble members, which all get the same rows.
     block_rows : int, default=256
         Number of rows in a block.
 
@@ -73,8 +76,10 @@ def infer_blocks(
             index = np.full(block_rows, n_domains, dtype=np.int64)
             index[:size] = domain[start : start + block_rows]
             rows = Rows(0, torch.from_numpy(index).to(device))
+        x = torch.from_numpy(dense).to(device)
+        x = x if n_members == 1 else x.expand(n_members, *x.shape)
         with suited_threads(n_products), torch.inference_mode():
-            output = module.extract_features(torch.from_numpy(dense).to(device), rows)
+            output = module.extract_features(x, rows)
             if what == "labels":
                 output = module.predict_labels(output, rows)
             elif what == "domains":

@@ -461,7 +461,8 @@ class DANNNet(CallbackInterface):
         self, X: Any, domain: np.ndarray | None, what: str, **options: int
     ) -> Iterator[np.ndarray]:
         """Yield features, class logits or domain logits of `X`, block by block."""
-        return infer_blocks(self.module_, X, domain, what, n_domains=self.n_domains, **options)
+        shape = {"n_domains": self.n_domains, "n_members": self.n_members}
+        return infer_blocks(self.module_, X, domain, what, **shape, **options)
 
 
 def _mean(values: Any) -> float:

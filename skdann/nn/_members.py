@@ -61,9 +61,8 @@ class MemberLinear(nn.Module):
 
     Notes
     -----
-    Shape: input ``(n_members, n_rows, in_features)``, or ``(n_rows, in_features)`` for one member
-    or the same rows for all; output ``(n_members, n_rows, out_features)``, or
-    ``(n_rows, out_features)`` for one member and rows without members.
+    Shape: input ``(n_members, n_rows, in_features)``, or ``(n_rows, in_features)`` for one member;
+    output the same with ``out_features``.
 
     Examples
     --------
@@ -96,10 +95,8 @@ class MemberLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the weights of each member to its rows."""
-        if x.dim() == 2 and self.n_members == 1:
+        if x.dim() == 2:
             return torch.addmm(self.bias.squeeze(0), x, self.weight.squeeze(0))
-        if x.dim() == 2:  # the same rows for every member
-            x = x.expand(self.n_members, *x.shape)
         return torch.baddbmm(self.bias, x, self.weight)
 
     def _keep_member(self, index: int, drawn_from: Mapping[int, torch.Generator]) -> None:

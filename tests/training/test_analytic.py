@@ -594,7 +594,7 @@ def test_members_on_thin_sparse_rows():
     X, X_target = (thin_rows(n, rng) for n in (N_SOURCE, N_TARGET))
     y = rng.integers(2, size=N_SOURCE)
     search = DANNClassifierCV(DANNClassifier(max_epochs=2), lambdas=(0, 1), n_seeds=2)
-    search.set_params(standardize=(None,), random_state=0)
+    search.set_params(standardize=(None,), families=("alignment",), random_state=0)
     dense = clone(search).fit(X.toarray(), y, X_target.toarray())
     sparse = search.fit(X.tocsr(), y, X_target.tocsr())
     for members, others in zip(sparse.candidates_, dense.candidates_, strict=True):

@@ -211,7 +211,13 @@ def test_a_network_that_sees_tiny_values_learns_the_class_shares_alone():
 def make_search(make_clf):
     def make(lambdas=(0.3,), standardize=(None,), **params):
         return DANNClassifierCV(
-            make_clf(**params), lambdas=lambdas, standardize=standardize, n_seeds=2, random_state=0
+            make_clf(**params),
+            lambdas=lambdas,
+            standardize=standardize,
+            families=("alignment",),
+            aggregate="passing",
+            n_seeds=2,
+            random_state=0,
         )
 
     return make

@@ -134,15 +134,15 @@ def test_an_error_that_a_signal_raised_is_not_a_stop():
 def test_the_warning_names_the_estimator_and_its_epochs(make_clf):
     clf = make_clf(max_epochs=9)
     with pytest.warns(UserWarning, match="DANNClassifier keeps its last complete epoch, 4 of 9"):
-        end_interrupted(clf, 4)
+        end_interrupted(clf, 4, 9)
     with pytest.raises(KeyboardInterrupt):
-        end_interrupted(clf, 0)
+        end_interrupted(clf, 0, 9)
 
 
 def test_a_fit_within_another_fit_passes_the_interrupt_on(make_clf, domains):
     class Search(BaseEstimator):
         def fit(self, X, y):
-            end_interrupted(self.inner, 4)
+            end_interrupted(self.inner, 4, 9)
 
     search = Search()
     search.inner = make_clf()

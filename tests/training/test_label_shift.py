@@ -195,7 +195,8 @@ def test_label_shift_of_a_search_is_saved(make_clf, domains, tmp_path):
 
 def test_a_path_is_selected_uncorrected_and_predicts_corrected(make_clf, domains):
     X, y, X_target, _ = domains
-    params = {"lambdas": (0.3,), "n_seeds": 2, "random_state": 0}
+    path = {"lambdas": (0.3,), "families": ("alignment",), "aggregate": "passing"}
+    params = {**path, "n_seeds": 2, "random_state": 0}
     plain = DANNClassifierCV(make_clf(), **params).fit(X, y, X_target)
     shifted = make_clf(label_shift="correct", target_priors=PRIORS)
     clf = DANNClassifierCV(shifted, **params).fit(X, y, X_target)
@@ -211,7 +212,8 @@ def test_a_path_is_selected_uncorrected_and_predicts_corrected(make_clf, domains
 
 def test_a_path_reweights_its_members(make_clf, domains):
     X, y, X_target, _ = domains
-    params = {"lambdas": (0.3,), "n_seeds": 2, "random_state": 0}
+    path = {"lambdas": (0.3,), "families": ("alignment",), "aggregate": "passing"}
+    params = {**path, "n_seeds": 2, "random_state": 0}
     shifted = make_clf(label_shift="reweight", target_priors=PRIORS)
     clf = DANNClassifierCV(shifted, **params).fit(X, y, X_target)
     by_hand = DANNClassifierCV(make_clf(), **params)
