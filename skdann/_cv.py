@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
@@ -361,6 +362,11 @@ class DANNClassifierCV(BaseDomainClassifier):
             raise ValueError(
                 f"families={self.families!r} has unknown names {unknown}; choose from {FAMILIES}."
             )
+        if TREES in self.families and self.scoring is not None:
+            raise ValueError(
+                f"families={self.families!r} has 'trees', which hold out no rows for scoring; "
+                "leave it out, or use scoring=None."
+            )
         return tuple(dict.fromkeys(self.families))
 
     def _find_aggregate(self) -> str:
@@ -468,7 +474,9 @@ class DANNClassifierCV(BaseDomainClassifier):
     @property
     def target_priors_(self):
         """Shares of the classes in the target, with `label_shift` in `estimator`."""
-        return self.members_[0].target_priors_
+        members = [*self.candidates_[0], *self.members_]
+        fitted = (each for each in members if hasattr(each, "net_") and not _is_balanced(each))
+        return next(fitted, members[0]).target_priors_
 
     @neutral_surroundings()
     def predict_proba(self, X, *, sample_domain=None):
@@ -499,7 +507,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         if isinstance(member, DANNClassifier):
             return member.predict_proba(rows, sample_domain=sample_domain)
         if self.baseline is None:
-            X = np.asarray(rows, dtype=np.float32)
+            X = np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float32)
         return aligned_proba(member, X, self.classes_)
 
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
@@ -510,15 +518,26 @@ class DANNClassifierCV(BaseDomainClassifier):
             return np.log(self.predict_proba(X, sample_domain=sample_domain))
 
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
-        """Return the first network of the selected candidate with the greatest weight."""
-        order = sorted(range(len(self.scores_)), key=lambda i: -self.scores_[i]["weight"])
+        """Return the first network of the candidate with the greatest weight, then score."""
+        rank = [(-row["weight"], -row["score"]) for row in self.scores_]
+        order = sorted(range(len(rank)), key=rank.__getitem__)
         networks = (m[0] for m in map(self.candidates_.__getitem__, order) if hasattr(m[0], "net_"))
-        member = copy.copy(next(networks))
+        member = copy.copy(next(networks, None))
+        if member is None:
+            raise ValueError(
+                "diagnose reports on a network, but aggregate='best' selected the trees and keeps "
+                "no network; fit with another aggregate."
+            )
         if hasattr(self, "feature_names_in_"):
             member.feature_names_in_ = self.feature_names_in_
         member._other_names = getattr(self, "_other_names", None)
         member.n_features_in_, member._columns = self.n_features_in_, self._columns
         return member, {"reason": self.reason_, "shift": self.shift_}
+
+
+def _is_balanced(member: DANNClassifier) -> bool:
+    """Whether a network estimates class shares to undo its own balancing of the classes."""
+    return bool(member.pseudo_labels == "balance")
 
 
 def _warn_if_replaced(estimator: DANNClassifier, lambdas: Any, scalings: Any) -> None:
@@ -527,6 +546,7 @@ def _warn_if_replaced(estimator: DANNClassifier, lambdas: Any, scalings: Any) ->
     for name, candidates, remedy in (
         ("lambda_max", [0.0, *lambdas], "tries those in lambdas; add it there"),
         ("standardize", scalings, "tries those in its standardize; add it there"),
+        ("pseudo_labels", (), "trains families with and without them; choose by its families"),
         ("warm_start", (), "trains new networks in each fit"),
     ):
         value = getattr(estimator, name)

@@ -1,4 +1,7 @@
-"""`DANNClassifierCV`: selection without target labels, and the estimator interface."""
+"""`DANNClassifierCV`: selection on a path of lambdas, and the estimator interface.
+
+Mixtures of families are tested in `test_mixture.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skdann._cv
 from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
+from skdann._selection import rule as rules
 from skdann._selection.outcome import Outcome
 from skdann._selection.rule import DefaultRule, Ranking
 from skdann.model_selection import (
@@ -30,7 +34,8 @@ from skdann.model_selection import (
 @pytest.fixture
 def make_cv(make_clf):
     def make(*, small=None, **params):
-        defaults = {"lambdas": (0.3,), "n_seeds": 2, "random_state": 0}
+        path = {"lambdas": (0.3,), "families": ("alignment",), "aggregate": "passing"}
+        defaults = {**path, "n_seeds": 2, "random_state": 0}
         return DANNClassifierCV(make_clf(**(small or {})), **{**defaults, **params})
 
     return make
@@ -38,11 +43,11 @@ def make_cv(make_clf):
 
 @pytest.fixture
 def shifted():
-    """Return a target that is shifted and stretched, so that scaling it separately suffices."""
+    """Return a target shifted along the column of the classes: scaling it separately suffices."""
     rng = np.random.default_rng(0)
     X, X_target = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
     y, y_target = (X[:, 0] > 0).astype(int), (X_target[:, 0] > 0).astype(int)
-    return X, y, 4.0 * X_target + 6.0, y_target
+    return X, y, X_target + np.array([4.0, 0.0, 0.0, 0.0]), y_target
 
 
 def test_adapts_if_adaptation_helps(make_cv, shifted):
@@ -251,6 +256,7 @@ def test_all_candidates_above_the_margin_are_averaged(make_cv, shifted, rule, mo
         scores = iter(known.values())
         monkeypatch.setattr(_default_rule, "information", lambda proba: next(scores))
         monkeypatch.setattr(_default_rule, "reverse_accuracy", lambda *rows: 0.0)
+        monkeypatch.setattr(rules, "CHANGE_PENALTY", 0.0)
     clf = make_cv(**params).fit(*shifted[:3])
     assert [row["weight"] for row in clf.scores_] == [0.0, 0.0, 0.5, 0.5]
     assert (clf.adapted_, clf.lambda_) == (True, 0.3)
@@ -274,6 +280,11 @@ def test_all_candidates_above_the_margin_are_averaged(make_cv, shifted, rule, mo
         ({"estimator": DANNClassifier(lr=-1.0)}, "lr"),
         ({"margin": -0.1}, "margin"),
         ({"aggregate": "all"}, "aggregate"),
+        ({"families": "alignment"}, "families"),
+        ({"families": ("alignment", "forest")}, r"unknown names \['forest'\]; choose from"),
+        ({"families": (None,)}, r"unknown names \[None\]"),
+        ({"aggregate": "mixture", "scoring": len}, "needs scoring=None"),
+        ({"families": ("alignment", "trees"), "scoring": len}, "'trees', which hold out no rows"),
     ],
 )
 def test_invalid_parameters_raise_before_training(make_cv, domains, no_training, params, message):

@@ -28,7 +28,7 @@ from skdann._saving.values import decode_values, encode_values
 from skdann._selection.candidates import check_path
 from skdann._selection.families import TREES
 from skdann._selection.outcome import Outcome, set_selected
-from skdann._selection.source_model import is_fitted
+from skdann._selection.source_model import check_classes, is_fitted
 from skdann._training.params import check_constraints
 
 ENTRIES: dict[str, type] = {
@@ -143,6 +143,8 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
                 search.candidates_[candidate][member] = trees
             elif entry["class"] == TREES and scores[candidate]["weight"] > 0:
                 raise ValueError(f"candidate {candidate} is selected, but has no trees")
+            if entry["class"] == BASELINE:
+                check_classes(search.baseline, search_columns["classes_"])
             if entry["class"] in (TREES, BASELINE):
                 continue
             estimator = search.candidates_[candidate][member]

@@ -39,6 +39,9 @@ class Evidence(NamedTuple):
         Indices of the held-out source rows of all members.
     proba_held_out : ndarray of shape (n_held_out, n_classes)
         Predictions of the baseline for these, by the member that held them out.
+    predicted_target : sequence of ndarray of shape (n_target, n_classes), or None
+        The predictions for the target rows as `predict_proba` returns them, corrected for label
+        shift; empty if they are those of `proba_target`.
     """
 
     X_source: Any
@@ -47,6 +50,7 @@ class Evidence(NamedTuple):
     proba_target: list[np.ndarray | None]
     rows_held_out: np.ndarray
     proba_held_out: np.ndarray
+    predicted_target: Sequence[np.ndarray | None] = ()
 
 
 def collect_evidence(
@@ -54,16 +58,21 @@ def collect_evidence(
 ) -> Evidence:
     """Predict the target rows with every candidate, and held-out source rows with the baseline.
 
-    At most `MOST_ROWS` target rows are drawn. Predictions are not corrected for label shift, which
+    At most `MOST_ROWS` target rows are drawn. The evidence is not corrected for label shift, which
     would equalize the class shares of all candidates.
     """
     X_source, X_target = data.X[: data.n_source], data.X[data.n_source :]
     source, target = data.domain[: data.n_source], data.domain[data.n_source :]
     drawn = draw_rows(X_target.shape[0], MOST_ROWS, seed)
     X_target, target = X_target[drawn], target[drawn]
-    proba_target = [
-        None if candidate.error else _mean_proba(candidate, X_target, target, drawn, data.classes)
+    proba = [
+        None if candidate.error else _member_proba(candidate, X_target, target, drawn, data.classes)
         for candidate in candidates
+    ]
+    proba_target = [None if each is None else np.mean(each, axis=0) for each in proba]
+    predicted = [
+        None if each is None else np.mean(list(map(_corrected, candidate.members, each)), axis=0)
+        for candidate, each in zip(candidates, proba, strict=True)
     ]
     held_out = [
         _proba(member, X_source[fold.valid], source[fold.valid])
@@ -71,19 +80,28 @@ def collect_evidence(
     ]
     rows_held_out = np.concatenate([fold.valid for fold in folds])
     return Evidence(
-        X_source, X_target, data.y, proba_target, rows_held_out, np.concatenate(held_out)
+        X_source, X_target, data.y, proba_target, rows_held_out, np.concatenate(held_out), predicted
     )
 
 
-def _mean_proba(
+def _member_proba(
     candidate: Candidate, X: Any, domain: np.ndarray, drawn: Any, classes: np.ndarray
-) -> np.ndarray:
-    """Return the class probabilities of target rows, averaged over the members."""
+) -> list[np.ndarray]:
+    """Return the class probabilities of target rows by each member, without correction."""
     if candidate.proba_target is not None:
-        return candidate.proba_target[drawn]
+        return [candidate.proba_target[drawn]]
     if candidate.family == TREES:
-        return aligned_proba(candidate.members[0], X, classes)
-    return np.mean([_proba(member, X, domain) for member in candidate.members], axis=0)
+        return [aligned_proba(candidate.members[0], X, classes)]
+    return [_proba(member, X, domain) for member in candidate.members]
+
+
+def _corrected(member: Any, proba: np.ndarray) -> np.ndarray:
+    """Correct the class probabilities of target rows for label shift, as the member does."""
+    shift = getattr(member, "_label_shift", None)
+    if shift is None:
+        return proba
+    proba = proba * np.exp(shift.offset)
+    return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _proba(member: Any, X: Any, domain: np.ndarray) -> np.ndarray:

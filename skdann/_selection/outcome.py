@@ -119,7 +119,7 @@ def mixture_weights(score: np.ndarray) -> np.ndarray:
 
 def _selected(score: np.ndarray, margin: float, *, is_best_only: bool) -> np.ndarray:
     """Return equal weights of the best candidate, or all, that exceed the baseline by a margin."""
-    is_selected = score > score[0] + margin
+    is_selected = score - score[0] > margin
     if is_best_only and is_selected.any():
         is_selected = np.arange(len(score)) == score.argmax()
     is_selected[0] |= not is_selected.any()

@@ -58,7 +58,8 @@ class Ranking(NamedTuple):
     shift : {"none", "label", "other", ""}
         How the domains differ; empty if the rule does not say.
     proba_target : sequence of ndarray of shape (n_target, n_classes) or None
-        Predictions of each candidate for target rows, if the rule looked at them.
+        Predictions of each candidate for target rows, as `predict_proba` returns them, if the rule
+        looked at them.
     """
 
     scores: list[dict[str, float]]
@@ -111,7 +112,8 @@ class DefaultRule:
             row["changed"] = share_changed(proba, baseline)
             row["score"] -= CHANGE_PENALTY * row["changed"]
             scores.append(row)
-        return Ranking(scores, *self._judge_shift(evidence), evidence.proba_target)
+        predicted = evidence.predicted_target or evidence.proba_target
+        return Ranking(scores, *self._judge_shift(evidence), predicted)
 
     def _judge_shift(self, evidence: Evidence) -> tuple[str, str]:
         """Return the objection to adaptation, if any, and how the domains differ."""

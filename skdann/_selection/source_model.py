@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from skdann._compat import safe_indexing
 from skdann._input.containers import unwrap
 from skdann._input.domains import DomainData
+from skdann._input.labels import class_weights
 from skdann._input.matching import name_targets
 from skdann._input.pooling import is_pooled
 from skdann._training.threads import suited_threads
@@ -64,9 +65,14 @@ def fit_trees(data: DomainData, class_weight: Any, seed: int) -> Any | None:
     if sp.issparse(data.X) or len(data.classes) < 2:
         return None
     X, y = data.X[: data.n_source], data.classes[data.y]
+    weight, per_class = data.weight, class_weights(class_weight, data.y, data.classes, data.weight)
+    if per_class is not None:  # HistGradientBoosting does not find string labels in a dict
+        weight = per_class[data.y] * (1.0 if weight is None else weight)
     with suited_threads(0):  # small tables are fastest on one thread
-        model = HistGradientBoostingClassifier(class_weight=class_weight, random_state=seed)
-        return model.fit(X, y, sample_weight=data.weight)
+        # early stopping holds out rows of each class
+        stops_early = "auto" if np.bincount(data.y).min() > 1 else False
+        model = HistGradientBoostingClassifier(early_stopping=stops_early, random_state=seed)
+        return model.fit(X, y, sample_weight=weight)
 
 
 def fit_model(model: Any, X: Any, y: Any, sample_weight: Any) -> Any:
@@ -84,6 +90,8 @@ def raw_targets(X_source: Any, X_target: Any, sample_domain: Any) -> list[Any]:
     parts: dict[int, list[Any]] = {}
     if X_target is not None:
         for index, rows in enumerate(name_targets(X_target).values()):
+            if hasattr(rows, "columns") and list(rows.columns) != list(X_source.columns):
+                rows = rows[list(X_source.columns)]  # as the networks get them
             parts.setdefault(-1 - index, []).append(rows)
     if is_pooled(sample_domain):
         domain = np.asarray(unwrap(sample_domain, "sample_domain"))

@@ -47,7 +47,7 @@ def infer_blocks(
     n_domains : int
         Number of domains, which is also the index of "any target".
     n_members : int, default=1
-        Number of members, which all get the same rows.
+        Number of ensemble members, which all get the same rows.
     block_rows : int, default=256
         Number of rows in a block.
 
@@ -76,9 +76,9 @@ def infer_blocks(
             index = np.full(block_rows, n_domains, dtype=np.int64)
             index[:size] = domain[start : start + block_rows]
             rows = Rows(0, torch.from_numpy(index).to(device))
+        x = torch.from_numpy(dense).to(device)
+        x = x if n_members == 1 else x.expand(n_members, *x.shape)
         with suited_threads(n_products), torch.inference_mode():
-            x = torch.from_numpy(dense).to(device)
-            x = x.expand(n_members, -1, -1) if n_members > 1 else x
             output = module.extract_features(x, rows)
             if what == "labels":
                 output = module.predict_labels(output, rows)

@@ -9,6 +9,8 @@ import numpy as np
 from skdann.inspection._drawing import COLOURS, GREY, axes_for, require_matplotlib
 from skdann.inspection._fitted import find_fitted
 
+PATH_FAMILIES = ("baseline", "alignment")  # the others have no path of lambdas
+
 
 class LambdaPathDisplay:
     """Score of each candidate of a fitted DANNClassifierCV, with the selected ones marked.
@@ -52,7 +54,14 @@ class LambdaPathDisplay:
     >>> from skdann.datasets import make_covariate_shift
     >>> from skdann.inspection import LambdaPathDisplay
     >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
-    >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=5), n_seeds=2, random_state=0)
+    >>> clf = DANNClassifierCV(
+    ...     DANNClassifier(max_epochs=5),
+    ...     lambdas=(0.1, 0.3, 1.0),
+    ...     families=("alignment",),
+    ...     aggregate="passing",
+    ...     n_seeds=2,
+    ...     random_state=0,
+    ... )
     >>> display = LambdaPathDisplay.from_estimator(clf.fit(X_source, y_source, X_target))
     >>> display.lambda_max
     array([0. , 0.1, 0.3, 1. , 0. , 0.1, 0.3, 1. ])
@@ -86,6 +95,8 @@ class LambdaPathDisplay:
         ------
         TypeError
             If the estimator has no candidates.
+        ValueError
+            If its candidates mix several settings.
         NotFittedError
             If it is not fitted.
         ImportError
@@ -98,8 +109,15 @@ class LambdaPathDisplay:
                 f"{type(clf).__name__} has no candidates; pass a fitted DANNClassifierCV, or a "
                 "Pipeline that ends in one."
             )
+        path = [row for row in clf.scores_ if row.get("family") in PATH_FAMILIES]
+        settings = [row[name] for row in path for name in ("lambda_max", "standardize")]
+        if any(isinstance(value, tuple) for value in settings):
+            raise ValueError(
+                "The candidates have no lambda, because each mixes several settings; fit with "
+                "aggregate='passing' to plot a path."
+            )
         columns = {
-            name: np.array([row[name] for row in clf.scores_], dtype=kind)
+            name: np.array([row[name] for row in path], dtype=kind)
             for name, kind in (
                 ("lambda_max", float),
                 ("standardize", object),

@@ -37,4 +37,11 @@ def pipe(frames, make_clf):
 
 @pytest.fixture
 def cv(frames, make_clf):
-    return DANNClassifierCV(make_clf(), lambdas=(0.5,), n_seeds=2, random_state=0).fit(*frames)
+    return DANNClassifierCV(
+        make_clf(),
+        lambdas=(0.5,),
+        families=("alignment",),
+        aggregate="passing",
+        n_seeds=2,
+        random_state=0,
+    ).fit(*frames)

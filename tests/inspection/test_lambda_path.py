@@ -73,12 +73,22 @@ class TestLambdaPathDisplay:
 
     def test_in_a_pipeline(self, frames, make_clf):
         X_source, y_source, X_target = frames
-        last = DANNClassifierCV(make_clf(), lambdas=(0.5,), n_seeds=1, random_state=0)
+        last = DANNClassifierCV(
+            make_clf(), lambdas=(0.5,), aggregate="passing", n_seeds=1, random_state=0
+        )
         pipe = make_pipeline(StandardScaler(), last).fit(X_source, y_source, X_target=X_target)
         _, ax = plt.subplots()
         display = LambdaPathDisplay.from_estimator(pipe, ax=ax)
         assert display.ax_ is ax
-        assert_array_equal(display.score, [row["score"] for row in pipe[-1].scores_])
+        families = [row["family"] for row in pipe[-1].scores_]
+        assert families == ["baseline", *["alignment"] * 3, "self_training", "balanced", "trees"]
+        path = pipe[-1].scores_[:4]  # the other families have no path of lambdas
+        assert_array_equal(display.score, [row["score"] for row in path])
+
+    def test_a_mixture_of_settings_has_no_path(self, frames, make_clf):
+        cv = DANNClassifierCV(make_clf(), n_seeds=1, random_state=0).fit(*frames)
+        with pytest.raises(ValueError, match=r"mixes several settings.*aggregate='passing'"):
+            LambdaPathDisplay.from_estimator(cv)
 
     def test_a_classifier_has_no_candidates(self, clf):
         with pytest.raises(TypeError, match="DANNClassifier has no candidates"):

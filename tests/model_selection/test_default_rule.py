@@ -38,13 +38,15 @@ def information_by_hand(proba):
     return entropy(proba.mean(axis=0)) - np.mean([entropy(row) for row in proba])
 
 
-def scale_by_hand(X):
-    deviations = [(column - column.mean()) / column.std() for column in X.T]
+def scale_by_hand(X, reference=None):
+    pairs = zip(X.T, (X if reference is None else reference).T, strict=True)
+    deviations = [(column - other.mean()) / other.std() for column, other in pairs]
     return np.column_stack([np.minimum(np.maximum(column, -20), 20) for column in deviations])
 
 
-def reverse_by_hand(X, y, X_target, label):
-    back = LogisticRegression(max_iter=1000).fit(scale_by_hand(X_target), label)
+def reverse_by_hand(X, y, X_target, label, reference=None):
+    """Balanced accuracy on the source; target columns are scaled by themselves or a reference."""
+    back = LogisticRegression(max_iter=1000).fit(scale_by_hand(X_target, reference), label)
     predicted = back.predict(scale_by_hand(X))
     return np.mean([np.mean(predicted[y == k] == k) for k in np.unique(y)])
 
@@ -56,10 +58,12 @@ def test_score_by_hand(shifted):
     result = DefaultRuleScorer(X_target).evaluate(clf, X, y)
     assert isinstance(result, RuleScore)
     assert result.information == pytest.approx(information_by_hand(proba))
-    expected = reverse_by_hand(X, y, X_target, clf.predict(X_target))
-    assert 0.5 < expected < 1.0
-    assert result.reverse == pytest.approx(expected)
-    assert result.score == result.information + result.reverse
+    label = clf.predict(X_target)
+    expected = [reverse_by_hand(X, y, X_target, label, each) for each in (X, None)]
+    assert all(0.5 < each < 1.0 for each in expected)
+    assert expected[0] != expected[1]
+    assert [result.reverse_source, result.reverse_domain] == pytest.approx(expected)
+    assert result.score == result.information + result.reverse_source + result.reverse_domain
     assert DefaultRuleScorer(X_target)(clf, X, y) == result.score
 
 
@@ -72,7 +76,8 @@ def test_three_named_classes_and_an_outlier(shifted):
     label = clf.predict_proba(X_target).argmax(axis=1)
     assert set(label) == {0, 1, 2}
     result = DefaultRuleScorer(X_target).evaluate(clf, X, names[y])
-    assert result.reverse == pytest.approx(reverse_by_hand(X, y, X_target, label))
+    assert result.reverse_domain == pytest.approx(reverse_by_hand(X, y, X_target, label))
+    assert result.reverse_source == pytest.approx(reverse_by_hand(X, y, X_target, label, X))
     assert result.information == pytest.approx(information_by_hand(clf.predict_proba(X_target)))
 
 
@@ -84,9 +89,11 @@ def test_rows_are_those_of_the_last_step(shifted):
     result = DefaultRuleScorer(X_target).evaluate(pipe, X, y)
     rows, target = steps.transform(X), steps.transform(X_target)
     assert result == DefaultRuleScorer(target).evaluate(pipe[-1], rows, y)
-    assert result.reverse == pytest.approx(reverse_by_hand(rows, y, target, pipe.predict(X_target)))
-    of_columns = reverse_by_hand(X, y, X_target, pipe.predict(X_target))
-    assert result.reverse != pytest.approx(of_columns)
+    label = pipe.predict(X_target)
+    assert result.reverse_domain == pytest.approx(reverse_by_hand(rows, y, target, label))
+    assert result.reverse_source == pytest.approx(reverse_by_hand(rows, y, target, label, rows))
+    assert result.reverse_domain != pytest.approx(reverse_by_hand(X, y, X_target, label))
+    assert result.reverse_source != pytest.approx(reverse_by_hand(X, y, X_target, label, X))
 
 
 def test_sparse_rows_are_not_scaled(shifted):
@@ -96,7 +103,9 @@ def test_sparse_rows_are_not_scaled(shifted):
     result = DefaultRuleScorer(sp.csr_array(X_target)).evaluate(clf, sp.csc_matrix(X), y)
     back = LogisticRegression(max_iter=1000).fit(X_target, label)
     expected = np.mean([np.mean(back.predict(X[y == k]) == k) for k in (0, 1)])
-    assert result.reverse == pytest.approx(expected)
+    assert result.reverse_source == pytest.approx(expected)
+    assert result.reverse_domain == result.reverse_source
+    assert result.score == result.information + 2 * result.reverse_source
 
 
 def test_one_predicted_class_is_chance(shifted):
@@ -106,7 +115,7 @@ def test_one_predicted_class_is_chance(shifted):
     clf.coef_, clf.intercept_ = np.zeros((3, 2)), np.array([0.0, 50.0, 0.0])
     result = DefaultRuleScorer(X_target).evaluate(clf, X, y)
     assert result.information == pytest.approx(0.0, abs=1e-12)
-    assert result.reverse == pytest.approx(1 / 3)
+    assert (result.reverse_source, result.reverse_domain) == pytest.approx((1 / 3, 1 / 3))
 
 
 def test_a_single_class_carries_no_information():
@@ -119,12 +128,13 @@ def test_a_label_that_the_classifier_does_not_know_counts_as_wrong(shifted):
     known = DefaultRuleScorer(X_target).evaluate(clf, X, y)
     other = np.where((np.arange(len(y)) % 3 == 0) & (y == 1), 7, y)
     result = DefaultRuleScorer(X_target).evaluate(clf, X, other)
-    predicted = LogisticRegression(max_iter=1000).fit(
-        scale_by_hand(X_target), clf.predict(X_target)
-    )
-    right = predicted.predict(scale_by_hand(X)) == other
-    expected = np.mean([right[other == 0].mean(), right[other == 1].mean(), 0.0])
-    assert result.reverse == pytest.approx(expected)
+    for actual, reference in ((result.reverse_source, X), (result.reverse_domain, None)):
+        predicted = LogisticRegression(max_iter=1000).fit(
+            scale_by_hand(X_target, reference), clf.predict(X_target)
+        )
+        right = predicted.predict(scale_by_hand(X)) == other
+        expected = np.mean([right[other == 0].mean(), right[other == 1].mean(), 0.0])
+        assert actual == pytest.approx(expected)
     assert result.information == known.information
 
 
@@ -139,7 +149,8 @@ def test_large_tables_are_sampled_by_the_seed(shifted, monkeypatch):
 
     results = [evaluate(seed) for seed in range(5)]
     assert evaluate(0) == results[0]
-    assert len({result.reverse for result in results}) > 1
+    assert len({result.reverse_source for result in results}) > 1
+    assert len({result.reverse_domain for result in results}) > 1
     assert {result.information for result in results} == {whole.information}  # of all rows
 
 
@@ -226,14 +237,28 @@ def test_the_score_is_that_of_a_path_of_lambdas(shifted, make_clf, container, mo
     X, X_target = container(X), container(X_target)
     monkeypatch.setattr(_default_rule, "MOST_ROWS", 60)
     monkeypatch.setattr(rule, "MOST_ROWS", 60, raising=False)
-    path = DANNClassifierCV(make_clf(lr=0.01), lambdas=(0.5,), n_seeds=2, random_state=3)
-    path.fit(X, y, X_target)
+    path = DANNClassifierCV(
+        make_clf(lr=0.01),
+        lambdas=(0.5,),
+        families=("alignment",),
+        aggregate="passing",
+        n_seeds=2,
+        random_state=3,
+    ).fit(X, y, X_target)
     seed = int(np.random.SeedSequence(3).generate_state(3)[-1])
     scorer = DefaultRuleScorer(random_state=seed)
-    for row, members in zip(path.scores_, path.candidates_, strict=True):
-        proba = np.mean([member.predict_proba(X_target) for member in members], axis=0)
-        result = scorer.score_predictions(X, y, X_target, proba)
-        assert result._asdict() == pytest.approx({name: row[name] for name in result._fields})
+    probas = [
+        np.mean([member.predict_proba(X_target) for member in members], axis=0)
+        for members in path.candidates_
+    ]
+    for row, proba in zip(path.scores_, probas, strict=True):
+        result = scorer.score_predictions(X, y, X_target, proba)._asdict()
+        changed = np.mean(proba.argmax(1) != probas[0].argmax(1))
+        result["score"] -= 0.5 * changed  # the scorer knows no baseline
+        assert row["changed"] == changed
+        assert result == pytest.approx({name: row[name] for name in result})
+    if container is np.asarray:  # sparse rows are not scaled, and lambda changes little
+        assert any(row["changed"] > 0 for row in path.scores_)
 
 
 def test_information_by_hand():

@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 from torch import nn
 
 from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
+from skdann._selection import rule
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -68,10 +69,30 @@ def test_classifier(params, make_clf, domains, path):
 
 @pytest.mark.parametrize("params", [{}, {"label_shift": "correct"}], ids=str)
 def test_search(params, make_clf, domains, path):
-    clf = DANNClassifierCV(make_clf(**params), n_seeds=2, random_state=0).fit(*domains[:3])
+    path_of_lambdas = {"families": ("alignment",), "aggregate": "best", "margin": 0.0}
+    clf = DANNClassifierCV(make_clf(**params), **path_of_lambdas, n_seeds=2, random_state=0)
+    clf.fit(*domains[:3])
     assert len(clf.members_) == 2
     clf.to_onnx(path)
     assert_same_predictions(clf, path, domains.X_target)
+
+
+def test_a_mixture_of_networks(make_clf, domains, path, monkeypatch):
+    networks = {"families": ("alignment", "self_training", "balanced"), "n_seeds": 1}
+    monkeypatch.setattr(rule, "MIN_AUC", 0.0)  # the domains of this small table hardly differ
+    clf = DANNClassifierCV(make_clf(), **networks, random_state=0).fit(*domains[:3])
+    assert len(clf.members_) == 3 + 1 + 1
+    assert len(set(clf.weights_)) > 1
+    clf.to_onnx(path)
+    assert_same_predictions(clf, path, domains.X_target)
+
+
+def test_a_mixture_with_trees_cannot_be_exported(make_clf, domains, path, monkeypatch):
+    monkeypatch.setattr(rule, "MIN_AUC", 0.0)
+    clf = DANNClassifierCV(make_clf(), families=("trees",), n_seeds=1).fit(*domains[:3])
+    with pytest.raises(ValueError, match=r"HistGradientBoostingClassifier is part of .* families="):
+        clf.to_onnx(path)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from skdann._selection.candidates import Candidate
@@ -10,9 +12,15 @@ from skdann._selection.outcome import select
 from skdann._selection.rule import MARGIN, DefaultRule
 
 
+def make_candidate(lambda_max=0.0, standardize=None, error="", family="alignment"):
+    """Return a candidate with a member that has nothing but its setting."""
+    member = SimpleNamespace(lambda_max=lambda_max, standardize=standardize)
+    return Candidate(family, [member], [0], error)
+
+
 def apply_rule(evidence, seed, aggregate="passing", margin=MARGIN):
     """Rank the candidates by the default rule, and select."""
-    candidates = [Candidate(float(i), None, []) for i in range(len(evidence.proba_target))]
+    candidates = [make_candidate(float(i)) for i in range(len(evidence.proba_target))]
     return select(candidates, DefaultRule(seed).rank_evidence(evidence), margin, aggregate)
 
 

@@ -42,10 +42,12 @@ def collected():
     rng = np.random.default_rng(0)
     X, X_target = rng.normal(size=(9, 3)), rng.normal(size=(5, 3))
     data = check_domains(X, np.arange(9) % 2, (X_target[:3], X_target[3:]))
-    candidates = [Candidate(float(i), None, [Linear(2 * i), Linear(2 * i + 1)]) for i in range(3)]
+    candidates = [
+        Candidate("alignment", [Linear(2 * i), Linear(2 * i + 1)], [0, 1]) for i in range(3)
+    ]
     candidates[1].error = "it diverged"
     folds = [Fold(np.arange(7), np.array([7, 8])), Fold(np.arange(2, 9), np.array([0, 1, 4]))]
-    return collect_evidence(candidates, folds, data), candidates, data
+    return collect_evidence(candidates, folds, data, 0), candidates, data
 
 
 def test_rows_are_those_of_the_domains(collected):
@@ -79,7 +81,7 @@ def test_held_out_rows_are_predicted_by_the_member_of_the_baseline_that_held_the
 def test_every_member_of_the_baseline_has_a_fold(collected):
     _, candidates, data = collected
     with pytest.raises(ValueError, match="argument 2 is shorter"):
-        collect_evidence(candidates, [Fold(np.arange(7), np.array([7, 8]))], data)
+        collect_evidence(candidates, [Fold(np.arange(7), np.array([7, 8]))], data, 0)
 
 
 # -- class shares ---------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from skdann._selection.candidates import Candidate
 from skdann._selection.outcome import Outcome, select, set_selected
 from skdann._selection.rule import MARGIN, Ranking
-from tests.selection.common import apply_rule, make_evidence, onehot
+from tests.selection.common import apply_rule, make_candidate, make_evidence, onehot
 
 NAN, INF = float("nan"), float("inf")
 
@@ -21,7 +20,7 @@ def rank(*scores, objection="", shift=""):
 
 def candidates_of(n, *, failed=()):
     return [
-        Candidate(0.25 * i, "domain" if i % 2 else None, [], "broke" if i in failed else "")
+        make_candidate(0.25 * i, "domain" if i % 2 else None, "broke" if i in failed else "")
         for i in range(n)
     ]
 
@@ -67,12 +66,18 @@ def test_a_baseline_without_a_score_is_selected():
 def test_rows_hold_settings_scores_weights_and_errors():
     outcome = select(candidates_of(3, failed=[1]), rank(1.0, -INF, 2.0), 0.5, "passing")
     assert outcome.scores == [
-        {"lambda_max": 0.0, "standardize": None, "score": 1.0, "detail": 2.0, "weight": 0.0},
         {
-            "lambda_max": 0.25, "standardize": "domain", "score": -INF, "detail": -INF,
-            "weight": 0.0, "error": "broke",
+            "family": "alignment", "lambda_max": 0.0, "standardize": None, "score": 1.0,
+            "detail": 2.0, "weight": 0.0,
         },
-        {"lambda_max": 0.5, "standardize": None, "score": 2.0, "detail": 4.0, "weight": 1.0},
+        {
+            "family": "alignment", "lambda_max": 0.25, "standardize": "domain", "score": -INF,
+            "detail": -INF, "weight": 0.0, "error": "broke",
+        },
+        {
+            "family": "alignment", "lambda_max": 0.5, "standardize": None, "score": 2.0,
+            "detail": 4.0, "weight": 1.0,
+        },
     ]  # fmt: skip
     assert all(type(row["weight"]) is float for row in outcome.scores)
 
@@ -170,7 +175,8 @@ def test_a_clearly_better_candidate_is_selected():
     assert gain > MARGIN
     assert f"{gain:.3g}" in outcome.reason
     for row in (outcome.scores[0], outcome.scores[2]):
-        assert row["score"] == pytest.approx(row["information"] + row["reverse"])
+        reverse = row["reverse_source"] + row["reverse_domain"]
+        assert row["score"] == pytest.approx(row["information"] + reverse - 0.5 * row["changed"])
 
 
 def test_all_clearly_better_candidates_are_selected_or_only_the_best():

@@ -27,6 +27,8 @@ from skdann._training.fitting import Fold
 from skdann.model_selection import DefaultRuleScorer, InformationMaximizationScorer, _default_rule
 from tests.selection.common import apply_rule, make_evidence, onehot
 
+NAN = float("nan")
+
 # -- default rule ---------------------------------------------------------------------------------
 
 
@@ -38,10 +40,14 @@ def test_scores_are_those_of_the_scorer():
     scorer = DefaultRuleScorer(random_state=5)
     for row, proba in zip(ranking.scores, probas, strict=True):
         if proba is None:
-            assert row == dict.fromkeys(("score", "information", "reverse"), -np.inf)
-        else:
-            assert row == scorer.score_predictions(*rows, proba)._asdict()
-            assert row["score"] == row["information"] + row["reverse"]
+            names = "score", "information", "reverse_source", "reverse_domain"
+            assert row == {**dict.fromkeys(names, -np.inf), "changed": pytest.approx(NAN, nan_ok=1)}
+            continue
+        expected = scorer.score_predictions(*rows, proba)._asdict()
+        changed = np.mean(proba.argmax(1) != probas[0].argmax(1))
+        assert row == {**expected, "score": expected["score"] - 0.5 * changed, "changed": changed}
+    assert ranking.scores[0]["changed"] == 0.0
+    assert ranking.scores[2]["changed"] == 0.5
     ranking.scores[1]["weight"] = 1.0
     assert "weight" not in FAILED  # every failed candidate has a row for itself
 
@@ -55,16 +61,17 @@ def test_the_seed_draws_the_rows(monkeypatch):
 
 def test_constants():
     assert (DefaultRule.margin, MARGIN, MIN_AUC, ScorerRule.margin) == (0.05, 0.05, 0.6, 0.0)
-    assert Ranking([]) == ([], "", "")
+    assert rule.CHANGE_PENALTY == 0.5
+    assert Ranking([]) == ([], "", "", ())
 
 
-def judge(evidence, seed=0):
+def judge(evidence, seed=0, is_linear=True):
     """Return objection and shift, and the domain AUCs before and after the classes are matched."""
     ranking = DefaultRule(seed).rank_evidence(evidence)
     mean, std = evidence.X_source.mean(0), evidence.X_source.std(0)
     X_source, X_target = ((X - mean) / std for X in (evidence.X_source, evidence.X_target))
     aucs = [
-        matched_auc(X_source, evidence.y, X_target, weight, seed)
+        matched_auc(X_source, evidence.y, X_target, weight, seed, is_linear=is_linear)
         for weight in (np.ones(2), class_ratio(evidence))
     ]
     return ranking.objection, ranking.shift, *aucs
@@ -77,7 +84,9 @@ def test_domains_that_differ_are_not_objected_to():
 
 
 def test_domains_that_hardly_differ_are_objected_to():
-    objection, shift, auc, matched = judge(make_evidence(shift=0.0)[0])
+    evidence = make_evidence(shift=0.0)[0]
+    assert max(judge(evidence)[2:]) < MIN_AUC
+    objection, shift, auc, matched = judge(evidence, is_linear=False)
     assert max(auc, matched) < MIN_AUC
     assert shift == "none"
     assert objection == f"the domains hardly differ (domain AUC {auc:.2f})"
@@ -94,20 +103,23 @@ def test_pure_label_shift_is_objected_to():
 
 
 @pytest.mark.parametrize(
-    ("matched", "unmatched", "shift"),
+    ("linear", "forest", "shift"),
     [
-        (0.6, 0.0, "other"),
-        (0.5999, 0.6, "label"),
-        (0.5999, 0.5999, "none"),
+        ((0.6, 0.6), (0.0, 0.0), "other"),
+        ((0.6, 0.5999), (0.9, 0.9), "label"),
+        ((0.5999, 0.9), (0.5999, 0.9), "none"),
+        ((0.5999, 0.9), (0.6, 0.6), "other"),
+        ((0.5999, 0.9), (0.6, 0.5999), "label"),
     ],
 )
-def test_the_limit_of_the_domain_auc(matched, unmatched, shift, monkeypatch):
+def test_the_limit_of_the_domain_auc(linear, forest, shift, monkeypatch):
+    """A pair has the AUCs before and after the classes are matched."""
     evidence, _ = make_evidence(n=40)
     monkeypatch.setattr(rule, "class_ratio", lambda evidence: np.array([3.0, 5.0]))
 
-    def auc(X_source, y, X_target, class_weight, seed):
+    def auc(X_source, y, X_target, class_weight, seed, *, is_linear):
         assert seed == 7
-        return unmatched if (class_weight == 1.0).all() else matched
+        return (linear if is_linear else forest)[int((class_weight != 1.0).any())]
 
     monkeypatch.setattr(rule, "matched_auc", auc)
     ranking = DefaultRule(7).rank_evidence(evidence)
@@ -124,13 +136,14 @@ def test_large_tables_are_sampled_by_the_seed_to_judge_the_shift(monkeypatch):
     mean, std = evidence.X_source.mean(0), evidence.X_source.std(0)
     drawn = []
 
-    def auc(X_source, y, X_target, class_weight, seed):
+    def auc(X_source, y, X_target, class_weight, seed, *, is_linear):
         drawn.append((X_source, y, X_target))
         return 1.0
 
     monkeypatch.setattr(rule, "matched_auc", auc)
     DefaultRule(7).rank_evidence(evidence)
-    ((X_source, y, X_target),) = drawn
+    (X_source, y, X_target), again = drawn
+    assert all(a is b for a, b in zip(again, drawn[0], strict=True))
     source, target = draw_rows(200, 50, 7), draw_rows(60, 50, 7)
     assert_array_equal(y, evidence.y[source])
     for actual, rows in (
@@ -173,7 +186,7 @@ def test_column_scales_do_not_matter_and_inputs_are_unchanged(monkeypatch):
     monkeypatch.setattr(_default_rule, "MOST_ROWS", 150)
     fewer = apply_rule(evidence, 0)
     assert fewer.weights.tolist() == plain.weights.tolist()
-    assert fewer.scores[1]["reverse"] != plain.scores[1]["reverse"]
+    assert fewer.scores[1]["reverse_source"] != plain.scores[1]["reverse_source"]
 
 
 def test_sparse_rows_and_constant_columns_are_accepted():
@@ -207,7 +220,7 @@ def data():
 def rank(scoring, data, *members, failed=()):
     """Rank candidates, whose members are given as they are passed to the scorer."""
     candidates = [
-        Candidate(0.0, None, list(group), "broke" if index in failed else "")
+        Candidate("alignment", list(group), [0, 1], "broke" if index in failed else "")
         for index, group in enumerate(members)
     ]
     return ScorerRule(scoring).rank(candidates, FOLDS, data)
@@ -221,7 +234,7 @@ def test_the_score_is_the_mean_over_the_held_out_rows_of_the_members(data):
         return member
 
     ranking = rank(scoring, data, [1.0, 4.0], [np.float32(2.0), 3])
-    assert ranking == ([{"score": 2.5}, {"score": 2.5}], "", "")
+    assert ranking == ([{"score": 2.5}, {"score": 2.5}], "", "", ())
     for (X, y), fold in zip(seen, FOLDS * 2, strict=True):
         assert_array_equal(X, data.X[fold.valid])
         assert_array_equal(y, data.classes[data.y[fold.valid]])

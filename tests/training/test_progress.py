@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
+from skorch.callbacks import Callback
 
 from skdann import DANNClassifierCV, make_pipeline
 
@@ -92,6 +93,21 @@ class TestProgressBar:
         with pytest.raises(ValueError, match="diverged"):
             clf.fit(X, y, X_target)
         assert capsys.readouterr().err.endswith("\n")
+
+    @pytest.mark.parametrize(
+        ("params", "n_networks"),
+        [({}, 2), ({"class_weight": "balanced"}, 3), ({"callbacks": [Callback()]}, 2 + 2 + 2 + 2)],
+        ids=["together", "class weights", "one by one"],
+    )
+    def test_one_bar_covers_all_networks_of_a_mixture(
+        self, domains, make_clf, make_cv, capsys, params, n_networks
+    ):
+        inner = make_clf(max_epochs=3, **params)
+        make_cv(inner, families=None, aggregate="mixture", verbose=1).fit(*domains[:3])
+        captured = capsys.readouterr()
+        assert captured.err.count("\n") == 1
+        n_epochs = 3 * n_networks
+        assert last_line(captured).startswith(f"epoch {n_epochs}/{n_epochs} |")
 
     @pytest.mark.parametrize("kind", ["one", "path"])
     def test_leaves_no_attributes_and_changes_no_result(self, domains, make_clf, make_cv, kind):
