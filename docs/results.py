@@ -19,13 +19,17 @@ BENCHMARKS = HERE.parent / "benchmarks"
 RESULTS = BENCHMARKS / "results"
 MADE = HERE / "_made"
 
-BY_TASK = ("dann_cv", "cv_baseline", "ceiling", "baseline", "dann", "lr", "hgb", "skada_coral")
+BY_TASK = ("dann_cv", "cv_baseline", "ceiling", "dann_cv_path", "lr", "hgb", "skada_coral")
+BY_TASK2 = ("dann_cv", "cv_baseline", "ceiling", "dann_cv_path", "lr", "hgb", "catboost")
 # page: (script, result file, options of its `report` command)
 REPORTS = {
     "accuracy_all": ("accuracy.py", "accuracy.jsonl"),
     "accuracy_reporting": ("accuracy.py", "accuracy.jsonl", "--half", "reporting"),
     "accuracy_choosing": ("accuracy.py", "accuracy.jsonl", "--half", "choosing"),
     "accuracy_tasks": ("accuracy.py", "accuracy.jsonl", "--tasks", "--systems", *BY_TASK),
+    "accuracy2_all": ("accuracy.py", "accuracy2.jsonl"),
+    "accuracy2_reporting": ("accuracy.py", "accuracy2.jsonl", "--half", "reporting"),
+    "accuracy2_tasks": ("accuracy.py", "accuracy2.jsonl", "--tasks", "--systems", *BY_TASK2),
     "accuracy_amazon": ("accuracy.py", "accuracy-amazon.jsonl", "--amazon"),
     "defaults": ("defaults.py", "defaults.jsonl"),
 }
