@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression
 
 from skdann import DANNClassifier, DANNClassifierCV
+from skdann._selection import rule
 from tests.saving.common import (
     WEIGHT,
     CustomExtractor,
@@ -103,7 +105,7 @@ class TestSearch:
         assert "diverged" in search.scores_[1]["error"]
         search.save(path)
         loaded = DANNClassifierCV.load(path)
-        assert loaded.scores_ == search.scores_
+        np.testing.assert_equal(loaded.scores_, search.scores_)  # some are NaN
         assert not hasattr(loaded.candidates_[1][0], "net_")
         np.testing.assert_array_equal(
             loaded.predict_proba(domains.X_target), search.predict_proba(domains.X_target)
@@ -170,3 +172,99 @@ class TestSearch:
             search.save(path)
         assert path.read_bytes() == before
         assert os.listdir(tmp_path) == [path.name]
+
+
+class TestMixture:
+    @pytest.fixture(autouse=True)
+    def adapts(self, monkeypatch):
+        """The domains of this small table hardly differ."""
+        monkeypatch.setattr(rule, "MIN_AUC", 0.0)
+
+    @pytest.fixture
+    def fit(self, make_clf, domains):
+        def fit(**params):
+            search = DANNClassifierCV(make_clf(), **{"n_seeds": 2, "random_state": 0, **params})
+            return search.fit(*domains[:3])
+
+        return fit
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {},
+            {"aggregate": "passing", "margin": 0.0},
+            {"aggregate": "best", "margin": 0.0},
+            {"families": ("trees",)},
+            {"families": ["balanced"]},
+        ],
+        ids=str,
+    )
+    def test_round_trip(self, params, fit, domains, path):
+        search = fit(**params)
+        search.save(path)
+        loaded = DANNClassifierCV.load(path)
+        assert repr(loaded.get_params()) == repr(search.get_params())
+        assert loaded.scores_ == search.scores_
+        assert (loaded.reason_, loaded.shift_) == (search.reason_, search.shift_)
+        assert loaded.changed_share_ == search.changed_share_
+        np.testing.assert_array_equal(
+            loaded.predict_proba(domains.X_target), search.predict_proba(domains.X_target)
+        )
+        if params.get("aggregate") != "best":
+            TestSearch.assert_same_search(search, loaded, domains.X_target)
+        for other in (pickle.loads(pickle.dumps(search)), copy.deepcopy(search)):
+            np.testing.assert_array_equal(
+                other.predict_proba(domains.X_target), search.predict_proba(domains.X_target)
+            )
+
+    def test_the_best_candidate_is_smaller(self, fit, path):
+        sizes = []
+        for aggregate in ("passing", "best"):
+            fit(aggregate=aggregate, margin=0.0).save(path)
+            sizes.append(path.stat().st_size)
+        assert sizes[1] < sizes[0] / 2
+
+    def test_a_model_of_the_user_is_passed_again(self, fit, domains, path):
+        search = fit(baseline=LogisticRegression())
+        search.save(path)
+        with pytest.raises(ValueError, match=r"saved with baseline=<LogisticRegression>"):
+            DANNClassifierCV.load(path)
+        with pytest.raises(ValueError, match="must be the fitted model, the last one"):
+            DANNClassifierCV.load(path, baseline=LogisticRegression())
+        with pytest.raises(ValueError, match="its parameters are invalid"):
+            DANNClassifierCV.load(path, baseline=None)
+        fitted = search.candidates_[-1][0]
+        loaded = DANNClassifierCV.load(path, baseline=fitted)
+        assert loaded.candidates_[-1][0] is loaded.baseline is fitted
+        np.testing.assert_array_equal(
+            loaded.predict_proba(domains.X_target), search.predict_proba(domains.X_target)
+        )
+        other = LogisticRegression().fit(domains.X_source, domains.y_source + 5)
+        with pytest.raises(ValueError, match=r"predicts the classes \[5, 6\]"):
+            DANNClassifierCV.load(path, baseline=other)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda model: model._predictors[0][0].nodes["left"].fill(99), "point outside"),
+            (lambda model: model._predictors[0][0].nodes["feature_idx"].fill(4), "point outside"),
+            (lambda model: vars(model).update(n_features_in_=3), "other classes or columns"),
+            (lambda model: vars(model).update(classes_=np.array([0, 2])), "other classes or"),
+        ],
+        ids=["child", "column", "columns", "classes"],
+    )
+    def test_hostile_trees(self, change, message, fit, path):
+        search = fit(families=("trees",))
+        change(search.candidates_[-1][0])
+        search.save(path)
+        with pytest.raises(ValueError, match=message) as error:
+            DANNClassifierCV.load(path)
+        assert str(path) in str(error.value)
+
+    def test_selected_trees_cannot_be_missing(self, fit, path):
+        fit(families=("trees",)).save(path)
+        description, tensors = read(path)
+        del tensors["1.0.skops"]
+        write(path, description, tensors)
+        with pytest.raises(ValueError, match="candidate 1 is selected, but has no trees"):
+            DANNClassifierCV.load(path)

@@ -12,9 +12,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from skdann._input.domains import check_domains
+from skdann._input.drawing import draw_rows
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
 from skdann._training.fitting import Fold
+from skdann._training.label_shift import LabelShift
 from skdann.metrics import estimate_target_priors
 from tests.selection.common import make_evidence
 
@@ -65,6 +67,35 @@ def test_target_rows_are_predicted_by_the_mean_of_the_members(collected):
         expected = sum(each.proba(data.X[9:], domain) for each in candidates[index].members) / 2
         assert_allclose(evidence.proba_target[index], expected, rtol=1e-12)
         assert evidence.proba_target[index].dtype == np.float64
+
+
+def test_predictions_are_corrected_as_members_do_it_beside_the_evidence(collected):
+    _, candidates, data = collected
+    shift = LabelShift("correct", np.array([0.2, 0.8]), np.array([0.4, 1.6]))
+    candidates[2].members[1]._label_shift = shift
+    folds = [Fold(np.arange(7), np.array([7, 8])), Fold(np.arange(2, 9), np.array([0, 1, 4]))]
+    evidence = collect_evidence(candidates, folds, data, 0)
+    assert_array_equal(evidence.predicted_target[0], evidence.proba_target[0])
+    assert evidence.predicted_target[1] is None
+    domain = np.array([1, 1, 1, 2, 2])
+    first, second = (member.proba(data.X[9:], domain) for member in candidates[2].members)
+    assert_allclose(evidence.proba_target[2], (first + second) / 2)
+    second = second * [0.4, 1.6]
+    second /= second.sum(1, keepdims=True)
+    assert_allclose(evidence.predicted_target[2], (first + second) / 2)
+
+
+def test_many_target_rows_are_drawn_by_the_seed(collected, monkeypatch):
+    whole, candidates, data = collected
+    monkeypatch.setattr("skdann._selection.evidence.MOST_ROWS", 3)
+    folds = [Fold(np.arange(7), np.array([7, 8])), Fold(np.arange(2, 9), np.array([0, 1, 4]))]
+    given = Candidate("trees", [None], [], proba_target=np.eye(2)[[0, 1, 0, 1, 1]])
+    evidence = collect_evidence([*candidates, given], folds, data, 4)
+    drawn = draw_rows(5, 3, 4)
+    assert len(drawn) == 3
+    assert_array_equal(evidence.X_target, data.X[9:][drawn])
+    assert_allclose(evidence.proba_target[0], whole.proba_target[0][drawn])
+    assert_array_equal(evidence.proba_target[3], given.proba_target[drawn])
 
 
 def test_held_out_rows_are_predicted_by_the_member_of_the_baseline_that_held_them_out(collected):
@@ -209,3 +240,21 @@ def test_the_seed_decides_the_folds():
     evidence, _ = make_evidence(shift=0.2, n=60)
     args = evidence.X_source, evidence.y, evidence.X_target, np.ones(2)
     assert matched_auc(*args, 0) == matched_auc(*args, 0) != matched_auc(*args, 1)
+
+
+def test_a_rotation_is_seen_by_trees_only():
+    rng = np.random.default_rng(0)
+    X, X_target = rng.normal(size=(200, 2)) * [3.0, 0.3], rng.normal(size=(200, 2)) * [0.3, 3.0]
+    args = X, np.arange(200) % 2, X_target, np.ones(2), 0
+    assert matched_auc(*args) < 0.6
+    assert matched_auc(*args, is_linear=False) > 0.9
+
+
+def test_the_forest_ignores_label_shift_once_classes_are_weighted():
+    evidence, _ = make_evidence(shift=0.0, target_share=0.9, n=2000)
+    args = evidence.X_source, evidence.y, evidence.X_target
+    assert matched_auc(*args, np.ones(2), 0, is_linear=False) > 0.6
+    matched = matched_auc(*args, np.array([0.1, 0.9]) / 0.5, 0, is_linear=False)
+    assert matched == pytest.approx(0.5, abs=0.05)
+    dense = matched_auc(X := evidence.X_source, evidence.y, X, np.ones(2), 0, is_linear=False)
+    assert dense < 0.6  # a target equal to the source

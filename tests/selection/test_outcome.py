@@ -53,7 +53,46 @@ def test_the_first_of_equal_candidates_is_the_best():
     assert weights_of(0.0, 1.0, 1.0, aggregate="best") == [0.0, 1.0, 0.0]
 
 
-@pytest.mark.parametrize("aggregate", ["passing", "best"])
+def test_a_mixture_weights_all_but_the_baseline_by_their_scores():
+    scores = np.array([1.0, 1.3, -0.5, 1.2])
+    by_hand = np.exp(scores / 0.3) * [0.0, 1.0, 1.0, 1.0]
+    weights = weights_of(*scores, aggregate="mixture")
+    assert weights == pytest.approx(by_hand / by_hand.sum())
+    assert weights == weights_of(*scores, margin=9.0, aggregate="mixture")  # it has no margin
+    shifted = weights_of(*(scores + 1000.0), aggregate="mixture")
+    assert shifted == pytest.approx(weights)
+
+
+def test_a_failed_candidate_has_no_weight_in_a_mixture():
+    weights = weights_of(1.0, 1.3, -INF, 1.3, aggregate="mixture")
+    assert weights == [0.0, 0.5, 0.0, 0.5]
+    assert weights_of(1.0, -INF, -INF, aggregate="mixture") == [1.0, 0.0, 0.0]
+    assert weights_of(-INF, 1.0, aggregate="mixture") == [1.0, 0.0]
+    assert weights_of(1.0, aggregate="mixture") == [1.0]
+
+
+def test_the_changed_share_is_that_of_the_weighted_mean():
+    proba = [
+        np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.6, 0.4]]),
+        np.array([[0.0, 1.0], [0.6, 0.4], [0.2, 0.8], [0.0, 1.0]]),
+        np.array([[0.4, 0.6], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]),
+        None,
+    ]
+    scores = [{"score": value} for value in (1.0, 1.5, 1.5, -INF)]
+    ranking = Ranking(scores, proba_target=proba)
+    for aggregate in ("mixture", "passing"):  # 0.2, 0.8, 0.1 and 0.5 of the first class
+        outcome = select(candidates_of(4, failed=[3]), ranking, 0.1, aggregate)
+        assert outcome.weights.tolist() == [0.0, 0.5, 0.5, 0.0]
+        assert outcome.changed == 0.25
+        assert outcome.reason.endswith(
+            "; 25% of the target rows are predicted otherwise than by the baseline"
+        )
+    kept = select(candidates_of(4), ranking._replace(objection="why not"), 0.1, "mixture")
+    assert (kept.changed, kept.reason) == (0.0, "not adapted: why not")
+    assert select(candidates_of(2), rank(1.0, 2.0), 0.1, "passing").changed is None
+
+
+@pytest.mark.parametrize("aggregate", ["passing", "best", "mixture"])
 def test_an_objection_keeps_the_baseline_whatever_the_scores(aggregate):
     assert weights_of(0.0, 9.0, objection="why not", aggregate=aggregate) == [1.0, 0.0]
 
