@@ -15,7 +15,9 @@ TREE = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 
 def dump_trees(model: HistGradientBoostingClassifier) -> Tensor:
     """Return the content of a skops file as a tensor of bytes."""
-    content = _skops().dumps(model, compression=zipfile.ZIP_DEFLATED)
+    import skops.io  # loads slowly
+
+    content = skops.io.dumps(model, compression=zipfile.ZIP_DEFLATED)
     return torch.from_numpy(np.frombuffer(content, dtype=np.uint8).copy())
 
 
@@ -24,7 +26,9 @@ def load_trees(content: Tensor, classes: np.ndarray, n_features: int) -> Any:
 
     skops does not check the indices in the nodes of a tree, so this does.
     """
-    model = _skops().loads(content.numpy().tobytes(), trusted=[TREE])
+    import skops.io
+
+    model = skops.io.loads(content.numpy().tobytes(), trusted=[TREE])
     if type(model) is not HistGradientBoostingClassifier:
         raise ValueError(f"it holds a {type(model).__name__}, not trees")
     if not np.array_equal(model.classes_, classes) or model.n_features_in_ != n_features:
@@ -44,14 +48,3 @@ def _check_nodes(nodes: np.ndarray, n_features: int) -> None:
     is_column = ((children["feature_idx"] >= 0) & (children["feature_idx"] < n_features)).all()
     if not (len(nodes) and is_ordered and is_inside and is_column) or nodes["is_categorical"].any():
         raise ValueError("a tree has nodes that point outside it")
-
-
-def _skops() -> Any:
-    try:
-        import skops.io
-    except ImportError as error:
-        raise ImportError(
-            "Saving gradient-boosted trees requires skops, which is not installed; install it with "
-            "pip install skops, or fit without the family 'trees'."
-        ) from error
-    return skops.io

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -90,9 +88,3 @@ def test_another_model_is_refused(table):
 def test_bytes_that_are_no_trees_are_refused():
     with pytest.raises(Exception, match="zip"):
         load_trees(torch.zeros(20, dtype=torch.uint8), CLASSES, 3)
-
-
-def test_without_skops(trees, monkeypatch):
-    monkeypatch.setitem(sys.modules, "skops.io", None)
-    with pytest.raises(ImportError, match="pip install skops, or fit without"):
-        dump_trees(trees)
