@@ -372,8 +372,9 @@ class DomainBatches:
         y = self.labels[0][block] if self.n_members == 1 else self.labels[member, block]
         n_target = block.shape[-1] - source.shape[-1]
         is_labelled = y[..., -1:] >= 0
-        half = torch.where(is_labelled, 0.5, 1.0)
-        weight = torch.stack(list(weight)).expand(source.shape) * half
+        weight = torch.stack(list(weight)).expand(source.shape)
+        half = torch.where(is_labelled, 0.5, 1.0).to(weight.dtype)  # not torch's default dtype
+        weight = weight * half
         rest = ((1.0 - half) / n_target).expand(*y.shape[:-1], n_target)
         return y.clamp(min=0), torch.cat([weight, rest], -1)
 
