@@ -27,6 +27,7 @@ SETTING = {
     "dropout": 0.0,
     "lambda_max": 1.0,
     "weight_decay": 1e-3,
+    "standardize": None,
     "batch_size": 64,
     "max_epochs": 250,
 }

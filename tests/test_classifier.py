@@ -504,6 +504,7 @@ class TestOutputs:
             "dropout": 0.0,
             "lambda_max": 1.0,
             "weight_decay": 1e-3,
+            "standardize": None,
             "max_epochs": 100,
         }
         scores = []

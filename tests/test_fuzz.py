@@ -36,7 +36,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import DataConversionWarning, FitFailedWarning
 from torch import nn
 
-from skdann import DANNClassifier, DANNClassifierCV
+from skdann import DANNClassifier, DANNClassifierCV, DomainColumnWarning
 from skdann._input.domains import SourceOnlyWarning
 from skdann._saving.values import encode_values
 from skdann._training.objective import ADVERSARIES
@@ -573,6 +573,7 @@ RIGHT_PARAMS: dict[str, tuple[Any, ...]] = {
     "domain_label_smoothing": (0.0, 0.1, 0.999),
     "conditioning": (None, None, "cdan"),
     "adversarial": ("grl", "grl", *sorted(ADVERSARIES)),
+    "pseudo_labels": (None, None, "train", "balance"),
     "domain_steps": (1, 2, 3, np.int32(2)),
     "class_weight": (None, None, "balanced"),
     "label_shift": (None, None, "correct", "reweight"),
@@ -617,6 +618,7 @@ WRONG_PARAMS: dict[str, tuple[Any, ...]] = {
     "domain_label_smoothing": (1.0, -0.1, np.nan, None),
     "conditioning": ("dan", True, 0),
     "adversarial": ("gan", None),
+    "pseudo_labels": ("self", True, 0),
     "domain_steps": (0, -1, 1.5, None, np.nan),
     "class_weight": ({"zzz": 1.0}, {0: -1.0}, {0: np.nan}, "even", [1, 2], {0: "a"}, {0: 1e300},
                      {0: 0.0, 1: 0.0}, {}, {0: None}, {0: np.inf}, {0: 5.0}),
@@ -628,7 +630,7 @@ WRONG_PARAMS: dict[str, tuple[Any, ...]] = {
     "lr_schedule": ("step", None, lambda p: -1.0, lambda p: 1 + p, lambda a, b: 1, lambda p: []),
     "weight_decay": (-1, np.nan, np.inf, "a", 1e30, 1e300),
     "batch_size": (0, -5, 2.0, None, "a", np.inf),
-    "max_epochs": (0, -1, 1.5, None),
+    "max_epochs": (0, -1, 1.5, None, "all"),
     "early_stopping": ("yes", None, 2),
     "validation_fraction": (0.0, 1.0, -1, np.nan, 1, None, 0.999999),
     "patience": (0, -1, 1.5, None),
@@ -813,6 +815,10 @@ def cases(draw: st.DrawFn, call: str = "fit") -> Case:
     if may_weigh and one_of((False,) * 3 + (True,)):
         kept = np.asarray(case.args["y_source"]).ravel()[is_kept]
         params["class_weight"] = dict.fromkeys(np.unique(kept)[:1].tolist(), 2)
+    if params["pseudo_labels"] == "balance" and not {"class_weight", "label_shift"} & wrong:
+        params |= {"class_weight": None, "label_shift": None}  # classes have equal shares already
+    elif params["pseudo_labels"] == "balance":
+        case.suspects |= {"pseudo_labels", "class_weight", "label_shift"}
     if params["random_state"] == "RandomState":
         params["random_state"] = np.random.RandomState(1)
     if n_rows > 100 and params["batch_size"] in (1, 2, 3):
@@ -932,7 +938,7 @@ def _check_warnings(caught: list[warnings.WarningMessage], case: Case, n_fits: i
     for warning in caught:
         text, kind = str(warning.message), warning.category
         is_known = (
-            kind in (SourceOnlyWarning, FitFailedWarning)
+            kind in (SourceOnlyWarning, FitFailedWarning, DomainColumnWarning)
             or (kind is UserWarning and text.startswith("X_source looks standardized"))
             or (kind is UserWarning and "are on very different scales" in text)
             or (kind is UserWarning and text.startswith("X looks like rows of the source"))

@@ -118,6 +118,7 @@ def check_rows_to_predict(estimator: Any, X: Any) -> Any:
         As :func:`read_rows` does, or if the columns differ from those of the fit.
     """
     X, columns = load(X), getattr(estimator, "_columns", None)
+    refuse_dataset(X, "X")
     estimator_name = type(estimator).__name__
     if is_encoded(X) and columns is not None and X.shape[1] == columns.n_encoded:
         return columns.read(X, "X", estimator_name)

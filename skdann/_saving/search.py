@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
 from skdann._saving.estimator import ENTRIES as MEMBER_ENTRIES
@@ -23,7 +22,7 @@ from skdann._saving.estimator import (
     restore_classifier,
 )
 from skdann._saving.file import check_entries
-from skdann._saving.trees import dump_trees, load_trees
+from skdann._saving.trees import dump_trees, load_trees, unfitted_trees
 from skdann._saving.values import decode_values, encode_values
 from skdann._selection.candidates import check_path
 from skdann._selection.families import TREES
@@ -116,7 +115,7 @@ def build_search(cls: Any, member_cls: Any, description: dict[str, Any], overrid
 
 def _build_member(search: Any, member_cls: Any, entry: dict[str, Any], nested: Any) -> Any:
     if entry["class"] == TREES:
-        return HistGradientBoostingClassifier()  # replaced as a whole if it was fitted
+        return unfitted_trees()  # replaced as a whole if it was fitted
     if entry["class"] == BASELINE:
         if not is_fitted(search.baseline):
             raise ValueError("baseline must be the fitted model, the last one of candidates_")
@@ -134,7 +133,7 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
     _check_scores(scores, search.candidates_)
     columns = ("classes_", "domains_")
     fitted, parts = [], _by_member(tensors)
-    n_features = search_columns["n_features_in_"]
+    n_features = n_encoded(search_columns)
     for candidate, members in enumerate(description["candidates"]):
         for member, entry in enumerate(members):
             part = parts.pop(f"{candidate}.{member}", {})

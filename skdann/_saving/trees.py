@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
 TREE = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 
 
-def dump_trees(model: HistGradientBoostingClassifier) -> Tensor:
+def unfitted_trees() -> Any:
+    """Return trees that are not fitted."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
+
+    return HistGradientBoostingClassifier()
+
+
+def dump_trees(model: Any) -> Tensor:
     """Return the content of a skops file as a tensor of bytes."""
     import skops.io  # loads slowly
 
@@ -29,7 +35,7 @@ def load_trees(content: Tensor, classes: np.ndarray, n_features: int) -> Any:
     import skops.io
 
     model = skops.io.loads(content.numpy().tobytes(), trusted=[TREE])
-    if type(model) is not HistGradientBoostingClassifier:
+    if type(model) is not type(unfitted_trees()):
         raise ValueError(f"it holds a {type(model).__name__}, not trees")
     if not np.array_equal(model.classes_, classes) or model.n_features_in_ != n_features:
         raise ValueError("the trees have other classes or columns than the networks")

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import softmax
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
@@ -171,6 +170,8 @@ def _linear_scores(X: Any, is_target: np.ndarray, weight: np.ndarray, seed: int)
 
 def _forest_scores(X: Any, is_target: np.ndarray, weight: np.ndarray, seed: int) -> np.ndarray:
     """Return scores of the target domain by a random forest, out of bag."""
+    from sklearn.ensemble import RandomForestClassifier  # slow to import
+
     forest = RandomForestClassifier(
         min_samples_leaf=5, oob_score=True, random_state=seed, n_jobs=1
     ).fit(X, is_target, sample_weight=weight)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone, is_classifier
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
@@ -64,6 +63,8 @@ def fit_trees(data: DomainData, class_weight: Any, seed: int) -> Any | None:
     """Fit gradient-boosted trees on the source rows; None if they cannot be fitted on them."""
     if sp.issparse(data.X) or len(data.classes) < 2:
         return None
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
+
     X, y = data.X[: data.n_source], data.classes[data.y]
     weight, per_class = data.weight, class_weights(class_weight, data.y, data.classes, data.weight)
     if per_class is not None:  # HistGradientBoosting does not find string labels in a dict

@@ -20,6 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from skdann import DANNClassifier, DANNClassifierCV, DomainColumnWarning, make_pipeline
 from skdann._input.columns import MixedColumns, NumericColumns, read_description
 from skdann._input.tables import read_tables
+from skdann._saving.trees import TREE
 from skdann.inspection import summarize_networks
 from skdann.model_selection import (
     DeepEmbeddedValidationScorer,
@@ -223,7 +224,8 @@ class TestEstimators:
     def test_copies_predict_the_same(self, make: Any, tmp_path: Any) -> None:
         clf = make().fit(SOURCE, Y, TARGET)
         clf.save(tmp_path / "clf")
-        trusted = ["skdann._classifier.DANNClassifier", "skdann._cv.DANNClassifierCV"]
+        names = ["skdann._classifier.DANNClassifier", "skdann._cv.DANNClassifierCV"]
+        trusted = [*names, TREE]
         copies = [
             pickle.loads(pickle.dumps(clf)),
             copy.deepcopy(clf),

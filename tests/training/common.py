@@ -27,6 +27,7 @@ ONE_STEP = {
     "lambda_max": LAMBDA,
     "lambda_schedule": "constant",
     "dropout": 0.0,
+    "standardize": None,
     "batch_size": 1000,
     "max_epochs": 1,
     "random_state": 0,
@@ -36,6 +37,7 @@ SMALL = {
     "domain_classifier": (8,),
     "dropout": 0.0,
     "lambda_max": 1.0,
+    "standardize": None,
     "max_epochs": 3,
     "random_state": 0,
 }

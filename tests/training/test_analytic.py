@@ -594,7 +594,7 @@ def test_thin_sparse_rows_stay_sparse_and_equal_dense_ones(monkeypatch, params):
     clf = DANNClassifier(
         activation="tanh", optimizer="sgd", lr=0.5, batch_size=20, max_epochs=3, **params
     )
-    clf.set_params(random_state=0)
+    clf.set_params(standardize=None, random_state=0)
     dense = clone(clf).fit(X.toarray(), y, X_target.toarray())
     kinds = []
     gather = DomainBatches._sparse_rows
