@@ -45,7 +45,7 @@ from skdann.model_selection import InformationMaximizationScorer
 LONG = int(os.environ.get("SKDANN_FUZZ", "0"))
 FOLDER = tempfile.TemporaryDirectory()
 MODEL, CHECKPOINT = (os.path.join(FOLDER.name, name) for name in ("model", "checkpoint"))
-SECONDS = 60  # a fit here takes milliseconds
+SECONDS = 60  # of computing; a fit here takes milliseconds
 ARGUMENTS = ("X_source", "y_source", "X_target", "sample_weight", "sample_domain")
 PARAMETERS = tuple(DANNClassifier().get_params())
 OF_SEARCH = ("lambdas", "n_seeds", "margin", "aggregate", "scoring")
@@ -898,6 +898,22 @@ def _digest(value: Any) -> Any:
 
 
 @contextlib.contextmanager
+def _ends_in_time(clock: int, signal_number: int, seconds: float) -> Iterator[None]:
+    """Fail if the block takes longer by a clock of the system."""
+
+    def too_long(*_: Any) -> None:
+        pytest.fail(f"hangs: more than {seconds} s")
+
+    earlier = signal.signal(signal_number, too_long)
+    signal.setitimer(clock, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(clock, 0)
+        signal.signal(signal_number, earlier)
+
+
+@contextlib.contextmanager
 def _leaves_no_trace(case: Case) -> Iterator[list[warnings.WarningMessage]]:
     """Record warnings; assert that inputs and global random states are left alone."""
 
@@ -913,21 +929,17 @@ def _leaves_no_trace(case: Case) -> Iterator[list[warnings.WarningMessage]]:
             "torch's default dtype": torch.get_default_dtype(),
         }
 
-    def too_long(*_: Any) -> None:
-        pytest.fail(f"hangs: more than {SECONDS} s")
-
     before = state()
-    earlier = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(SECONDS)
     sink = io.StringIO()
-    try:
-        with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(sink):
-            warnings.simplefilter("always")
-            with contextlib.redirect_stderr(sink):
-                yield caught
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, earlier)
+    with (
+        _ends_in_time(signal.ITIMER_PROF, signal.SIGPROF, SECONDS),
+        _ends_in_time(signal.ITIMER_REAL, signal.SIGALRM, 10 * SECONDS),  # waits, or gets no CPU
+        warnings.catch_warnings(record=True) as caught,
+        contextlib.redirect_stdout(sink),
+        contextlib.redirect_stderr(sink),
+    ):
+        warnings.simplefilter("always")
+        yield caught
     after = state()
     changed = [name for name in before if before[name] != after[name]]
     assert not changed, f"fit changed {changed}"
