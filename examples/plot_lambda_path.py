@@ -53,8 +53,8 @@ path.round(3)
 # %%
 # As lambda grows, the AUC of the domain classifier falls, and so does the accuracy on the source.
 # The accuracy on the target is what matters, but it cannot be computed without target labels. On
-# this table there is little to gain. :class:`skdann.DANNClassifierCV` mixes several ways to adapt by
-# criteria that need no target labels; with ``aggregate="passing"`` it selects along such a path.
+# this table there is little to gain. :class:`skdann.DANNClassifierCV` mixes several ways to adapt
+# by criteria that need no target labels; with ``aggregate="passing"`` it selects along such a path.
 
 ax = path.reset_index(drop=True).plot(figsize=(6.5, 3.8), marker="o", color=["k", "C0", "#d55e00"])
 ax.set(xlabel="lambda_max", xticks=range(len(path)), xticklabels=path.index, ylim=(0.4, 1.02))
