@@ -109,7 +109,6 @@ def measure_domains(
         estimator.standardize == "domain"
         or estimator.normalization == "domain_batch"
         or estimator.label_shift == "correct"
-        or estimator.pseudo_labels == "balance"
         for estimator in estimators
     )
     if not data.n_targets or not matters:
