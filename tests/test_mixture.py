@@ -75,7 +75,7 @@ def test_families_are_mixed_by_their_scores(mixture, table):
     figures = scores["information"] + scores["reverse_source"] + scores["reverse_domain"]
     assert_allclose(scores["score"], figures - 0.5 * scores["changed"])
     assert scores["lambda_max"].tolist() == [0.0, (0.3, 0.0, 0.3), 0.0, 0.3, 0.0]
-    scalings = [None, (None, "domain", "domain"), None, "domain", None]
+    scalings = ["source", ("source", "domain", "domain"), "source", "domain", None]
     assert [row["standardize"] for row in mixture.scores_] == scalings
     rows = zip(mixture.scores_, mixture.candidates_, strict=True)
     expected = sum(row["weight"] * mean_of(members, table[2]) for row, members in rows)
@@ -170,7 +170,7 @@ def failing(monkeypatch):
 
 
 def _kind(member):
-    source_only = "baseline" if member.standardize is None and not member.lambda_max else None
+    source_only = "baseline" if member.standardize == "source" and not member.lambda_max else None
     return {"train": "self_training", "balance": "balanced"}.get(
         member.pseudo_labels, source_only or "alignment"
     )
