@@ -48,7 +48,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     @property
     def columns_(self) -> ColumnTable:
-        """What was done to each column: name, kind, treatment, number of encoded columns."""
+        """Table of the columns: name, kind, how it is encoded, and in how many columns."""
         check_is_fitted(self)
         columns = self._columns or NumericColumns(None, self.n_features_in_)
         return ColumnTable(columns.table(self._raw_names()))

@@ -183,8 +183,8 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     n_features_in_ : int
         Number of columns of the table that was passed.
     columns_ : list of tuple
-        What was done to each column: name, kind, treatment, number of encoded columns. It prints
-        as a table, and ``pandas.DataFrame`` takes it.
+        One entry per column: name, kind, how it is encoded, and in how many columns. It prints as
+        a table, and ``pandas.DataFrame`` takes it.
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, if the input had string column names.
     module_ : skdann.nn.DANNModule

@@ -23,7 +23,6 @@ from skdann._input.parameters import check_can_resume
 from skdann._input.pooling import (
     find_placeholders,
     is_pooled,
-    keep_source_rows,
     warn_if_a_class,
 )
 from skdann._input.rows import check_rows_to_predict
@@ -39,16 +38,14 @@ from skdann._selection.candidates import (
     make_plan,
     train_candidates,
 )
-from skdann._selection.families import FAMILIES, TREES
+from skdann._selection.families import TREES, find_aggregate, find_families
 from skdann._selection.outcome import Outcome, select, set_selected
 from skdann._selection.rule import Ranking, make_rule
 from skdann._selection.source_model import (
     aligned_proba,
     check_baseline,
-    check_classes,
-    fit_model,
+    fit_given,
     fit_trees,
-    raw_targets,
 )
 from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import Fold
@@ -121,8 +118,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         Whether anything but the source-only baseline predicts.
     changed_share_ : float or None
         Share of the target rows (at most 4,000) whose predicted class differs from the source-only
-        baseline's. The accuracies of both on these rows cannot differ by more than this share. None
-        with `scoring` or without target rows.
+        baseline's. The accuracies of both on these rows cannot differ by more than this share. 0 if
+        the baseline predicts alone; None if `scoring` selected others.
     reason_ : str
         What is mixed or selected and why, in one line.
     shift_ : {"none", "label", "other", ""}
@@ -264,7 +261,7 @@ class DANNClassifierCV(BaseDomainClassifier):
     @explain_arguments
     @neutral_surroundings()
     def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
-        """Train all candidates on source and target rows, and select among them.
+        """Train all candidates on source and target rows, and mix them or select among them.
 
         Parameters
         ----------
@@ -292,8 +289,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         """
         check_constraints(self)
         check_path(self.lambdas, self.standardize)
-        families, aggregate = self._find_families(), self._find_aggregate()
-        check_baseline(self.baseline)
+        families, aggregate = self._families(), self._aggregate()
+        check_baseline(self.baseline, families)
         base = DANNClassifier() if self.estimator is None else clone(self.estimator)
         check_can_resume(base.checkpoint, self.random_state)
         checkpoint = base.checkpoint
@@ -326,10 +323,9 @@ class DANNClassifierCV(BaseDomainClassifier):
         placeholders = find_placeholders(y_source, sample_domain, data.classes)
         warn_if_a_class(placeholders, data.classes, self)
         model = None
-        if TREES in families and self.baseline is not None:
-            given = {"sample_weight": sample_weight, "sample_domain": sample_domain}
-            targets = raw_targets(X_source, X_target, sample_domain)
-            model = self._fit_baseline(X_source, y_source, given, targets, data)
+        if self.baseline is not None:
+            weights = {"sample_weight": sample_weight, "sample_domain": sample_domain}
+            model = fit_given(self.baseline, data, X_source, y_source, X_target, **weights)
         self._fit_path(base, plan, model, data, rows, checkpoint)
         self._is_pooled, self._placeholders = is_pooled(sample_domain), placeholders
         return self
@@ -353,49 +349,19 @@ class DANNClassifierCV(BaseDomainClassifier):
             params = {**params, "estimator": DANNClassifier()}
         return super().set_params(**params)
 
-    def _find_families(self) -> tuple[str, ...]:
-        """Return the families, of which a scorer ranks alignment alone by default."""
-        if self.families is None:
-            return FAMILIES if self.scoring is None else FAMILIES[:1]
-        unknown = [name for name in self.families if name not in FAMILIES]
-        if unknown:
-            raise ValueError(
-                f"families={self.families!r} has unknown names {unknown}; choose from {FAMILIES}."
-            )
-        if TREES in self.families and self.scoring is not None:
-            raise ValueError(
-                f"families={self.families!r} has 'trees', which hold out no rows for scoring; "
-                "leave it out, or use scoring=None."
-            )
-        return tuple(dict.fromkeys(self.families))
+    def _families(self) -> tuple[str, ...]:
+        return find_families(self.families, has_scorer=self.scoring is not None)
 
-    def _find_aggregate(self) -> str:
-        """Return how candidates are combined: a scorer does not weight a mixture."""
-        if self.aggregate is None:
-            return "mixture" if self.scoring is None else "passing"
-        if self.aggregate == "mixture" and self.scoring is not None:
-            raise ValueError(
-                "aggregate='mixture' weights candidates by the default rule and needs "
-                "scoring=None; with a scorer, choose 'passing' or 'best'."
-            )
-        return str(self.aggregate)
+    def _aggregate(self) -> str:
+        return find_aggregate(self.aggregate, has_scorer=self.scoring is not None)
 
-    def _fit_baseline(
-        self, X: Any, y: Any, given: dict[str, Any], targets: list[Any], data: DomainData
-    ) -> Candidate | None:
-        """Fit the user's model on the source rows as they are passed, and predict the target."""
-        given = {name: value for name, value in given.items() if value is not None}
-        X, y, given = keep_source_rows(X, y, given)
-        model = fit_model(self.baseline, X, y, given.get("sample_weight"))
-        check_classes(model, data.classes)
-        if not targets:
-            return None
-        proba = np.concatenate([aligned_proba(model, rows, data.classes) for rows in targets])
-        return Candidate(TREES, [model], [], proba_target=proba)
-
-    def _fit_trees(self, base: DANNClassifier, data: DomainData, seed: int) -> list[Candidate]:
-        """Return the candidate of gradient-boosted trees, unless they cannot be fitted."""
-        if TREES not in self._find_families() or not data.n_targets:
+    def _source_models(
+        self, given: Candidate | None, base: DANNClassifier, data: DomainData, seed: int
+    ) -> list[Candidate]:
+        """Return the candidate of the family "trees": the model given, or trees if they fit."""
+        if given is not None:
+            return [given]
+        if TREES not in self._families() or not data.n_targets or self.baseline is not None:
             return []
         model = fit_trees(data, base.class_weight, seed)
         return [] if model is None else [Candidate(TREES, [model], [])]
@@ -405,7 +371,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         self,
         base: DANNClassifier,
         plan: Plan,
-        baseline: Candidate | None,
+        given: Candidate | None,
         data: DomainData,
         rows: dict[str, Any],
         checkpoint: Any,
@@ -423,7 +389,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             weights = class_weights(base.class_weight, data.y, data.classes, data.weight)
             first = candidates[0].members[0]
             warn_if_unlearned(first.history_, data, weights, scales_columns=first._scales_columns())
-            candidates += [baseline] if baseline else self._fit_trees(base, data, seeds[0])
+            candidates += self._source_models(given, base, data, seeds[0])
             outcome = self._select(candidates, folds, data, fold_seed)
             self._set_columns(data)
             members = [c.members for c in candidates]
@@ -449,7 +415,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             ranking = Ranking([{"score": 0.0}], objection)
         else:
             ranking = make_rule(self.scoring, seed).rank(candidates, folds, data)
-        return select(candidates, ranking, self.margin_, self._find_aggregate())
+        return select(candidates, ranking, self.margin_, self._aggregate())
 
     @property
     def margin_(self) -> float:

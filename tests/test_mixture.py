@@ -194,6 +194,7 @@ def test_if_all_families_diverge_the_baseline_predicts(table, failing):
     with pytest.warns(FitFailedWarning, match="3 of 4 candidates failed"):
         clf = make(families=NETWORKS).fit(*table[:3])
     assert (clf.adapted_, clf.changed_share_) == (False, 0.0)
+    assert clf.reason_ == "not adapted: the training of all other candidates failed"
     assert clf.members_ == clf.candidates_[0]
 
 
@@ -345,7 +346,7 @@ def test_without_a_target_no_family_is_trained(baseline, table):
     with pytest.warns(SourceOnlyWarning):
         clf = make(baseline=baseline).fit(*table[:2])
     assert [row["family"] for row in clf.scores_] == ["baseline"]
-    assert clf.changed_share_ is None
+    assert clf.changed_share_ == 0.0
 
 
 # -- the estimator --------------------------------------------------------------------------------

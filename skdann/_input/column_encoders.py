@@ -49,7 +49,7 @@ class NumberEncoder:
 
     @property
     def treatment(self) -> str:
-        """What is done, in a few words."""
+        """Short description of the encoding."""
         unit = {"number": "number", "boolean": "0 or 1", "duration": "number of days"}[self.kind]
         return f"{unit}; missing: {self.fill:.4g}"
 
@@ -88,7 +88,7 @@ class DateEncoder:
 
     @property
     def treatment(self) -> str:
-        """What is done, in a few words."""
+        """Short description of the encoding."""
         time = ", time of day" if self.has_time else ""
         return f"day number, time of year, weekday{time}; missing: the median date"
 
@@ -141,7 +141,7 @@ class CategoryEncoder:
 
     @property
     def treatment(self) -> str:
-        """What is done, in a few words."""
+        """Short description of the encoding."""
         others = " and of all others" if self.has_others else ""
         return f"indicators of {len(self.categories)} categories{others}; missing: zeros"
 
@@ -172,7 +172,7 @@ class TextEncoder:
 
     @property
     def treatment(self) -> str:
-        """What is done, in a few words."""
+        """Short description of the encoding."""
         return "hashed character n-grams, as there are too many categories; missing: zeros"
 
 
@@ -193,7 +193,7 @@ class EmptyEncoder:
 
     @property
     def treatment(self) -> str:
-        """What is done, in a few words."""
+        """Short description of the encoding."""
         return "left out, as no row of the fit had a value"
 
 

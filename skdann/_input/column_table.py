@@ -16,7 +16,7 @@ class Column(NamedTuple):
     kind : str
         "number", "boolean", "duration", "date", "category", "text" or "empty".
     treatment : str
-        What is done to it.
+        Short description of the encoding.
     n_encoded : int
         Number of columns that the networks get.
     """

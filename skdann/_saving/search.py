@@ -41,7 +41,7 @@ ENTRIES: dict[str, type] = {
     "candidates": list,
 }
 PREFIX = "estimator__"
-BASELINE = "baseline"  # a model of the user, which is passed to `load`
+GIVEN = "given"  # a model of the user, which is passed to `load` again
 
 
 def describe_search(search: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _describe_member(search: Any, member: Any) -> dict[str, Any]:
         return describe_classifier(member)
     if isinstance(member, search._member_class):
         return describe_params(member)
-    return {"class": TREES if search.baseline is None else BASELINE}
+    return {"class": TREES if search.baseline is None else GIVEN}
 
 
 def collect_search_tensors(search: Any) -> dict[str, Tensor]:
@@ -116,7 +116,7 @@ def build_search(cls: Any, member_cls: Any, description: dict[str, Any], overrid
 def _build_member(search: Any, member_cls: Any, entry: dict[str, Any], nested: Any) -> Any:
     if entry["class"] == TREES:
         return unfitted_trees()  # replaced as a whole if it was fitted
-    if entry["class"] == BASELINE:
+    if entry["class"] == GIVEN:
         if not is_fitted(search.baseline):
             raise ValueError("baseline must be the fitted model, the last one of candidates_")
         return search.baseline
@@ -142,9 +142,9 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
                 search.candidates_[candidate][member] = trees
             elif entry["class"] == TREES and scores[candidate]["weight"] > 0:
                 raise ValueError(f"candidate {candidate} is selected, but has no trees")
-            if entry["class"] == BASELINE:
+            if entry["class"] == GIVEN:
                 check_classes(search.baseline, search_columns["classes_"])
-            if entry["class"] in (TREES, BASELINE):
+            if entry["class"] in (TREES, GIVEN):
                 continue
             estimator = search.candidates_[candidate][member]
             if "seed" not in entry:  # a member that diverged

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
 
 from skdann._input.domains import DomainData
 from skdann._input.messages import warn_user
@@ -48,6 +49,14 @@ class Candidate:
     folds: list[int]
     error: str = ""
     proba_target: np.ndarray | None = None
+
+    @property
+    def name(self) -> str:
+        """Name for messages: the family, or the class of a model of the user."""
+        if self.proba_target is None:
+            return self.family.replace("_", "-")
+        model = self.members[0]
+        return type(model[-1] if isinstance(model, Pipeline) else model).__name__
 
     @property
     def lambda_max(self) -> Any:
@@ -246,19 +255,26 @@ def _groups(
     if not can_train_together(estimator):
         yield from ([member] for member in members)
         return
-    is_weighted = estimator.class_weight is not None or estimator.label_shift is not None
-    groups: dict[tuple[bool, bool], list[tuple[Candidate, int]]] = {}
+    groups: dict[Any, list[tuple[Candidate, int]]] = {}
     for candidate, index in members:
-        member = candidate.members[index]
-        is_source_only = member.lambda_max == 0 and member.pseudo_labels is None
-        is_apart = is_weighted and member.pseudo_labels == "balance"
-        groups.setdefault((is_source_only, is_apart), []).append((candidate, index))
+        key = _group_of(candidate.members[index], estimator)
+        groups.setdefault(key, []).append((candidate, index))
     yield from groups.values()
+
+
+def _group_of(setting: Any, estimator: Any) -> tuple[bool, bool]:
+    """Return what members of one network have in common, given a setting or a member.
+
+    That is whether they use source rows only, and whether they are weighted unlike the others.
+    """
+    is_source_only = setting.lambda_max == 0 and setting.pseudo_labels is None
+    is_weighted = estimator.class_weight is not None or estimator.label_shift is not None
+    return is_source_only, is_weighted and setting.pseudo_labels == "balance"
 
 
 def count_networks(estimator: Any, plan: Plan) -> int:
     """Count the networks that :func:`train_candidates` trains."""
-    members = [Candidate(family, [], []) for family, _ in plan]
-    for candidate, (_, settings) in zip(members, plan, strict=True):
-        candidate.members = [_new_member(estimator, setting, 0) for setting, _ in settings]
-    return sum(1 for _ in _groups(members, estimator))
+    settings = [setting for _, members in plan for setting, _ in members]
+    if not can_train_together(estimator):
+        return len(settings)
+    return len({_group_of(setting, estimator) for setting in settings})

@@ -52,3 +52,32 @@ NETWORK_FAMILIES: dict[str, Callable[[Sequence[float], Sequence[str | None]], li
     "balanced": balanced,
 }
 FAMILIES = (*NETWORK_FAMILIES, TREES)
+
+
+def find_families(families: Sequence[str] | None, *, has_scorer: bool) -> tuple[str, ...]:
+    """Return the families of a search; None is all or, with a scorer, alignment alone."""
+    if families is None:
+        return FAMILIES[:1] if has_scorer else FAMILIES
+    unknown = [name for name in families if name not in FAMILIES]
+    if unknown:
+        raise ValueError(
+            f"families={families!r} has unknown names {unknown}; choose from {FAMILIES}."
+        )
+    if TREES in families and has_scorer:
+        raise ValueError(
+            f"families={families!r} has 'trees', which hold out no rows for scoring; "
+            "leave it out, or use scoring=None."
+        )
+    return tuple(dict.fromkeys(families))
+
+
+def find_aggregate(aggregate: str | None, *, has_scorer: bool) -> str:
+    """Return how candidates are combined: a scorer does not weight a mixture."""
+    if aggregate is None:
+        return "passing" if has_scorer else "mixture"
+    if aggregate == "mixture" and has_scorer:
+        raise ValueError(
+            "aggregate='mixture' weights candidates by the default rule and needs "
+            "scoring=None; with a scorer, choose 'passing' or 'best'."
+        )
+    return aggregate

@@ -99,7 +99,7 @@ def select(
         for candidate, row, weight in zip(candidates, ranking.scores, weights, strict=True)
     ]
     if aggregate == "mixture" and weights[0] < 1.0:
-        reason = _mixture_reason(rows)
+        reason = _mixture_reason([candidate.name for candidate in candidates], weights)
     else:
         reason = _reason(rows, best, ranking.objection, gain, margin)
     changed = _share_changed(weights, ranking.proba_target)
@@ -128,16 +128,18 @@ def _selected(score: np.ndarray, margin: float, *, is_best_only: bool) -> np.nda
 
 def _share_changed(weights: np.ndarray, proba: Sequence[np.ndarray | None]) -> float | None:
     """Return the share of target rows predicted otherwise than by the baseline, if known."""
+    if weights[0] == 1.0:
+        return 0.0
     if not len(proba) or proba[0] is None:
         return None
     parts = [w * p for w, p in zip(weights, proba, strict=True) if w > 0 and p is not None]
     return share_changed(np.sum(parts, axis=0), proba[0])
 
 
-def _mixture_reason(rows: Sequence[dict[str, Any]]) -> str:
+def _mixture_reason(names: Sequence[str], weights: np.ndarray) -> str:
     """Return what is mixed, in one line, the greatest share first."""
-    mixed = sorted((row for row in rows if row["weight"] > 0), key=lambda row: -row["weight"])
-    parts = ", ".join(f"{row['weight']:.0%} {row['family'].replace('_', '-')}" for row in mixed)
+    pairs = sorted(zip(-weights, names, strict=True), key=lambda pair: pair[0])
+    parts = ", ".join(f"{-weight:.0%} {name}" for weight, name in pairs if weight < 0)
     return f"adapted by a mixture of {parts}"
 
 
@@ -146,7 +148,9 @@ def _reason(
 ) -> str:
     """Return the reason for the selection, in one line."""
     if rows[0]["weight"] == 1.0:
-        if not objection and np.isfinite(rows[0]["score"]):
+        if not objection and len(rows) > 1 and all("error" in row for row in rows[1:]):
+            objection = "the training of all other candidates failed"
+        elif not objection and np.isfinite(rows[0]["score"]):
             objection = (
                 f"the best score exceeds the baseline's by {gain:.3g}, not more than {margin:g}"
             )

@@ -27,17 +27,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from skdann._input.domains import DomainData
-from skdann._input.drawing import draw_rows
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
 from skdann._training.fitting import Fold
-from skdann.model_selection._default_rule import (
-    MOST_ROWS,
-    DefaultRuleScorer,
-    LinearWitness,
-    reduce_columns,
-    scale_by,
-)
+from skdann.model_selection._default_rule import DefaultRuleScorer, LinearWitness
 
 MARGIN = DefaultRuleScorer.margin
 MIN_AUC = 0.6
@@ -113,16 +106,12 @@ class DefaultRule:
             row["score"] -= CHANGE_PENALTY * row["changed"]
             scores.append(row)
         predicted = evidence.predicted_target or evidence.proba_target
-        return Ranking(scores, *self._judge_shift(evidence), predicted)
+        return Ranking(scores, *self._judge_shift(evidence, witness), predicted)
 
-    def _judge_shift(self, evidence: Evidence) -> tuple[str, str]:
+    def _judge_shift(self, evidence: Evidence, witness: LinearWitness) -> tuple[str, str]:
         """Return the objection to adaptation, if any, and how the domains differ."""
-        source = draw_rows(len(evidence.y), MOST_ROWS, self.seed)
-        target = draw_rows(evidence.X_target.shape[0], MOST_ROWS, self.seed)
-        X_source, X_target = evidence.X_source[source], evidence.X_target[target]
-        scaled = scale_by(X_source, X_source), scale_by(X_target, X_source)
-        X_source, X_target = reduce_columns(*scaled)
-        rows = X_source, evidence.y[source], X_target
+        X_source, X_target = witness.rows[0]  # scaled by the source
+        rows = X_source, witness.y, X_target
         ratio = class_ratio(evidence)
         for is_linear in (True, False):
             auc = matched_auc(*rows, np.ones_like(ratio), self.seed, is_linear=is_linear)

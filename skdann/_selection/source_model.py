@@ -19,15 +19,23 @@ from skdann._compat import safe_indexing
 from skdann._input.containers import unwrap
 from skdann._input.domains import DomainData
 from skdann._input.labels import class_weights
-from skdann._input.matching import name_targets
-from skdann._input.pooling import is_pooled
+from skdann._input.matching import match_target, name_targets
+from skdann._input.messages import warn_user
+from skdann._input.pooling import is_pooled, keep_source_rows
+from skdann._selection.candidates import Candidate
+from skdann._selection.families import TREES
 from skdann._training.threads import suited_threads
 
 
-def check_baseline(model: Any) -> None:
-    """Raise unless a model is a classifier with probabilities."""
+def check_baseline(model: Any, families: Sequence[str]) -> None:
+    """Raise unless a model is a classifier with probabilities, and is used."""
     if model is None:
         return
+    if TREES not in families:
+        raise ValueError(
+            f"baseline={model!r} is the model of the family 'trees', which is not trained here; "
+            "add 'trees' to families (and use scoring=None), or leave out baseline."
+        )
     if isinstance(model, type) or not hasattr(model, "fit") or not is_classifier(model):
         raise TypeError(
             f"baseline={model!r} must be a scikit-learn classifier, fitted or not, or None for "
@@ -76,30 +84,68 @@ def fit_trees(data: DomainData, class_weight: Any, seed: int) -> Any | None:
         return model.fit(X, y, sample_weight=weight)
 
 
+def fit_given(
+    model: Any, data: DomainData, X: Any, y: Any, X_target: Any, **weights: Any
+) -> Candidate | None:
+    """Return the candidate of a model of the user, on the rows as the user passes them.
+
+    Parameters
+    ----------
+    model : classifier
+        Used as it is if it is fitted; otherwise a clone is fitted on the source rows.
+    data : DomainData
+        The checked rows.
+    X, y, X_target : as passed to `fit`
+    **weights
+        "sample_weight" and "sample_domain", as passed to `fit`.
+
+    Returns
+    -------
+    Candidate or None
+        With its predictions for the target rows; None without target rows.
+    """
+    targets = raw_targets(X, X_target, weights["sample_domain"])
+    given = {name: value for name, value in weights.items() if value is not None}
+    X, y, given = keep_source_rows(X, y, given)
+    model = fit_model(model, X, y, given.get("sample_weight"))
+    check_classes(model, data.classes)
+    if not targets:
+        return None
+    proba = np.concatenate([aligned_proba(model, rows, data.classes) for rows in targets])
+    return Candidate(TREES, [model], [], proba_target=proba)
+
+
 def fit_model(model: Any, X: Any, y: Any, sample_weight: Any) -> Any:
     """Return a fitted model as it is, or fit a clone on the source rows as the user passes them."""
     if is_fitted(model):
         return model
     model = clone(model)
-    if sample_weight is not None and has_fit_parameter(model, "sample_weight"):
+    if sample_weight is None:
+        return model.fit(X, y)
+    if has_fit_parameter(model, "sample_weight"):
         return model.fit(X, y, sample_weight=sample_weight)
+    warn_user(
+        f"sample_weight is not used in the fit of baseline={type(model).__name__}, which does not "
+        "take it; pass a fitted model to weight its rows."
+    )
     return model.fit(X, y)
 
 
 def raw_targets(X_source: Any, X_target: Any, sample_domain: Any) -> list[Any]:
-    """Return the target rows as the user passes them, domain by domain from -1 on."""
+    """Return the target rows as the user passes them, domain by domain from -1 on.
+
+    Columns of frames are in the order of the source's.
+    """
     parts: dict[int, list[Any]] = {}
     if X_target is not None:
-        for index, rows in enumerate(name_targets(X_target).values()):
-            if hasattr(rows, "columns") and list(rows.columns) != list(X_source.columns):
-                rows = rows[list(X_source.columns)]  # as the networks get them
-            parts.setdefault(-1 - index, []).append(rows)
+        for index, (name, rows) in enumerate(name_targets(X_target).items()):
+            parts.setdefault(-1 - index, []).append(match_target(name, rows, X_source))
     if is_pooled(sample_domain):
         domain = np.asarray(unwrap(sample_domain, "sample_domain"))
-        for name in np.unique(domain[domain < 0]).tolist():
-            rows = safe_indexing(X_source, np.flatnonzero(domain == name))
-            parts.setdefault(name, []).append(rows)
-    return [rows for name in sorted(parts, reverse=True) for rows in parts[name]]
+        for each in np.unique(domain[domain < 0]).tolist():
+            rows = safe_indexing(X_source, np.flatnonzero(domain == each))
+            parts.setdefault(each, []).append(rows)
+    return [rows for each in sorted(parts, reverse=True) for rows in parts[each]]
 
 
 def aligned_proba(model: Any, X: Any, classes: np.ndarray) -> np.ndarray:

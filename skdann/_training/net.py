@@ -26,7 +26,7 @@ from skdann._training.interface import CallbackInterface, SourceRows, softmax
 from skdann._training.interrupt import is_stop
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import DataShape, NetworkParams, TrainingParams
-from skdann._training.pseudo_labels import PseudoLabels, first_refresh
+from skdann._training.pseudo_labels import PseudoLabels, refreshes
 from skdann._training.randomness import seeded_globally, spawn_generators
 from skdann._training.record import EpochSums, Outputs
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, evaluate_schedule
@@ -146,7 +146,7 @@ class DANNNet(CallbackInterface):
     @property
     def waits_for_labels(self) -> bool:
         """Whether the last epoch was trained before the first pseudo-labels that are requested."""
-        is_early = self.n_epochs_done_ <= first_refresh(self.max_epochs)
+        is_early = self.n_epochs_done_ <= refreshes(self.max_epochs)[0]
         has_labels = self.n_targets > 0 and any(self.training.pseudo_labels)
         return has_labels and is_early and not self.starts_labelled
 
@@ -211,7 +211,7 @@ class DANNNet(CallbackInterface):
     def _lambda_factor(self, progress: float, kind: str | None) -> float:
         """Return the factor of the schedule; with "balance", lambda waits for pseudo-labels."""
         if kind == "balance" and not self.starts_labelled:
-            start = first_refresh(self.max_epochs) / self.max_epochs
+            start = refreshes(self.max_epochs)[0] / self.max_epochs
             if progress < start:
                 return 0.0
             progress = (progress - start) / (1.0 - start) if start < 1.0 else 1.0

@@ -87,7 +87,7 @@ def label_surest(proba: _Array) -> Draws:
     weight = np.zeros(len(label))
     for predicted in np.unique(label):
         rows = np.flatnonzero(label == predicted)
-        n_sure = -(-len(rows) // round(1 / SURE_SHARE))
+        n_sure = math.ceil(SURE_SHARE * len(rows))
         weight[rows[np.argsort(-sureness[rows], kind="stable")[:n_sure]]] = 1.0
     return Draws(weight, label)
 
@@ -118,9 +118,9 @@ def balance_source(y: _Array, domain: _Array, mass: _Array) -> _Array:
     return weight
 
 
-def first_refresh(n_epochs: int) -> int:
-    """Return the number of epochs before a net computes its first pseudo-labels."""
-    return math.ceil(REFRESHES[0] * n_epochs)
+def refreshes(n_epochs: int) -> list[int]:
+    """Return the numbers of epochs after which a net computes pseudo-labels."""
+    return [math.ceil(share * n_epochs) for share in REFRESHES]
 
 
 KINDS: dict[str, Callable[[_Array], Draws]] = {"train": label_surest, "balance": balance_target}
@@ -169,8 +169,8 @@ class PseudoLabels:
         is_first, self.is_first = self.is_first and not self.batches.has_weights, False
         if not self.kinds:
             return
-        refreshes = [math.ceil(share * n_epochs) for share in REFRESHES]
-        if n_done in refreshes or (is_first and n_done > refreshes[0]):
+        due = refreshes(n_epochs)
+        if n_done in due or (is_first and n_done > due[0]):
             self._update(list(self._predict(n_done)))
         elif is_first and self.fit_data.teachers:
             self._update(list(self._ask_teachers(n_done)))

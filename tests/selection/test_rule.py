@@ -128,7 +128,7 @@ def test_the_limit_of_the_domain_auc(linear, forest, shift, monkeypatch):
 
 
 def test_large_tables_are_sampled_by_the_seed_to_judge_the_shift(monkeypatch):
-    monkeypatch.setattr(rule, "MOST_ROWS", 50)
+    monkeypatch.setattr(_default_rule, "MOST_ROWS", 50)
     evidence, _ = make_evidence(n=200)
     evidence = evidence._replace(
         X_target=evidence.X_target[:60], proba_target=[evidence.proba_target[0][:60]]

@@ -15,7 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from skdann._input.containers import column_names
 from skdann._input.domains import check_domains
+from skdann._selection.candidates import Candidate
+from skdann._selection.families import FAMILIES
 from skdann._selection.source_model import (
     aligned_proba,
     check_baseline,
@@ -39,14 +42,14 @@ def table():
 )
 def test_what_is_not_a_classifier_is_named(model):
     with pytest.raises(TypeError, match=r"baseline=.* must be a scikit-learn classifier"):
-        check_baseline(model)
+        check_baseline(model, FAMILIES)
 
 
 def test_a_classifier_needs_probabilities():
     with pytest.raises(TypeError, match=r"LinearSVC\(\) has no predict_proba.*Calibrated"):
-        check_baseline(LinearSVC())
+        check_baseline(LinearSVC(), FAMILIES)
     for model in (None, LogisticRegression(), make_pipeline(StandardScaler(), DummyClassifier())):
-        check_baseline(model)
+        check_baseline(model, FAMILIES)
 
 
 def test_fitted_models_are_recognized(table):
@@ -69,12 +72,19 @@ def test_a_fitted_model_is_used_as_it_is_and_another_one_cloned(table):
     assert_array_equal(result.coef_, LogisticRegression(C=0.1).fit(X, y).coef_)
 
 
+def test_a_model_that_no_family_uses_is_refused():
+    with pytest.raises(ValueError, match=r"baseline=LogisticRegression.*'trees', which is not"):
+        check_baseline(LogisticRegression(), FAMILIES[:3])
+    check_baseline(None, FAMILIES[:3])
+
+
 def test_weights_are_passed_to_models_that_take_them(table):
     X, y, _ = table
     weight = np.linspace(0.1, 3.0, len(y))
     expected = LogisticRegression().fit(X, y, sample_weight=weight)
     assert_array_equal(fit_model(LogisticRegression(), X, y, weight).coef_, expected.coef_)
-    neighbours = fit_model(KNeighborsClassifier(), X, y, weight)
+    with pytest.warns(UserWarning, match="sample_weight is not used in the fit of baseline=KNeigh"):
+        neighbours = fit_model(KNeighborsClassifier(), X, y, weight)
     assert_array_equal(neighbours.predict(X), KNeighborsClassifier().fit(X, y).predict(X))
 
 
@@ -160,3 +170,22 @@ def test_frames_are_ordered_like_the_source(table):
     frame, target = (pd.DataFrame(rows, columns=["a", "b", "c"]) for rows in (X, X_target))
     (rows,) = raw_targets(frame, target[["c", "a", "b"]], None)
     pd.testing.assert_frame_equal(rows, target)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_raw_targets_are_matched_by_name_in_every_library(library):
+    module = pytest.importorskip(library)
+    make = module.table if library == "pyarrow" else module.DataFrame
+    frame = make({"a": [0.0, 1.0], "b": [2.0, 3.0]})
+    target = make({"b": [5.0, 7.0], "a": [4.0, 6.0]})
+    (rows,) = raw_targets(frame, target, None)
+    assert column_names(rows) == ["a", "b"]
+    assert_array_equal(np.asarray(rows), [[4.0, 5.0], [6.0, 7.0]])
+
+
+def test_the_reason_names_the_model_of_the_user(table):
+    X, y, _ = table
+    fitted = LogisticRegression().fit(X, y)
+    for model in (fitted, make_pipeline(fitted)):
+        assert Candidate("trees", [model], [], proba_target=X).name == "LogisticRegression"
+    assert Candidate("self_training", [], []).name == "self-training"
