@@ -19,6 +19,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from skdann._training.passes import ShuffledRows, draw_pass, streams
 from skdann.nn import Rows
 
 BLOCK_BYTES = 4_000_000
@@ -68,53 +69,6 @@ class Batch(NamedTuple):
     def labelled(self) -> Rows:
         """The rows in the label loss."""
         return self.rows if self.n_labelled > self.rows.n_source else self.rows.of_source()
-
-
-def draw_pass(n_rows: int, weight: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Return as many shuffled row indices as there are rows.
-
-    Each row occurs once or, given weights, in proportion to its weight, rounded up or down
-    (systematic resampling).
-    """
-    order = torch.randperm(n_rows, generator=generator)
-    if weight is None:
-        return order
-    edges = weight.cumsum(0)
-    offset = torch.rand((), generator=generator, dtype=torch.float64)
-    places = (torch.arange(n_rows) + offset) * (edges[-1] / n_rows)
-    return torch.searchsorted(edges, places, right=True).clamp_(max=n_rows - 1)[order]
-
-
-class _ShuffledRows:
-    """Row indices from consecutive shuffled passes over the rows."""
-
-    def __init__(self, rows: Tensor, generator: torch.Generator) -> None:
-        self.rows, self.generator = rows, generator
-        self.remaining = rows[:0]
-        self.weight: Tensor | None = None
-
-    def weigh(self, weight: Tensor) -> None:
-        """Draw rows in proportion to these weights from now on."""
-        self.weight, self.remaining = weight, self.rows[:0]
-
-    def draw(self, count: int) -> Tensor:
-        """Return the next `count` row indices."""
-        parts = []
-        while count > 0:
-            if not len(self.remaining):
-                self.remaining = draw_pass(len(self.rows), self.weight, self.generator)
-            parts.append(self.rows.index_select(0, self.remaining[:count]))
-            self.remaining = self.remaining[count:]
-            count -= len(parts[-1])
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _streams(generator: torch.Generator) -> Iterator[torch.Generator]:
-    """Yield an independent generator for each target; the first is the given one."""
-    yield generator
-    while True:
-        seed = int(torch.randint(2**62, (), generator=generator))
-        yield torch.Generator().manual_seed(seed)
 
 
 class _StepLayout(NamedTuple):
@@ -213,7 +167,7 @@ class DomainBatches:
             for index in range(self.n_sources, n_domains)
         ]
         self.targets = [
-            list(map(_ShuffledRows, targets, _streams(member["target_order"])))
+            list(map(ShuffledRows, targets, streams(member["target_order"])))
             for member in generators
         ]
         self.source_weights: list[Tensor | None] = [None] * self.n_members

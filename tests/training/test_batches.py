@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdann._training import batches as _batches
-from skdann._training.batches import DomainBatches, draw_pass
+from skdann._training.batches import DomainBatches
 
 sizes = st.integers(1, 23)
 any_batch_size = st.integers(1, 30)
@@ -443,50 +443,6 @@ def test_members_may_hold_out_different_source_domains():
 
 
 # -- rows drawn by weights, and labelled target rows ----------------------------------------------
-
-
-@quickly
-@given(
-    st.lists(st.floats(0, 5), min_size=1, max_size=40).filter(lambda w: sum(w) > 1e-3),
-    st.integers(0, 1000),
-)
-def test_a_weighted_pass_has_each_row_in_proportion_rounded_up_or_down(weights, seed):
-    weight = torch.tensor(weights, dtype=torch.float64)
-    n_rows = len(weights)
-    drawn = draw_pass(n_rows, weight, torch.Generator().manual_seed(seed))
-    count = np.bincount(drawn.numpy(), minlength=n_rows)
-    expected = n_rows * np.array(weights) / np.sum(weights)
-    assert count.sum() == n_rows
-    assert (count >= np.floor(expected - 1e-9)).all()
-    assert (count <= np.ceil(expected + 1e-9)).all()
-    again = draw_pass(n_rows, weight, torch.Generator().manual_seed(seed))
-    assert torch.equal(drawn, again)
-
-
-def test_weighted_passes_have_the_expected_shares_in_random_order():
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.tensor([0.1, 0.4, 1.5, 2.0], dtype=torch.float64)
-    passes = torch.stack([draw_pass(4, weight, generator) for _ in range(2000)])
-    assert_allclose(np.bincount(passes.flatten()) / 8000, weight / 4, atol=0.01)
-    for place in passes.T:  # each place of a pass
-        assert_allclose(np.bincount(place, minlength=4) / 2000, weight / 4, atol=0.04)
-
-
-def test_many_rows_are_counted_exactly():
-    """In single precision, the sum of so many weights would be wrong."""
-    n_rows = 2**19
-    weight = torch.full((n_rows,), 1 / 3, dtype=torch.float64)
-    weight[0] = 5.0
-    drawn = draw_pass(n_rows, weight, torch.Generator().manual_seed(0))
-    count = np.bincount(drawn.numpy(), minlength=n_rows)
-    assert count[0] in (14, 15)
-    assert set(np.unique(count[1:])) <= {0, 1}
-
-
-def test_without_weights_a_pass_is_a_permutation():
-    one, other = (torch.Generator().manual_seed(5) for _ in range(2))
-    assert torch.equal(draw_pass(17, None, one), torch.randperm(17, generator=other))
-    assert torch.equal(one.get_state(), other.get_state())
 
 
 def test_source_rows_are_drawn_by_their_weights():
