@@ -84,7 +84,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         "alignment" alone.
     baseline : scikit-learn classifier or None, default=None
         Model of the family "trees"; None uses
-        :class:`~sklearn.ensemble.HistGradientBoostingClassifier` (not for sparse input). Pass the
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier` (not for sparse input, nor for more than 1,000
+        columns). Pass the
         model that you use now. It gets the rows as you pass them, and needs `predict_proba`. A
         fitted model is used as it is (but :func:`sklearn.base.clone`, and with it cross-validation,
         makes it unfitted; see :class:`~sklearn.frozen.FrozenEstimator`); another one is cloned and
@@ -177,7 +178,7 @@ class DANNClassifierCV(BaseDomainClassifier):
     of the maximum, plus the balanced accuracy of reverse validation [1]_ on columns scaled by the
     source and on columns scaled in each domain (a logistic regression learns the predictions and is
     scored on the source), minus half the share of target rows predicted otherwise than by the
-    baseline. A mixture has weights :math:`w_i \propto \exp(s_i / 0.3)` for scores :math:`s_i`.
+    baseline. A mixture has weights :math:`w_i \propto \exp(s_i / 0.2)` for scores :math:`s_i`.
     Evidence reads at most 4,000 rows of each domain.
 
     The source-only baseline predicts alone if the domains hardly differ (neither a linear
