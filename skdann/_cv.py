@@ -84,12 +84,11 @@ class DANNClassifierCV(BaseDomainClassifier):
         "alignment" alone.
     baseline : scikit-learn classifier or None, default=None
         Model of the family "trees"; None uses
-        :class:`~sklearn.ensemble.HistGradientBoostingClassifier` (not for sparse input, nor for more than 1,000
-        columns). Pass the
-        model that you use now. It gets the rows as you pass them, and needs `predict_proba`. A
-        fitted model is used as it is (but :func:`sklearn.base.clone`, and with it cross-validation,
-        makes it unfitted; see :class:`~sklearn.frozen.FrozenEstimator`); another one is cloned and
-        fitted on the source.
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier`, but not for sparse input or more
+        than 1,000 columns. Pass the model that you use now. It gets the rows as you pass them, and
+        needs `predict_proba`. A fitted model is used as it is (but :func:`sklearn.base.clone`, and
+        with it cross-validation, makes it unfitted; see
+        :class:`~sklearn.frozen.FrozenEstimator`); another one is cloned and fitted on the source.
     n_seeds : int, default=3
         Number of members of each family, with different seeds and, if the family has several
         settings, with these in turn. Each member holds out a different fifth of the source rows.
