@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit, log_softmax, softmax
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
@@ -53,6 +53,7 @@ from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.pseudo_labels import KINDS as PSEUDO_LABELS
 from skdann._training.recognition import measure_domains
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES
+from skdann.inspection._accuracy import AccuracyEstimate
 from skdann.nn._module import ACTIVATIONS, is_sizes
 
 
@@ -745,6 +746,48 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
             Probabilities, in the order of `classes_`.
         """
         return softmax(self._class_scores(X, sample_domain), axis=1)
+
+    @neutral_surroundings()
+    def estimate_accuracy(self, X_source, y_source, X_target) -> AccuracyEstimate:
+        """Estimate the accuracy on the target, without target labels.
+
+        Trains a :class:`DANNClassifierCV` with the parameters of this classifier, whose families it
+        compares with one another and with this classifier: see
+        :meth:`DANNClassifierCV.estimate_accuracy`. That takes several times as long as `fit`.
+
+        Parameters
+        ----------
+        X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
+            Labelled source rows, as passed to `fit`.
+        y_source : array-like of shape (n_source,)
+            Their labels.
+        X_target : array-like of shape (n_target, n_features), or tuple of these
+            Unlabelled rows of the target.
+
+        Returns
+        -------
+        AccuracyEstimate
+            "accuracy", "balanced_accuracy", "interval" (of the accuracy, at 90 %) and "reason".
+
+        Raises
+        ------
+        ValueError
+            If rows, columns or labels do not match the fit.
+        """
+        from skdann._cv import DANNClassifierCV  # is built on this class
+
+        check_is_fitted(self)
+        own = "lambda_max", "standardize", "pseudo_labels", "warm_start", "checkpoint"
+        default = DANNClassifier()
+        base = clone(self).set_params(**{name: getattr(default, name) for name in own})
+        search = DANNClassifierCV(base, random_state=self.random_state)
+        search.fit(X_source, y_source, X_target)
+        if not np.array_equal(search.classes_, self.classes_):
+            raise ValueError(
+                f"y_source holds the classes {search.classes_.tolist()}, but fit saw "
+                f"{self.classes_.tolist()}; pass the rows and labels of fit."
+            )
+        return search._estimate_accuracy(self, X_source, y_source, X_target)
 
     @neutral_surroundings()
     def transform(self, X, *, sample_domain=None):

@@ -60,6 +60,7 @@ def describe_search(search: Any) -> dict[str, Any]:
         "reason": search.reason_,
         "shift": search.shift_,
         "changed_share": search.changed_share_,
+        "held_out": search.held_out_,
         "candidates": [
             [_describe_member(search, member) for member in members]
             for members in search.candidates_
@@ -168,6 +169,7 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
     rest = description.get("shift", ""), description.get("changed_share")
     outcome = Outcome(scores, description["reason"], *rest)
     set_selected(search, search.candidates_, outcome)
+    search.held_out_ = description.get("held_out")
     return fitted
 
 
