@@ -529,6 +529,9 @@ class DANNClassifierCV(BaseDomainClassifier):
         guarantee for yours: where the meaning of the columns changes and all families err alike,
         the accuracy is lower than the interval says.
 
+        If the domains hardly differ (`shift_` is "none"), the estimate is the accuracy on the rows
+        held out, and the interval that of a proportion of so many rows.
+
         There is no estimate if fewer than two families are fitted, with fewer than 30 held-out
         source rows or target rows, and if families agree on fewer than half of the target rows.
 
@@ -565,7 +568,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         held_out = self.held_out_ or found
         lower = {name: min(value, held_out[name]) for name, value in found.items()}
         predictions = self._family_predictions(X_source, X_target, classifier)
-        return estimate_accuracy(predictions, {**lower, "n_rows": held_out["n_rows"]})
+        lower["n_rows"] = held_out["n_rows"]
+        return estimate_accuracy(predictions, lower, self.shift_)
 
     def _family_predictions(
         self, X_source: Any, X_target: Any, classifier: Any

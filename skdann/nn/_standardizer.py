@@ -144,8 +144,7 @@ class DomainStandardizer(nn.Module):
             if not self.training and bool((rows.domain == rows.domain[0]).all()):
                 # one domain, as in most predictions: no copy of its statistics for each row
                 first = int(rows.domain[0])
-                tables = tuple(table[:, first : first + 1] for table in tables)
-                return _scale(x, *tables)
+                return _scale(x, *(table[:, first : first + 1] for table in tables))
             return _scale(x, *(table[:, rows.domain] for table in tables))
         member = torch.arange(len(self.standardize), device=x.device).unsqueeze(1)
         return _scale(x, *(table[member, rows.domain] for table in tables))

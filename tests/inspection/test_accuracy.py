@@ -46,6 +46,15 @@ def test_more_agreement_and_a_higher_accuracy_raise_the_estimate():
     assert less < more < best
 
 
+def test_without_shift_it_is_the_accuracy_on_held_out_rows():
+    estimate = estimate_accuracy(predictions_that_agree([0.6]), HELD_OUT, "none")
+    assert estimate[:2] == (0.8, 0.7)
+    low, high = estimate.interval
+    # a proportion of 80 in 100: about 1.64 * sqrt(0.8 * 0.2 / 100) to either side
+    assert (low, high) == pytest.approx((0.8 - 0.066, 0.8 + 0.066), abs=0.01)
+    assert "hardly differ" in estimate.reason
+
+
 @pytest.mark.parametrize("accuracy", [0.0, 1.0])
 def test_extreme_accuracies_have_an_interval_inside_zero_and_one(accuracy):
     held_out = dict.fromkeys(("accuracy", "balanced_accuracy"), accuracy) | {"n_rows": 100}
