@@ -616,7 +616,9 @@ class DANNClassifierCV(BaseDomainClassifier):
             member.feature_names_in_ = self.feature_names_in_
         member._other_names = getattr(self, "_other_names", None)
         member.n_features_in_, member._columns = self.n_features_in_, self._columns
-        return member, {"reason": self.reason_, "shift": self.shift_}
+        changed = np.nan if self.changed_share_ is None else self.changed_share_
+        fields = {"reason": self.reason_, "shift": self.shift_, "changed": changed}
+        return member, {**fields, "predictor": self}
 
 
 def _is_balanced(member: DANNClassifier) -> bool:
