@@ -66,7 +66,19 @@ def measure(job: Job) -> dict[str, Any]:
         "balanced_accuracy": float(
             recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)
         ),
+        **count_agreement(clf, rows.X_test, y),
         **compare(clf, rows.X_source[rest], rows.y_source[rest], proba),
+    }
+
+
+def count_agreement(clf: Any, X: Any, y: np.ndarray) -> dict[str, float]:
+    """Return the share of rows on which all families agree, and how many of these are right."""
+    agrees = clf.reliability(X).agreement == 1
+    is_right = clf.predict(X) == y
+    return {
+        "agreeing": float(agrees.mean()),
+        "right_agreeing": float(is_right[agrees].mean()) if agrees.any() else np.nan,
+        "right_others": float(is_right[~agrees].mean()) if not agrees.all() else np.nan,
     }
 
 
@@ -148,6 +160,9 @@ def report(args: argparse.Namespace) -> None:
     print("each data set left out in turn:")
     print(f"coverage {is_inside.mean():.1%} (by seed {by_seed.min():.1%} to {by_seed.max():.1%})")
     print(f"mean width {width:.3f}\n")
+    means = frame[["agreeing", "right_agreeing", "right_others"]].mean()
+    print(f"all families agree on {means['agreeing']:.0%} of the target rows, mean over tasks:")
+    print(f"accuracy {means['right_agreeing']:.3f} there, {means['right_others']:.3f} elsewhere\n")
     print("| estimate of the accuracy | mean absolute error | bias | correlation |")
     print("|---|---|---|---|")
     names = {

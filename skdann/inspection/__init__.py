@@ -10,6 +10,7 @@ from skdann.inspection._accuracy import AccuracyEstimate
 from skdann.inspection._embedding import DomainEmbeddingDisplay
 from skdann.inspection._lambda_path import LambdaPathDisplay
 from skdann.inspection._networks import NetworkSummary, summarize_networks
+from skdann.inspection._reliability import RowReliability
 from skdann.inspection._report import Diagnosis
 from skdann.inspection._shift import DomainShiftDisplay
 from skdann.inspection._training import TrainingCurveDisplay
@@ -21,6 +22,7 @@ __all__ = [
     "DomainShiftDisplay",
     "LambdaPathDisplay",
     "NetworkSummary",
+    "RowReliability",
     "TrainingCurveDisplay",
     "summarize_networks",
 ]
