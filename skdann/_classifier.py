@@ -170,9 +170,10 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
     random_state : int, RandomState instance or None, default=None
         Controls all randomness. Pass an int for bit-identical results. None draws fresh entropy;
         global random state is never read or changed.
-    verbose : int, default=0
-        Verbosity: 1 shows a progress bar with the losses, the domain accuracy and lambda; 2 prints
-        a line per epoch.
+    verbose : int or None, default=None
+        Verbosity: 0 shows nothing, 1 a progress bar with the losses, the domain accuracy and
+        lambda; 2 prints a line per epoch. None shows the bar in a terminal or a notebook while a
+        fit takes more than three seconds, and nothing elsewhere.
 
     Attributes
     ----------
@@ -337,7 +338,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         "callbacks": [None, list, tuple],
         "device": [str],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": ["verbose", None],
     }
 
     def __init__(
@@ -376,7 +377,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         callbacks=None,
         device="cpu",
         random_state=None,
-        verbose=0,
+        verbose=None,
     ):
         self.feature_extractor = feature_extractor
         self.label_predictor = label_predictor
@@ -641,7 +642,7 @@ class DANNClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDoma
         net = copy.deepcopy(self.net_)
         net.networks = network_params(self)
         net.configure(training_params(self))
-        net.callbacks, net.verbose = net_callbacks(self, stops_early), int(self.verbose)
+        net.callbacks, net.verbose = net_callbacks(self, stops_early), int(self.verbose or 0)
         for group in net.optimizer_.param_groups:
             group["lr"] = self.lr
         net._initialize_callbacks()

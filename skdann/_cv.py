@@ -113,9 +113,10 @@ class DANNClassifierCV(BaseDomainClassifier):
         `scoring`, "passing".
     random_state : int, RandomState instance or None, default=None
         Controls the seeds of the members and the folds. Pass an int for bit-identical results.
-    verbose : int, default=0
-        Verbosity: 1 shows a progress bar over the epochs of all networks, 2 prints a line per
-        epoch.
+    verbose : int or None, default=None
+        Verbosity: 0 shows nothing, 1 a progress bar over the epochs of all networks; 2 prints a
+        line per epoch. None is the `verbose` of `estimator`, by default a bar in a terminal or a
+        notebook while a fit takes more than three seconds.
 
     Attributes
     ----------
@@ -234,7 +235,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         "margin": [None, Interval(Real, 0, None, closed="left")],
         "aggregate": [None, StrOptions({"mixture", "passing", "best"})],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": ["verbose", None],
     }
 
     _member_class: ClassVar = DANNClassifier
@@ -252,7 +253,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         margin=None,
         aggregate=None,
         random_state=None,
-        verbose=0,
+        verbose=None,
     ):
         self.estimator = estimator
         self.lambdas = lambdas
@@ -304,7 +305,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         checkpoint = base.checkpoint
         check_constraints(base)  # before parameters are replaced
         _warn_if_replaced(base, self.lambdas, self.standardize)
-        base.set_params(verbose=self.verbose or base.verbose, warm_start=False, checkpoint=None)
+        verbose = base.verbose if self.verbose is None else self.verbose
+        base.set_params(verbose=verbose, warm_start=False, checkpoint=None)
         check_params(base)
         data = check_domains(
             X_source,
