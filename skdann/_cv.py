@@ -527,7 +527,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         Notes
         -----
         The interval holds the quantiles of the error over 102 tasks of real tables. Leaving each
-        data set out in turn, it contains the true accuracy on 88 % of the tasks and is 33 points
+        data set out in turn, it contains the true accuracy on 89 % of the tasks and is 37 points
         wide on average (``benchmarks/estimates.py``). It is a statement on tables like these, not a
         guarantee for yours: where the meaning of the columns changes and all families err alike,
         the accuracy is lower than the interval says.
@@ -578,8 +578,9 @@ class DANNClassifierCV(BaseDomainClassifier):
     def reliability(self, X) -> RowReliability:
         """Return how far the prediction of each row can be trusted.
 
-        Where the families agree, predictions are right far more often than elsewhere: on 102 tasks
-        of real tables, AGREEMENT_FIGURES (``benchmarks/estimates.py``).
+        Where all families agree, predictions are right more often: on 102 tasks of real tables they
+        agree on 61 % of the target rows, and have an accuracy of .80 there and .56 elsewhere (means
+        over the tasks, ``benchmarks/estimates.py``).
 
         Parameters
         ----------
