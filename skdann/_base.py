@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -29,8 +29,16 @@ from skdann.inspection._diagnosis import diagnose
 from skdann.inspection._report import Diagnosis
 
 
-class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
-    """Base class of the domain-adaptive classifiers."""
+class _ScoredRows(NamedTuple):
+    """Rows to score, with their domains and weights."""
+
+    X: Any
+    sample_domain: Any
+    weight: np.ndarray | None
+
+
+class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
+    """Base class of all domain-adaptive estimators."""
 
     # requested by default, so that a search with routing scores pooled rows correctly
     __metadata_request__score: ClassVar = {"sample_domain": True}
@@ -71,14 +79,6 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             state = {**state, "_columns": entry}
         super().__setstate__(state)
 
-    @abstractmethod
-    def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
-        """Return scores (n_samples, n_classes), after checking X; the maximum is the prediction."""
-
-    @abstractmethod
-    def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
-        """Return logarithms of the class probabilities."""
-
     def _resolve_domain(self, X: Any, sample_domain: Any) -> Any:
         """Return the domain of checked rows; None means target.
 
@@ -107,81 +107,17 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     @abstractmethod
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
-        """Return the classifier to diagnose, and further fields of the report."""
+        """Return the estimator to diagnose, and further fields of the report."""
 
-    @neutral_surroundings()
-    def predict(self, X, *, sample_domain=None):
-        """Predict the class of each row.
-
-        Parameters
-        ----------
-        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the target domain.
-        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            Domain of each row, as in `domains_`. It matters only with
-            ``normalization="domain_batch"``, ``standardize="domain"`` or
-            ``label_shift="correct"``. None means target, with one exception: rows that a scorer,
-            a cross-validation or a meta-estimator of scikit-learn passes are treated as rows of
-            the domain that they resemble, because they may be held-out source rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Class labels.
-        """
-        best = self._class_scores(X, sample_domain).argmax(axis=1)
-        return self.classes_[best]
-
-    @neutral_surroundings()
-    def predict_log_proba(self, X, *, sample_domain=None):
-        """Predict logarithms of the class probabilities.
-
-        Parameters
-        ----------
-        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of the target domain.
-        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            As in :meth:`predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Log-probabilities, in the order of `classes_`.
-        """
-        return self._class_log_proba(X, sample_domain)
-
-    def score(self, X, y, sample_weight=None, *, sample_domain=None):
-        """Return the accuracy of the predictions on labelled rows of either domain.
-
-        Parameters
-        ----------
-        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
-            Rows of one domain, or of several with `sample_domain`.
-        y : array-like of shape (n_samples,)
-            Labels. Rows with a label that only marks unlabelled target rows in `fit` on pooled rows
-            are ignored.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows.
-        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
-            Domain of each row, as in `domains_`. None means target. Exception: if it matters, see
-            :meth:`predict`, rows that resemble the source more than the target are treated as
-            source rows, because cross-validation scores held-out source rows. If it does not
-            matter, source domains that `fit` has not seen are allowed.
-
-        Returns
-        -------
-        float
-            Accuracy in [0, 1].
-
-        Raises
-        ------
-        ValueError
-            If no labelled row remains, or the rows resemble the source, which has several domains,
-            and `sample_domain` is None.
-        """
-        check_is_fitted(self)
-        is_labelled = self._find_labelled(y)
-        label = plain_labels(y, "y", is_kept=is_labelled)
+    def _rows_to_score(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        sample_domain: Any,
+        is_labelled: np.ndarray | None,
+    ) -> _ScoredRows:
+        """Return the labelled rows, their domains and weights; None counts all as labelled."""
         if np.ndim(sample_domain):
             check_consistent_length(y, sample_domain)
         if is_labelled is not None:
@@ -198,8 +134,7 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         if weight is not None:
             weight = np.asarray(unwrap(weight, "sample_weight"))
             weight = weight if is_labelled is None else weight[is_labelled]
-        predicted = self.predict(X, sample_domain=sample_domain)
-        return float(accuracy_score(label, predicted, sample_weight=weight))
+        return _ScoredRows(X, sample_domain, weight)
 
     def _find_labelled(self, y: Any) -> np.ndarray | None:
         """Return which rows have a label that does not mark unlabelled rows; None for all."""
@@ -416,3 +351,92 @@ class BaseDomainClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             If the file cannot be written.
         """
         save_onnx(self, path)
+
+
+class BaseDomainClassifier(ClassifierMixin, BaseDomainEstimator):
+    """Base class of the domain-adaptive classifiers."""
+
+    @abstractmethod
+    def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
+        """Return scores (n_samples, n_classes), after checking X; the maximum is the prediction."""
+
+    @abstractmethod
+    def _class_log_proba(self, X: Any, sample_domain: Any) -> np.ndarray:
+        """Return logarithms of the class probabilities."""
+
+    @neutral_surroundings()
+    def predict(self, X, *, sample_domain=None):
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            Domain of each row, as in `domains_`. It matters only with
+            ``normalization="domain_batch"``, ``standardize="domain"`` or
+            ``label_shift="correct"``. None means target, with one exception: rows that a scorer,
+            a cross-validation or a meta-estimator of scikit-learn passes are treated as rows of
+            the domain that they resemble, because they may be held-out source rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        best = self._class_scores(X, sample_domain).argmax(axis=1)
+        return self.classes_[best]
+
+    @neutral_surroundings()
+    def predict_log_proba(self, X, *, sample_domain=None):
+        """Predict logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of the target domain.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of `classes_`.
+        """
+        return self._class_log_proba(X, sample_domain)
+
+    def score(self, X, y, sample_weight=None, *, sample_domain=None):
+        """Return the accuracy of the predictions on labelled rows of either domain.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Rows of one domain, or of several with `sample_domain`.
+        y : array-like of shape (n_samples,)
+            Labels. Rows with a label that only marks unlabelled target rows in `fit` on pooled rows
+            are ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+        sample_domain : int, array-like of int of shape (n_samples,), or None, default=None
+            Domain of each row, as in `domains_`. None means target. Exception: if it matters, see
+            :meth:`predict`, rows that resemble the source more than the target are treated as
+            source rows, because cross-validation scores held-out source rows. If it does not
+            matter, source domains that `fit` has not seen are allowed.
+
+        Returns
+        -------
+        float
+            Accuracy in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If no labelled row remains, or the rows resemble the source, which has several domains,
+            and `sample_domain` is None.
+        """
+        check_is_fitted(self)
+        is_labelled = self._find_labelled(y)
+        label = plain_labels(y, "y", is_kept=is_labelled)
+        rows = self._rows_to_score(X, y, sample_weight, sample_domain, is_labelled)
+        predicted = self.predict(rows.X, sample_domain=rows.sample_domain)
+        return float(accuracy_score(label, predicted, sample_weight=rows.weight))

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline as _make_pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
-from skdann._base import BaseDomainClassifier
+from skdann._base import BaseDomainEstimator
 from skdann._compat import safe_indexing, with_callbacks
 from skdann._input.arguments import explain_arguments, guess_argument, takes
 from skdann._input.containers import without_mask
@@ -282,7 +282,7 @@ class DomainPipeline(Pipeline):
             Score of the last step.
         """
         placeholders = [each for _, step in self.steps[:-1] for each in _placeholders_of(step)]
-        is_ours = isinstance(self.steps[-1][1], BaseDomainClassifier)
+        is_ours = isinstance(self.steps[-1][1], BaseDomainEstimator)
         if y is not None and placeholders and not is_ours:
             check_consistent_length(X, y, sample_weight)
             kept = np.flatnonzero(~mark_unlabelled(y, placeholders))
@@ -348,7 +348,7 @@ def _transform_target(step: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 def _transform_as_target(step: Any, rows: Any) -> Any:
     """Transform the rows of the only target."""
-    if isinstance(step, BaseDomainClassifier):
+    if isinstance(step, BaseDomainEstimator):
         return step.transform(rows, sample_domain=step.domains_[-1])
     return step.transform(rows)
 
