@@ -199,7 +199,8 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
             Unlabelled target rows, in the order of the fit; several targets are judged as one.
         y_source : array-like of shape (n_source,) or None, default=None
             Labels of the source rows, for the estimate of the target's class shares. None uses the
-            predicted labels instead, which is less accurate.
+            predicted labels instead, which is less accurate. A regressor, whose report has no class
+            shares, does not use it.
 
         Returns
         -------
@@ -233,13 +234,13 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
         ['label_shift']
         """
         check_is_fitted(self)
-        classifier, fields = self._diagnosed()
+        estimator, fields = self._diagnosed()
         return diagnose(
-            classifier,
+            estimator,
             X_source,
             X_target,
             y_source=y_source,
-            random_state=classifier.random_state,
+            random_state=estimator.random_state,
             **fields,
         )
 
@@ -294,7 +295,7 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
         """Load an estimator that :meth:`save` wrote; the file runs no code.
 
         Predictions equal those of the saved estimator bit for bit on the same device. So does
-        training that continues with :meth:`DANNClassifier.partial_fit` or ``warm_start``.
+        training that continues with ``partial_fit`` or ``warm_start``.
 
         Parameters
         ----------
@@ -311,7 +312,7 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
 
         Returns
         -------
-        DANNClassifier or DANNClassifierCV
+        DANNClassifier, DANNRegressor or DANNClassifierCV
             The fitted estimator, of the class that the method is called on.
 
         Raises
@@ -332,7 +333,8 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
 
         The graph takes float32 rows "X" (n_samples, n_features), any number of them, and gives
         "probabilities" (n_samples, n_classes), those of ``predict_proba`` for target rows. The
-        class labels are in its metadata as JSON, "classes". Needs ``skdann[onnx]``.
+        class labels are in its metadata as JSON, "classes". A regressor gives "predictions", of the
+        shape of ``predict``. Needs ``skdann[onnx]``.
 
         Parameters
         ----------

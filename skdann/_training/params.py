@@ -74,7 +74,7 @@ class NetworkParams:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingParams:
-    """Training hyperparameters, as in :class:`skdann.DANNClassifier`.
+    """Training hyperparameters, as in :class:`skdann.DANNClassifier` and `DANNRegressor`.
 
     `lambda_max` and `pseudo_labels` hold one value per member.
     """
@@ -96,8 +96,8 @@ class TrainingParams:
     device: str
     label_shift: str | None
     target_priors: dict[Any, float] | None
-    loss: str = "cross_entropy"
-    quantile: float = 0.5
+    loss: str
+    quantile: float
 
 
 def count_epochs(estimator: Any, n_rows: int | None) -> int:
