@@ -10,6 +10,7 @@ import pytest
 import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.base import clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import BaggingRegressor
@@ -22,10 +23,16 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 from skorch.callbacks import Callback, EpochScoring
 
-from skdann import DANNClassifier, DANNRegressor, DivergenceError, SourceOnlyWarning, make_pipeline
+from skdann import (
+    DANNClassifier,
+    DANNRegressor,
+    DivergenceError,
+    SourceOnlyWarning,
+    make_pipeline,
+    model_selection,
+)
 from skdann.datasets import make_sensor_drift
 from skdann.inspection import DomainEmbeddingDisplay, TrainingCurveDisplay, summarize_networks
-from skdann.model_selection import InformationMaximizationScorer
 
 # as for the classifier
 EXPECTED_FAILURES = {
@@ -292,6 +299,14 @@ class TestTables:
         other = quick(standardize="domain").fit(X, y, moved)
         assert_allclose(other.predict(moved), reg.predict(X_target), atol=1e-3)
 
+    def test_sparse_rows_give_the_fit_of_dense_rows(self, drift):
+        X, y, X_target, _ = drift
+        dense, sparse = (
+            quick(standardize=None).fit(form(X), y, form(X_target)).predict(form(X_target))
+            for form in (np.asarray, csr_array)
+        )
+        assert_allclose(sparse, dense, atol=1e-6)
+
     def test_fit_transform_is_transform_of_source_rows(self, drift):
         X, y, X_target, _ = drift
         features = quick(standardize="domain").fit_transform(X, y, X_target)
@@ -434,10 +449,27 @@ class TestMetaEstimators:
         reg = quick(loss="quantile", quantile=0.2)
         assert clone(reg).get_params() == reg.get_params()
 
-    def test_scorers_of_classifiers_refuse_it(self, drift):
+    @pytest.mark.parametrize("name", [n for n in model_selection.__all__ if n.endswith("Scorer")])
+    def test_scorers_of_classifiers_refuse_it(self, name, drift):
         X, y, X_target, _ = drift
-        with pytest.raises(TypeError, match="DANNRegressor has no predict_proba"):
-            InformationMaximizationScorer(X_target)(quick().fit(X, y, X_target), X)
+        scorer = getattr(model_selection, name)(X_target)
+        with pytest.raises(TypeError, match=f"{name} .* DANNRegressor is a regressor; .*labelled"):
+            scorer(quick().fit(X, y, X_target), X, y)
+
+    def test_a_classifier_names_it_for_numbers(self, drift):
+        with pytest.raises(ValueError, match=r"continuous, such as 0\.\d+; use DANNRegressor"):
+            DANNClassifier().fit(np.abs(drift[0]), np.abs(drift[1]) / 10, drift[2])
+
+    def test_a_pipeline_is_written_as_one_graph(self, drift, tmp_path):
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("skl2onnx")
+        runtime = pytest.importorskip("onnxruntime")
+        X, y, X_target, _ = drift
+        pipe = make_pipeline(StandardScaler(), quick()).fit(X, y, X_target=X_target)
+        pipe.to_onnx(tmp_path / "pipe.onnx")
+        session = runtime.InferenceSession(tmp_path / "pipe.onnx")
+        (output,) = session.run(["predictions"], {"X": X_target.astype(np.float32)})
+        assert_allclose(output, pipe.predict(X_target), atol=1e-5)
 
 
 class TestContinuing:
