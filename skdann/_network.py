@@ -172,7 +172,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
                 data,
                 fit_data.class_weight,
                 scales_columns=self._scales_columns(),
-                label_loss=None if data.classes is not None else net.label_loss,
+                label_loss=None if data.has_classes else net.label_loss,
             )
         return self
 

@@ -68,8 +68,8 @@ class DomainData:
         Domain index of each row.
     weight : ndarray of shape (n_source,), float64, or None
         Sample weights, all positive: rows of weight 0 have been left out.
-    classes : ndarray or None
-        Labels of the classes; None if the labels are numbers.
+    classes : ndarray
+        Labels of the classes; empty if the labels are numbers.
     domains : ndarray
         Names of the domains, sources first.
     n_targets : int
@@ -92,7 +92,7 @@ class DomainData:
     y: np.ndarray
     domain: np.ndarray
     weight: np.ndarray | None
-    classes: np.ndarray | None
+    classes: np.ndarray
     domains: np.ndarray
     n_targets: int
     feature_names: np.ndarray | None
@@ -108,9 +108,14 @@ class DomainData:
         return len(self.y)
 
     @property
+    def has_classes(self) -> bool:
+        """Whether the labels are classes, not numbers."""
+        return len(self.classes) > 0
+
+    @property
     def n_outputs(self) -> int:
         """Number of outputs of G_y: one per class, or one per number to predict."""
-        return int(self.y.shape[1]) if self.classes is None else len(self.classes)
+        return len(self.classes) if self.has_classes else int(self.y.shape[1])
 
     @property
     def n_features(self) -> int:
@@ -142,7 +147,7 @@ def check_domains(
     least_target: int = 2,
     scales_columns: bool = True,
     columns: TableColumns | None = None,
-    read_labels: Callable[..., tuple[np.ndarray, np.ndarray | None]] = check_labels,
+    read_labels: Callable[..., tuple[np.ndarray, np.ndarray]] = check_labels,
     is_chunk: bool = False,
     estimator: str = "DANNClassifier",
 ) -> DomainData:
@@ -226,8 +231,7 @@ def check_domains(
         _warn_if_cut(targets[-1][0].shape[0], n_rows)
     is_unscaled = False
     if targets:
-        if known_classes is not None:
-            _warn_of_repeated_rows(X, label, known_classes)
+        _warn_of_repeated_rows(X, label, known_classes)
         parts = [part for parts in targets.values() for part in parts]
         is_unscaled = warn_if_unscaled(kept, parts, scales_columns=scales_columns)
         if is_first and (names is not None or is_encoded(source)):
@@ -309,13 +313,13 @@ def _stack(
     return X, np.concatenate([source_domain, target_domain])
 
 
-def _warn_source_only(classes: np.ndarray | None, domains: np.ndarray, estimator: str) -> None:
+def _warn_source_only(classes: np.ndarray, domains: np.ndarray, estimator: str) -> None:
     """Warn that nothing is adapted to, and of rows that may be meant as a target."""
     text = (
         f"{estimator} got no target rows and trains on the source alone, without adaptation; pass "
         "the unlabelled rows as X_target (a tuple (X_target,) in cross-validation)."
     )
-    marks = [] if classes is None else _find_marks(classes)
+    marks = _find_marks(classes)
     if marks:
         text += f" {MARKED.format(marks[0])}"
     if len(domains) > 1:

@@ -116,9 +116,11 @@ def plain_numbers(y: Any, name: str = "y", *, is_kept: np.ndarray | None = None)
     return numbers
 
 
-def check_numbers(y_source: Any, is_kept: np.ndarray, _: Any = None) -> tuple[np.ndarray, None]:
-    """Return the numbers of the rows kept, and None for the classes that there are not."""
-    return plain_numbers(y_source, "y_source", is_kept=is_kept), None
+def check_numbers(
+    y_source: Any, is_kept: np.ndarray, _: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the rows kept, and no classes."""
+    return plain_numbers(y_source, "y_source", is_kept=is_kept), np.zeros(0)
 
 
 def _check_kind(values: np.ndarray, name: str) -> None:

@@ -21,7 +21,7 @@ def is_pooled(sample_domain: Any) -> bool:
     return bool((np.asarray(unwrap(sample_domain, "sample_domain")) < 0).any())
 
 
-def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray | None) -> list[Any]:
+def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
     """Return the labels of pooled rows that only mark unlabelled target rows; None if missing.
 
     Without classes, labels are numbers, and any number of a target row may be its true label:
@@ -30,7 +30,7 @@ def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray | None) ->
     """
     if not is_pooled(sample_domain):
         return []
-    if classes is None:
+    if not len(classes):
         return _find_marked_numbers(y, sample_domain)
     is_target = np.asarray(unwrap(sample_domain, "sample_domain")) < 0
     labels = set(map(_as_key, _as_objects(y)[is_target]))

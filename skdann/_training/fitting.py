@@ -111,7 +111,7 @@ def _hold_out(fraction: float, data: DomainData, seed: int) -> tuple[np.ndarray,
             "leaves none to train on; lower validation_fraction or set early_stopping=False."
         )
     can_stratify = False
-    if data.classes is not None:
+    if data.has_classes:
         can_stratify = np.bincount(data.y).min() > 1 and n_valid >= len(data.classes)
         can_stratify &= data.n_source - n_valid >= len(data.classes)
     train, valid = train_test_split(
@@ -147,12 +147,12 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
         data = with_label_shift(data, estimate_correction(net, data))
     for name in ("feature_names_in_", "target_priors_"):
         vars(estimator).pop(name, None)
-    if data.classes is None:
-        estimator._label_scale, estimator.n_outputs_ = data.label_scale, data.n_outputs
-    else:
+    if data.has_classes:
         estimator.classes_, estimator._label_shift = data.classes, data.label_shift
-        if data.label_shift:
-            estimator.target_priors_ = data.label_shift.priors
+    else:
+        estimator._label_scale, estimator.n_outputs_ = data.label_scale, data.n_outputs
+    if data.label_shift:
+        estimator.target_priors_ = data.label_shift.priors
     if data.feature_names is not None:
         estimator.feature_names_in_ = data.feature_names
     estimator._other_names = data.other_names

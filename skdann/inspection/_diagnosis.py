@@ -144,8 +144,13 @@ def _compare_shares(classes: _Array, X: Any, y: _Array, predicted: _Array, seed:
     target = estimate_shares(X, y, classes, seed)
     weight = np.ones(X.shape[0])
     weight[: len(y)] = is_class @ (target / np.where(source > 0, source, 1.0))
-    by_label = (source, target, _is_class(predicted, classes).mean(axis=0))
-    return _Shares(*(_by_label(classes.tolist(), each) for each in by_label), weight)
+    labels, of_predicted = classes.tolist(), _is_class(predicted, classes).mean(axis=0)
+    return _Shares(
+        _by_label(labels, source),
+        _by_label(labels, target),
+        _by_label(labels, of_predicted),
+        weight,
+    )
 
 
 def _name_domain_columns(columns: Any, names: Any, X: Any, n_source: int) -> tuple[str, ...]:

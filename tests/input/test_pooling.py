@@ -138,7 +138,7 @@ def test_placeholders_are_the_labels_of_target_rows_that_are_no_class(
 def test_numbers_of_target_rows_are_placeholders_if_missing_or_all_the_same(
     y: Any, expected: list[Any]
 ) -> None:
-    found = find_placeholders(y, [0, 3, -1, -7], None)
+    found = find_placeholders(y, [0, 3, -1, -7], np.zeros(0))
     assert sorted(found, key=str) == sorted(expected, key=str)
     assert mark_unlabelled(y, found).tolist() == [False, False] + [bool(expected)] * 2
 
