@@ -96,15 +96,14 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         "verbose": ["verbose"],
     }
 
+    _label_options: ClassVar[dict[str, Any]] = {}  # how check_domains reads the labels
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
 
     # -- training -------------------------------------------------------------------------------
-
-    # how check_domains reads the labels
-    _label_options: ClassVar[dict[str, Any]] = {}
 
     @abstractmethod
     def _adjust_labels(self, data: DomainData, y: Any, seed: int, continued: str) -> DomainData:

@@ -147,8 +147,8 @@ class DANNRegressor(RegressorMixin, BaseDANN):
     Alignment assumes that the numbers to predict have about the same distribution in both domains.
     Where they differ, it does harm, and unlike class shares the difference cannot be estimated
     without target labels. Strong alignment therefore loses more often than it gains: on eleven
-    tasks on which the default was chosen, ``lambda_max=0.01`` was best and 0.1 already worse than 0
-    (see the guide). A larger value helps where only the columns shift, as in the example; choose it
+    tasks on which the default was chosen, 0.01 was best, 0.03 gained nothing over 0, and 0.1 lost (see
+    the guide). A larger value helps where only the columns shift, as in the example; choose it
     on some labelled target rows. The scorers of :mod:`skdann.model_selection` need class
     probabilities, and there is no regressor that chooses by itself, as :class:`DANNClassifierCV`
     does.
