@@ -146,12 +146,12 @@ class DANNRegressor(RegressorMixin, BaseDANN):
 
     Alignment assumes that the numbers to predict have about the same distribution in both domains.
     Where they differ, it does harm, and unlike class shares the difference cannot be estimated
-    without target labels. Strong alignment therefore loses more often than it gains: on eleven
-    tasks on which the default was chosen, 0.01 was best, 0.03 gained nothing over 0, and 0.1 lost (see
-    the guide). A larger value helps where only the columns shift, as in the example; choose it
+    without target labels. Strong alignment therefore loses more often than it gains. On eleven
+    tasks on which the default was chosen, 0.01 was best, 0.03 gained nothing over 0, and 0.1 lost
+    (see the guide). A larger value helps where only the columns shift, as in the example; choose it
     on some labelled target rows. The scorers of :mod:`skdann.model_selection` need class
     probabilities, and there is no regressor that chooses by itself, as :class:`DANNClassifierCV`
-    does.
+    does: no score that was tried gains as much as the default.
 
     Not offered, because they are defined by classes: `class_weight`, `label_smoothing`,
     `label_shift`, `target_priors`, and `conditioning`, the outer product of features and class
