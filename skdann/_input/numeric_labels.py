@@ -97,7 +97,8 @@ def plain_numbers(y: Any, name: str = "y", *, is_kept: np.ndarray | None = None)
             f"{name} must be (n_samples,) or (n_samples, n_outputs), one or more numbers per row, "
             f"but {kind}; the order of arguments is fit(X_source, y_source, X_target)."
         )
-    values = np.asarray(plain)
+    with naming(name, "must hold one or more numbers per row"):
+        values = np.asarray(plain)
     if is_kept is not None and len(values) != len(is_kept):
         raise ValueError(
             f"{name} has {len(values)} labels but X_source has {len(is_kept)} rows; label the "

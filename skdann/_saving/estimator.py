@@ -187,7 +187,9 @@ def read_columns(description: dict[str, Any]) -> dict[str, Any]:
 
 def _read_labels(description: dict[str, Any]) -> dict[str, Any]:
     """Return the fitted attributes for classes, or for numbers."""
-    if "classes" not in description:
+    if "label_scale" in description:
+        if "classes" in description:
+            raise ValueError("it has classes and a label_scale")
         location, scale, is_vector = description["label_scale"]
         read = LabelScale(np.array(location, float), np.array(scale, float), bool(is_vector))
         is_vectors = read.location.ndim == 1 and read.location.shape == read.scale.shape

@@ -72,6 +72,7 @@ def test_several_outputs(container):
         (np.ones((3, 0)), r"y_source must be .* but has shape \(3, 0\)"),
         (5.0, r"y_source must be .* but has shape \(\)"),
         ([1.0, 2.0], "y_source has 2 labels but X_source has 3 rows"),
+        ([[1.0], [2.0, 3.0], [4.0]], "y_source must hold one or more numbers per row"),
     ],
 )
 def test_what_is_not_numbers_is_named(y, error):

@@ -325,6 +325,12 @@ class TestNumbers:
         with pytest.raises(ValueError, match="its description is inconsistent"):
             DANNRegressor.load(saved)
 
+    def test_classes_beside_a_scale_raise(self, saved):
+        description, tensors = read(saved)
+        write(saved, {**description, "classes": ["<i8", [0, 1]]}, tensors)
+        with pytest.raises(ValueError, match="it has classes and a label_scale"):
+            DANNRegressor.load(saved)
+
     def test_more_outputs_than_the_networks_have_raise(self, saved):
         description, tensors = read(saved)
         write(saved, {**description, "label_scale": [[0.0] * 3, [1.0] * 3, False]}, tensors)
