@@ -24,7 +24,7 @@ check: test docs
 # build the site and run its examples and notebooks; any warning is an error
 docs: .venv/docs-installed
 	@echo "==> Building the site, running its examples and notebooks: about two minutes"
-	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -n -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
 	@echo "open docs/_build/html/index.html"
 

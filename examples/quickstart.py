@@ -16,9 +16,9 @@ not need this knowledge.
 
 The script prints the balanced accuracy on patients of B not used for adaptation (mean and standard
 deviation over five seeds, which determine patients, objectives and networks): of a network trained
-on A alone, of `DANNClassifierCV` with its defaults, and of `DANNClassifier` with a lambda and a
-number of epochs set by hand, which takes knowledge or target labels. It also plots the features
-before and after adaptation.
+on A alone, of `DANNClassifierCV` and `DANNClassifier` with their defaults, and of `DANNClassifier`
+with a lambda and a number of epochs set by hand, which takes knowledge or target labels. It also
+plots the features before and after adaptation.
 
     python examples/quickstart.py [FOLDER]      # FOLDER for the figure, default examples/output
 """
@@ -46,6 +46,7 @@ SEEDS = range(5)
 SYSTEMS = (
     "source only (lambda 0)",
     "DANNClassifierCV()",
+    "DANNClassifier()",
     "DANNClassifier, lambda 1",
     "trained on target labels",
 )
@@ -78,13 +79,14 @@ def run(seed: int):
     (X_a, X_b, X_test), (y_a, y_b, y_test) = make_laboratories(seed)
     alone = network(seed, 0.0).fit(X_a, y_a, X_b)
     mixed = DANNClassifierCV(random_state=seed).fit(X_a, y_a, X_b)
+    single = DANNClassifier(random_state=seed).fit(X_a, y_a, X_b)
     adapted = network(seed, 1.0).fit(X_a, y_a, X_b)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SourceOnlyWarning)  # the upper bound has one domain
         upper_bound = network(seed, 0.0).fit(X_b, y_b)
     scores = [
         balanced_accuracy_score(y_test, model.predict(X_test))
-        for model in (alone, mixed, adapted, upper_bound)
+        for model in (alone, mixed, single, adapted, upper_bound)
     ]
     return scores, (alone, adapted)
 
@@ -130,6 +132,11 @@ def main() -> None:
     for seed in SEEDS:
         seed_scores, networks = run(seed)
         scores.append(seed_scores)
+        print(
+            f"  seed {seed} of {len(SEEDS)}: ",
+            *(f"{value:.2f}" for value in seed_scores),
+            flush=True,
+        )
         if seed == 0:
             draw(networks, seed, folder / "quickstart.png")
     print(f"\n{'balanced accuracy on B':28}{'mean':>8}{'deviation':>11}   each seed")

@@ -187,7 +187,8 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
 
         The report has the domain AUC of the columns and of the features, the columns that shift
         most, the class shares, the effective sample size of the importance weights, how training
-        ended, and a verdict with a next step. It uses at most 2,000 rows of each domain, drawn by
+        ended, how many predictions adaptation changed (of :class:`skdann.DANNClassifierCV`), and a
+        verdict with a next step. It uses at most 2,000 rows of each domain, drawn by
         `random_state`.
 
         Parameters
@@ -217,11 +218,13 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
         The target's class shares are estimated by black-box shift estimation
         (:func:`skdann.metrics.estimate_target_priors`) with a linear classifier out of fold, not
         with this network, whose predictions adversarial training bends towards the source's
-        shares. They hold only if label shift is the only shift: then the AUC of "columns, class
-        shares matched" is near 0.5.
+        shares. The intervals are those of 200 bootstrap draws. The estimate assumes that label
+        shift is the only shift, and is left out if the domains differ otherwise: then the AUC of
+        "columns, class shares matched" stays high.
 
-        :class:`skdann.DANNClassifierCV` reports on a member of the best selected candidate, and
-        the verdict is the one that its `reason_` rests on.
+        With :class:`skdann.DANNClassifierCV`, features and training are those of a member of the
+        best selected candidate, predictions are those of the mixture, and the verdict is the one
+        that its `reason_` rests on.
 
         Examples
         --------
@@ -233,6 +236,12 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
         >>> list(report.findings)
         ['label_shift']
         """
+        return self._diagnose(X_source, X_target, y_source)
+
+    def _diagnose(
+        self, X_source: Any, X_target: Any, y_source: Any, names: Any = None
+    ) -> Diagnosis:
+        """Report as :meth:`diagnose` does, with other names of the columns."""
         check_is_fitted(self)
         estimator, fields = self._diagnosed()
         return diagnose(
@@ -241,6 +250,7 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
             X_target,
             y_source=y_source,
             random_state=estimator.random_state,
+            names=names,
             **fields,
         )
 

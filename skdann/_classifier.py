@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import log_softmax, softmax
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from skdann._base import BaseDomainClassifier
 from skdann._compat import Interval, StrOptions
@@ -21,6 +23,7 @@ from skdann._training.fitting import adjust_for_label_shift
 from skdann._training.label_shift import KINDS, with_label_shift
 from skdann._training.params import check_params
 from skdann._training.pseudo_labels import KINDS as PSEUDO_LABELS
+from skdann.inspection._accuracy import AccuracyEstimate
 
 
 class DANNClassifier(BaseDomainClassifier, BaseDANN):
@@ -136,9 +139,10 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
     random_state : int, RandomState instance or None, default=None
         Controls all randomness. Pass an int for bit-identical results. None draws fresh entropy;
         global random state is never read or changed.
-    verbose : int, default=0
-        Verbosity: 1 shows a progress bar with the losses, the domain accuracy and lambda; 2 prints
-        a line per epoch.
+    verbose : int or None, default=None
+        Verbosity: 0 shows nothing, 1 a progress bar with the losses, the domain accuracy and
+        lambda; 2 prints a line per epoch. None shows the bar in a terminal or a notebook while a
+        fit takes more than three seconds, and nothing elsewhere.
 
     Attributes
     ----------
@@ -309,7 +313,7 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
         callbacks=None,
         device="cpu",
         random_state=None,
-        verbose=0,
+        verbose=None,
     ):
         self.feature_extractor = feature_extractor
         self.label_predictor = label_predictor
@@ -502,3 +506,45 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
             Probabilities, in the order of `classes_`.
         """
         return softmax(self._class_scores(X, sample_domain), axis=1)
+
+    @neutral_surroundings()
+    def estimate_accuracy(self, X_source, y_source, X_target) -> AccuracyEstimate:
+        """Estimate the accuracy on the target, without target labels.
+
+        Trains a :class:`DANNClassifierCV` with the parameters of this classifier, whose families it
+        compares with one another and with this classifier: see
+        :meth:`DANNClassifierCV.estimate_accuracy`. That takes several times as long as `fit`.
+
+        Parameters
+        ----------
+        X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
+            Labelled source rows, as passed to `fit`.
+        y_source : array-like of shape (n_source,)
+            Their labels.
+        X_target : array-like of shape (n_target, n_features), or tuple of these
+            Unlabelled rows of the target.
+
+        Returns
+        -------
+        AccuracyEstimate
+            "accuracy", "balanced_accuracy", "interval" (of the accuracy, at 90 %) and "reason".
+
+        Raises
+        ------
+        ValueError
+            If rows, columns or labels do not match the fit.
+        """
+        from skdann._cv import DANNClassifierCV  # is built on this class
+
+        check_is_fitted(self)
+        own = "lambda_max", "standardize", "pseudo_labels", "warm_start", "checkpoint"
+        default = DANNClassifier()
+        base = clone(self).set_params(**{name: getattr(default, name) for name in own})
+        search = DANNClassifierCV(base, random_state=self.random_state)
+        search.fit(X_source, y_source, X_target)
+        if not np.array_equal(search.classes_, self.classes_):
+            raise ValueError(
+                f"y_source holds the classes {search.classes_.tolist()}, but fit saw "
+                f"{self.classes_.tolist()}; pass the rows and labels of fit."
+            )
+        return search._estimate_accuracy(self, X_source, y_source, X_target)

@@ -93,7 +93,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         "callbacks": [None, list, tuple],
         "device": [str],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": ["verbose", None],
     }
 
     _label_options: ClassVar[dict[str, Any]] = {}  # how check_domains reads the labels
@@ -272,7 +272,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         net = copy.deepcopy(self.net_)
         net.networks = network_params(self)
         net.configure(training_params(self))
-        net.callbacks, net.verbose = net_callbacks(self, stops_early), int(self.verbose)
+        net.callbacks, net.verbose = net_callbacks(self, stops_early), int(self.verbose or 0)
         for group in net.optimizer_.param_groups:
             group["lr"] = self.lr
         net._initialize_callbacks()

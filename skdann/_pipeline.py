@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.pipeline import make_pipeline as _make_pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from skdann._base import BaseDomainEstimator
 from skdann._compat import safe_indexing, with_callbacks
 from skdann._input.arguments import explain_arguments, guess_argument, takes
-from skdann._input.containers import without_mask
+from skdann._input.containers import column_names, load, without_mask
 from skdann._input.matching import check_order
 from skdann._input.messages import naming_step
 from skdann._input.pooling import keep_source_rows, mark_unlabelled
@@ -290,6 +291,62 @@ class DomainPipeline(Pipeline):
             sample_weight = None if sample_weight is None else safe_indexing(sample_weight, kept)
         return super().score(X, y, sample_weight, **params)
 
+    @available_if(lambda self: hasattr(self.steps[-1][1], "diagnose"))
+    def diagnose(self, X_source, X_target, *, y_source=None):
+        """Transform the rows, then report on the last step whether adaptation is likely to help.
+
+        Parameters
+        ----------
+        X_source : array-like of shape (n_source, n_features)
+            Source rows, as passed to `fit`.
+        X_target : array-like of shape (n_target, n_features), or tuple of these
+            Unlabelled target rows.
+        y_source : array-like of shape (n_source,) or None, default=None
+            Labels of the source rows, for the estimate of the target's class shares.
+
+        Returns
+        -------
+        Diagnosis
+            As :meth:`skdann.DANNClassifier.diagnose` returns it. Columns have the names of the raw
+            table where the transformers tell which column each of theirs comes from.
+        """
+        rows, targets = self._transform_domains(X_source, X_target)
+        names = _raw_names(self[:-1], X_source) if len(self.steps) > 1 else None
+        return self.steps[-1][1]._diagnose(rows, targets, y_source, names)
+
+    @available_if(lambda self: hasattr(self.steps[-1][1], "estimate_accuracy"))
+    def estimate_accuracy(self, X_source, y_source, X_target):
+        """Transform the rows, then estimate the accuracy of the last step on the target.
+
+        Parameters
+        ----------
+        X_source : array-like of shape (n_source, n_features)
+            Labelled source rows, as passed to `fit`.
+        y_source : array-like of shape (n_source,)
+            Their labels.
+        X_target : array-like of shape (n_target, n_features), or tuple of these
+            Unlabelled target rows.
+
+        Returns
+        -------
+        AccuracyEstimate
+            As :meth:`skdann.DANNClassifierCV.estimate_accuracy` returns it.
+        """
+        rows, targets = self._transform_domains(X_source, X_target)
+        return self.steps[-1][1].estimate_accuracy(rows, y_source, targets)
+
+    def _transform_domains(self, X_source: Any, X_target: Any) -> tuple[Any, Any]:
+        """Return the rows of both domains as the last step gets them."""
+        check_is_fitted(self)
+        given = {"X_target": X_target}
+        for _, step in self.steps[:-1]:
+            if step is None or step == "passthrough":
+                continue
+            is_ours = isinstance(step, BaseDomainEstimator)
+            domain = {"sample_domain": step.domains_[0]} if is_ours else {}
+            X_source, given = step.transform(X_source, **domain), _transform_target(step, given)
+        return X_source, given["X_target"]
+
     def __getitem__(self, ind):
         """Return a step, or a slice with the same `transform_input`."""
         part = super().__getitem__(ind)
@@ -351,6 +408,30 @@ def _transform_as_target(step: Any, rows: Any) -> Any:
     if isinstance(step, BaseDomainEstimator):
         return step.transform(rows, sample_domain=step.domains_[-1])
     return step.transform(rows)
+
+
+def _raw_names(head: Pipeline, X: Any) -> list[str] | None:
+    """Return the raw column of each transformed column, or its own name; None without names.
+
+    Transformers of scikit-learn name a column after the one that it comes from: "age",
+    "scale__age", or "encode__sex_female".
+    """
+    raw = column_names(load(X))
+    try:
+        names = [str(name) for name in head.get_feature_names_out()]
+    except (AttributeError, ValueError):  # a transformer without names
+        return None
+    known = sorted(map(str, raw if raw is not None else []), key=len, reverse=True)
+    return [_raw_name(name, known) for name in names]
+
+
+def _raw_name(name: str, known: Sequence[str]) -> str:
+    """Return the longest known name that a transformed name stands for, else the name."""
+    for part in (name, name.partition("__")[2]):
+        for each in known:
+            if part == each or part.startswith(f"{each}_"):
+                return each
+    return name
 
 
 def _placeholders_of(step: Any) -> Iterable[Any]:

@@ -100,8 +100,9 @@ class DANNRegressor(RegressorMixin, BaseDANN):
         Torch device.
     random_state : int, RandomState instance or None, default=None
         Controls all randomness. Pass an int for bit-identical results.
-    verbose : int, default=0
-        Verbosity: 1 shows a progress bar, 2 prints a line per epoch.
+    verbose : int or None, default=None
+        Verbosity: 0 shows nothing, 1 a progress bar, 2 prints a line per epoch; None shows the bar
+        where a person waits, as in :class:`DANNClassifier`.
 
     Attributes
     ----------
@@ -217,7 +218,7 @@ class DANNRegressor(RegressorMixin, BaseDANN):
         callbacks=None,
         device="cpu",
         random_state=None,
-        verbose=0,
+        verbose=None,
     ):
         self.loss = loss
         self.quantile = quantile

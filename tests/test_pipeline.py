@@ -18,7 +18,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest
@@ -33,7 +33,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from skdann import DANNClassifier, SourceOnlyWarning, make_pipeline
+from skdann import DANNClassifier, DANNClassifierCV, SourceOnlyWarning, make_pipeline
 
 ROUTING = pytest.mark.parametrize("routing", [False, True], ids=["plain", "routing"])
 
@@ -535,3 +535,62 @@ def test_masked_rows_are_refused_before_a_transformer_reads_them(
     pipe = make_pipeline(StandardScaler(), make_clf())
     with pytest.raises(ValueError, match=f"{masked} is a masked array with"):
         pipe.fit(rows["X"], domains.y_source, X_target=rows["X_target"])
+
+
+@pytest.fixture(scope="module")
+def shifted():
+    rng = np.random.RandomState(0)
+
+    def table(n, shift):
+        return pd.DataFrame(
+            {
+                "age": rng.standard_normal(n) + shift,
+                "age_group": rng.choice(["young", "old"], n),
+                "ward": rng.choice(["a", "b"], n, p=[0.5 + shift / 5, 0.5 - shift / 5]),
+            }
+        )
+
+    source, target = table(200, 0.0), table(200, 2.0)
+    y = (source["age"] > 0).astype(int).to_numpy()
+    encode = make_column_transformer(
+        (StandardScaler(), ["age"]), (OneHotEncoder(), ["age_group", "ward"])
+    )
+    base = DANNClassifier(max_epochs=3)
+    pipe = make_pipeline(encode, DANNClassifierCV(base, random_state=0))
+    return pipe.fit(source, y, X_target=target), source, y, target
+
+
+class TestReports:
+    def test_columns_have_the_names_of_the_raw_table(self, shifted):
+        pipe, source, y, target = shifted
+        report = pipe.diagnose(source, target, y_source=y)
+        assert [column.name for column in report.columns] == ["age", "ward"]
+        last = pipe[-1].diagnose(pipe[:-1].transform(source), pipe[:-1].transform(target))
+        assert report.input_auc == last.input_auc
+        assert report.reason == pipe[-1].reason_
+
+    def test_transformed_columns_without_names_keep_their_numbers(self, shifted):
+        _, source, y, target = shifted
+        pick = FunctionTransformer(lambda X: np.asarray(X[["age"]], dtype=float))
+        pipe = make_pipeline(pick, DANNClassifier(max_epochs=2, random_state=0))
+        pipe.fit(source, y, X_target=target)
+        assert [column.name for column in pipe.diagnose(source, target).columns] == ["x0"]
+
+    def test_the_accuracy_is_estimated_on_transformed_rows(self, shifted):
+        pipe, source, y, target = shifted
+        rows = map(pipe[:-1].transform, (source, target))
+        expected = pipe[-1].estimate_accuracy(next(rows), y, next(rows))
+        assert pipe.estimate_accuracy(source, y, target) == expected
+
+    def test_rows_pass_an_adaptive_step_by_their_domain(self, domains):
+        X, y, X_target, _ = domains
+        step = DANNClassifier(max_epochs=3, standardize="domain", random_state=0)
+        pipe = make_pipeline(step, DANNClassifier(max_epochs=3, random_state=0))
+        pipe.fit(X, y, X_target=X_target)
+        report = pipe.diagnose(X, X_target, y_source=y)
+        first = pipe[0].transform(X, sample_domain=0), pipe[0].transform(X_target, sample_domain=-1)
+        assert report.input_auc == pipe[1].diagnose(*first, y_source=y).input_auc
+
+    def test_a_last_step_without_reports_has_none(self, domains):
+        assert not hasattr(make_pipeline(LogisticRegression()), "diagnose")
+        assert not hasattr(make_pipeline(LogisticRegression()), "estimate_accuracy")

@@ -60,6 +60,8 @@ def describe_search(search: Any) -> dict[str, Any]:
         "reason": search.reason_,
         "shift": search.shift_,
         "changed_share": search.changed_share_,
+        "held_out": search.held_out_,
+        "source_moments": [moment.tolist() for moment in search._source_moments],
         "candidates": [
             [_describe_member(search, member) for member in members]
             for members in search.candidates_
@@ -168,7 +170,18 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
     rest = description.get("shift", ""), description.get("changed_share")
     outcome = Outcome(scores, description["reason"], *rest)
     set_selected(search, search.candidates_, outcome)
+    search.held_out_ = description.get("held_out")
+    search._source_moments = _read_moments(description, n_features)
     return fitted
+
+
+def _read_moments(description: dict[str, Any], n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of each column in the source; unknown in files before 0.2."""
+    unknown = np.full((2, n_features), np.nan)
+    mean, std = np.array(description.get("source_moments", unknown), dtype=float)
+    if mean.shape != (n_features,) or not (np.isnan(std) | (std > 0)).all():
+        raise ValueError(f"source_moments must be two moments of {n_features} columns")
+    return mean, std
 
 
 def restore_members(fitted: Any) -> None:

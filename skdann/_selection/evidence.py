@@ -18,6 +18,7 @@ from skdann._selection.candidates import Candidate
 from skdann._selection.families import TREES
 from skdann._selection.source_model import aligned_proba
 from skdann._training.fitting import Fold
+from skdann.inspection._accuracy import score_source
 from skdann.metrics import estimate_target_priors
 
 MOST_ROWS = 4000  # maximum number of target rows that candidates predict
@@ -61,7 +62,7 @@ def collect_evidence(
     would equalize the class shares of all candidates.
     """
     X_source, X_target = data.X[: data.n_source], data.X[data.n_source :]
-    source, target = data.domain[: data.n_source], data.domain[data.n_source :]
+    target = data.domain[data.n_source :]
     drawn = draw_rows(X_target.shape[0], MOST_ROWS, seed)
     X_target, target = X_target[drawn], target[drawn]
     proba = [
@@ -73,14 +74,28 @@ def collect_evidence(
         None if each is None else np.mean(list(map(_corrected, candidate.members, each)), axis=0)
         for candidate, each in zip(candidates, proba, strict=True)
     ]
-    held_out = [
-        _proba(member, X_source[fold.valid], source[fold.valid])
-        for member, fold in zip(candidates[0].members, folds, strict=True)
+    held_out = predict_held_out(candidates[0].members, folds, data)
+    return Evidence(X_source, X_target, data.y, proba_target, *held_out, predicted)
+
+
+def predict_held_out(
+    members: Sequence[Any], folds: Sequence[Fold], data: DomainData
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the source rows that each member held out, and its class probabilities for them."""
+    proba = [
+        _proba(member, data.X[fold.valid], data.domain[fold.valid])
+        for member, fold in zip(members, folds, strict=True)
     ]
-    rows_held_out = np.concatenate([fold.valid for fold in folds])
-    return Evidence(
-        X_source, X_target, data.y, proba_target, rows_held_out, np.concatenate(held_out), predicted
-    )
+    return np.concatenate([fold.valid for fold in folds]), np.concatenate(proba)
+
+
+def score_held_out(
+    members: Sequence[Any], folds: Sequence[Fold], data: DomainData
+) -> dict[str, float]:
+    """Return accuracy and balanced accuracy on the source rows that the members held out."""
+    rows, proba = predict_held_out(members, folds, data)
+    weight = None if data.weight is None else data.weight[rows]
+    return score_source(data.y[rows], proba.argmax(axis=1), weight)
 
 
 def _member_proba(

@@ -26,6 +26,8 @@ from skdann._selection.candidates import Candidate
 from skdann._selection.families import TREES
 from skdann._training.threads import suited_threads
 
+MOST_COLUMNS = 1000  # of trees: on more they take longer than all networks
+
 
 def check_baseline(model: Any, families: Sequence[str]) -> None:
     """Raise unless a model is a classifier with probabilities, and is used."""
@@ -68,8 +70,11 @@ def check_classes(model: Any, classes: np.ndarray) -> None:
 
 
 def fit_trees(data: DomainData, class_weight: Any, seed: int) -> Any | None:
-    """Fit gradient-boosted trees on the source rows; None if they cannot be fitted on them."""
-    if sp.issparse(data.X) or len(data.classes) < 2:
+    """Fit gradient-boosted trees on the source rows.
+
+    Returns None for one class, sparse rows, and more than `MOST_COLUMNS` columns.
+    """
+    if sp.issparse(data.X) or len(data.classes) < 2 or data.X.shape[1] > MOST_COLUMNS:
         return None
     from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
 

@@ -68,7 +68,7 @@ def new_net(
         start=start,
         optimizer=optimizer,
         callbacks=net_callbacks(estimator, stops_early),
-        verbose=int(estimator.verbose),
+        verbose=int(estimator.verbose or 0),
         device=estimator.device,
         **{f"optimizer__{name}": value for name, value in options.items()},
     ).initialize()
@@ -78,7 +78,7 @@ def net_callbacks(estimator: Any, stops_early: bool) -> list[Any]:
     """Return the callbacks of the estimator, and early stopping if requested."""
     callbacks = list(estimator.callbacks or ())
     if stops_early:
-        sink = print if estimator.verbose > 1 else _discard
+        sink = print if (estimator.verbose or 0) > 1 else _discard
         stopping = AdaptedEarlyStopping(patience=estimator.patience, load_best=True, sink=sink)
         callbacks.append(("early_stopping", stopping))
     return callbacks

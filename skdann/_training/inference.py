@@ -28,7 +28,6 @@ def infer_blocks(
     domain: np.ndarray | None,
     what: str,
     *,
-    n_domains: int,
     n_members: int = 1,
     block_rows: int = BLOCK_ROWS,
 ) -> Iterator[np.ndarray]:
@@ -44,8 +43,6 @@ def infer_blocks(
         Domain indices; None for "any target".
     what : {"features", "labels", "domains"}
         Output to compute.
-    n_domains : int
-        Number of domains, which is also the index of "any target".
     n_members : int, default=1
         Number of ensemble members, which all get the same rows.
     block_rows : int, default=256
@@ -73,7 +70,7 @@ def infer_blocks(
         check_float32(dense, "X")
         rows = None
         if domain is not None:
-            index = np.full(block_rows, n_domains, dtype=np.int64)
+            index = np.full(block_rows, domain[start], dtype=np.int64)
             index[:size] = domain[start : start + block_rows]
             rows = Rows(0, torch.from_numpy(index).to(device))
         x = torch.from_numpy(dense).to(device)

@@ -487,8 +487,7 @@ class DANNNet(CallbackInterface):
         self, X: Any, domain: np.ndarray | None, what: str, **options: int
     ) -> Iterator[np.ndarray]:
         """Yield features, class logits or domain logits of `X`, block by block."""
-        sizes = {"n_domains": self.n_domains, "n_members": self.n_members, **options}
-        return infer_blocks(self.module_, X, domain, what, **sizes)
+        return infer_blocks(self.module_, X, domain, what, n_members=self.n_members, **options)
 
 
 def _mean(values: Any) -> float:

@@ -9,13 +9,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import multiprocessing
 import shutil
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from skorch.callbacks import BatchScoring, Callback, LRScheduler
+
+AUTOMATIC_DELAY = 3.0  # seconds until verbose=None shows a bar
 
 
 def check_callbacks(callbacks: Any, *, holds_out: bool, lr_schedule: Any) -> None:
@@ -75,6 +80,29 @@ def _needs_held_out(callback: Any) -> bool:
     return on_train is False or (isinstance(monitor, str) and monitor.startswith("valid_"))
 
 
+def make_bar(verbose: int | None, n_epochs: int, n_networks: int) -> ProgressBar | None:
+    """Return the progress bar of a fit: None without one, or where nobody would see it."""
+    if verbose == 1:
+        return ProgressBar(n_epochs, n_networks)
+    if verbose is None and is_watched():
+        return ProgressBar(n_epochs, n_networks, is_automatic=True)
+    return None
+
+
+def is_watched() -> bool:
+    """Whether a person sees the output: the main thread in a terminal or a notebook.
+
+    Workers of a search inherit the terminal, but are other processes or threads.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or multiprocessing.parent_process() is not None:
+        return False
+    shell = sys.modules.get("IPython")
+    if shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell":
+        return True
+    return bool(sys.stderr is not None and sys.stderr.isatty())
+
+
 class ProgressBar(Callback):
     """Progress bar over the epochs of all networks of a fit, in a terminal or a notebook."""
 
@@ -82,14 +110,19 @@ class ProgressBar(Callback):
     TIMES = " [{elapsed}<{remaining}]"
     LOSSES: ClassVar = {"label_loss": "label", "valid_loss": "held out", "domain_loss": "domain"}
 
-    def __init__(self, n_epochs: int, n_networks: int) -> None:
+    def __init__(self, n_epochs: int, n_networks: int, *, is_automatic: bool = False) -> None:
         with warnings.catch_warnings():  # without ipywidgets, a notebook shows the terminal's bar
             warnings.filterwarnings("ignore", message="IProgress not found")
             from tqdm.auto import tqdm
         self.n_epochs = n_epochs
         is_wide = shutil.get_terminal_size(fallback=(120, 24)).columns >= 100
         times = self.TIMES if is_wide else ""
-        self.bar = tqdm(total=n_epochs * n_networks, bar_format=self.FORMAT + times)
+        self.bar = tqdm(
+            total=n_epochs * n_networks,
+            bar_format=self.FORMAT + times,
+            delay=AUTOMATIC_DELAY if is_automatic else 0,
+            leave=not is_automatic,
+        )
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Reset the number of remaining epochs for the next network."""
@@ -118,7 +151,8 @@ class ProgressBar(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Shorten the bar if the network stopped early."""
         self.bar.total -= self.n_left
-        self.bar.refresh()
+        if not self.bar.delay:  # otherwise it may not be shown yet
+            self.bar.refresh()
 
 
 class FitTasks(Callback):
@@ -202,12 +236,12 @@ def watch_fit(
     n_epochs: int,
     *,
     n_networks: int = 1,
-    verbose: int = 0,
+    verbose: int | None = None,
     rows: dict[str, Any] | None = None,
     snapshot: Callable[[Any], dict[str, Any]] | None = None,
 ) -> Iterator[list[Callback]]:
     """Report the progress of a fit; yields the listeners to pass to `listening` for each net."""
-    bar = ProgressBar(n_epochs, n_networks) if verbose == 1 else None
+    bar = make_bar(verbose, n_epochs, n_networks)
     tasks = None
     try:
         if rows is not None and hasattr(estimator, "_skl_callbacks"):

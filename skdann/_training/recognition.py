@@ -28,6 +28,7 @@ MAX_SQUARE = 25.0
 MIN_DEVIATIONS = 5.0  # minimum standard errors of the mean log-ratio above 0, for a warning
 CERTAIN = 5.0  # log-ratio of a row whose domain is certain
 MIN_SHARE = 0.05  # minimum share of the rows of either domain in a mixture
+MIN_STD = 1e-8  # below it a column is constant
 MIN_STD_SHARE = 1e-3  # lower limit of a standard deviation, as a share of the pooled one
 
 
@@ -100,6 +101,12 @@ class DomainStatistics(NamedTuple):
                 "X looks like rows of the source domain, but is treated by the statistics of the "
                 "target; pass sample_domain=0 for source rows, or sample_domain=-1 for target rows."
             )
+
+
+def measure_source(data: DomainData) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column in the source; 1 for constant columns."""
+    mean, std = _moments(data.X[: data.n_source])
+    return mean, np.where(std > MIN_STD, std, 1.0)
 
 
 def measure_domains(

@@ -9,6 +9,7 @@ shares explain the shift if the domains are alike once source rows are weighted 
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import derive_seed
 from skdann.inspection._report import ColumnShift, Diagnosis
 from skdann.metrics._pooling import out_of_fold, pool_domains
-from skdann.metrics._priors import estimate_shares
+from skdann.metrics._priors import bootstrap_shares
 from skdann.metrics._weights import density_ratio, effective_sample_size
 
 MAX_ROWS = 2000  # maximum number of rows examined per domain
@@ -39,7 +40,17 @@ _Array = NDArray[Any]
 
 
 def diagnose(
-    estimator, X_source, X_target, *, y_source=None, random_state=None, reason="", shift=""
+    estimator,
+    X_source,
+    X_target,
+    *,
+    y_source=None,
+    random_state=None,
+    predictor=None,
+    names=None,
+    reason="",
+    shift="",
+    changed=np.nan,
 ):
     """Diagnose a fitted domain-adaptive estimator.
 
@@ -57,8 +68,14 @@ def diagnose(
         Labels of the source rows. None uses the predictions of the estimator instead.
     random_state : int, RandomState instance or None, default=None
         Controls the sample of rows (at most 2,000 per domain) and the folds.
-    reason, shift : str, default=""
-        Outcome of the search that the estimator is a member of.
+    predictor : fitted classifier or None, default=None
+        Classifier whose predictions are reported: the search that the estimator is a member of.
+        None uses the estimator.
+    names : sequence of str or None, default=None
+        Name of the raw column that each column comes from, if the rows are transformed ones. None
+        uses the names of the columns.
+    reason, shift, changed : str, str, float
+        Outcome of that search.
 
     Returns
     -------
@@ -71,12 +88,14 @@ def diagnose(
     n_most = MAX_ROWS // len(matched)
     targets = tuple(draw_labelled(rows, None, n_most, seed)[0] for rows in matched)
     X_source, y = draw_labelled(X_source, y_source, MAX_ROWS, seed)
-    names, columns = column_names(X_source), getattr(estimator, "_columns", None)
-    for known in ("_other_names", "feature_names_in_"):
-        names = names if getattr(estimator, known, None) is None else getattr(estimator, known)
-    groups = None
-    if columns is not None:
-        groups = [index for index, _ in columns.names(None)]
+    columns = getattr(estimator, "_columns", None)
+    names_given = names is not None
+    names = names if names_given else _column_names(estimator, X_source)
+    groups = None if columns is None else [index for index, _ in columns.names(None)]
+    if names_given:
+        firsts = [list(names).index(name) for name in names]
+        groups = firsts if groups is None else [firsts[index] for index in groups]
+    predicted = predict(estimator if predictor is None else predictor, X_source, targets)
     if isinstance(columns, MixedColumns):
         X_source = check_rows_to_predict(estimator, X_source)
         targets = tuple(check_rows_to_predict(estimator, rows) for rows in targets)
@@ -85,8 +104,8 @@ def diagnose(
         X = np.where(np.isnan(X), columns.fill, X)
     n_source = int((is_target == 0).sum())
 
-    features, predicted = infer(estimator, X_source, targets)
-    shares = _Shares({}, {}, {}, None)
+    features = transform(estimator, X_source, targets)
+    shares = _Shares({}, {}, {}, {}, None)
     if hasattr(estimator, "classes_"):
         y = predicted[:n_source] if y is None else column_or_1d(unwrap(y, "y_source"))
         shares = _compare_shares(estimator.classes_, X, y, predicted[n_source:], seed)
@@ -94,7 +113,7 @@ def diagnose(
     cv = min(5, max(2, min(n_source, len(is_target) - n_source)))
     proba = out_of_fold(X, is_target, None, cv, seed)
     feature_proba = out_of_fold(features, is_target, None, cv, seed)
-    return Diagnosis(
+    report = Diagnosis(
         n_source=n_source,
         n_target=len(is_target) - n_source,
         n_features=X.shape[1] if columns is None else columns.n_raw,
@@ -121,12 +140,27 @@ def diagnose(
         **_last_epoch(getattr(estimator, "history_", None)),
         reason=reason,
         shift=shift,
+        changed=changed,
         domain_columns=_name_domain_columns(columns, names, X, n_source),
+        share_intervals=shares.intervals,
     )
+    if report.is_label_shift or report.is_alike:
+        return report
+    return dataclasses.replace(report, target_shares={}, share_intervals={})
+
+
+def _column_names(estimator: Any, X: Any) -> Any:
+    """Return the names of the columns in the fit, or else in the rows; None without names."""
+    for known in ("feature_names_in_", "_other_names"):
+        if getattr(estimator, known, None) is not None:
+            return getattr(estimator, known)
+    return column_names(X)
 
 
 class _Shares(NamedTuple):
     """Share of each class, by label, and weights of all rows that match the source to the target.
+
+    `intervals` are those of the shares in the target.
 
     Labels that are numbers have no shares, and no weights.
     """
@@ -134,6 +168,7 @@ class _Shares(NamedTuple):
     source: dict[Any, float]
     target: dict[Any, float]
     predicted: dict[Any, float]
+    intervals: dict[Any, Any]
     weight: _Array | None
 
 
@@ -141,7 +176,7 @@ def _compare_shares(classes: _Array, X: Any, y: _Array, predicted: _Array, seed:
     """Compare the class shares; the rows of `X` after those of `y` are target rows."""
     is_class = _is_class(y, classes)
     source = is_class.mean(axis=0)
-    target = estimate_shares(X, y, classes, seed)
+    target, intervals = bootstrap_shares(X, y, classes, seed)
     weight = np.ones(X.shape[0])
     weight[: len(y)] = is_class @ (target / np.where(source > 0, source, 1.0))
     labels, of_predicted = classes.tolist(), _is_class(predicted, classes).mean(axis=0)
@@ -149,6 +184,7 @@ def _compare_shares(classes: _Array, X: Any, y: _Array, predicted: _Array, seed:
         _by_label(labels, source),
         _by_label(labels, target),
         _by_label(labels, of_predicted),
+        _by_label(labels, intervals),
         weight,
     )
 
@@ -165,14 +201,23 @@ def _name(names: Any, index: int) -> str:
     return f"x{index}" if names is None else str(names[index])
 
 
-def infer(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> tuple[_Array, _Array]:
-    """Features and predicted labels of the rows of the source and all targets."""
+def _parts(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> list[tuple[Any, int | None]]:
+    """Return the rows of the source and of each target, with their domain in the fit."""
     domains = set(np.asarray(estimator.domains_).tolist())
     parts: list[tuple[Any, int | None]] = [(X_source, int(estimator.domains_[0]))]
-    parts += [(rows, -1 - j if -1 - j in domains else None) for j, rows in enumerate(targets)]
-    features = [estimator.transform(rows, sample_domain=name) for rows, name in parts]
-    predicted = [estimator.predict(rows, sample_domain=name) for rows, name in parts]
-    return np.concatenate(features), np.concatenate(predicted)
+    return parts + [(rows, -1 - j if -1 - j in domains else None) for j, rows in enumerate(targets)]
+
+
+def transform(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> _Array:
+    """Return the features of the rows of the source and all targets."""
+    parts = _parts(estimator, X_source, targets)
+    return np.concatenate([estimator.transform(rows, sample_domain=name) for rows, name in parts])
+
+
+def predict(estimator: Any, X_source: Any, targets: tuple[Any, ...]) -> _Array:
+    """Return the predicted labels of the rows of the source and all targets."""
+    parts = _parts(estimator, X_source, targets)
+    return np.concatenate([estimator.predict(rows, sample_domain=name) for rows, name in parts])
 
 
 def _last_epoch(history: Any) -> dict[str, Any]:
@@ -206,9 +251,14 @@ def _is_class(y: _Array, classes: _Array) -> _Array:
     return np.asarray(y[:, None] == classes[None, :])
 
 
-def _by_label(labels: list[Any], shares: _Array) -> dict[Any, float]:
-    """Shares as a dict, by class label."""
-    return dict(zip(labels, shares.tolist(), strict=True))
+def _by_label(labels: list[Any], shares: Any) -> dict[Any, Any]:
+    """Shares or intervals as a dict, by class label."""
+    return dict(zip(labels, map(_plain, shares), strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """A number, or a pair of numbers, of Python."""
+    return tuple(value.tolist()) if np.ndim(value) else float(value)
 
 
 def least_shift(n_source: int, n_target: int, n_columns: int) -> float:

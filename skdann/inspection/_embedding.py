@@ -12,7 +12,7 @@ from skdann._input.containers import unwrap
 from skdann._input.drawing import draw_labelled
 from skdann._input.matching import match_target, name_targets
 from skdann._input.seeding import derive_seed
-from skdann.inspection._diagnosis import infer
+from skdann.inspection._diagnosis import predict, transform
 from skdann.inspection._drawing import GREY, axes_for, colours_of, require_matplotlib
 from skdann.inspection._fitted import find_network
 from skdann.metrics import domain_auc
@@ -171,7 +171,8 @@ default="predicted"
         ]
         targets, given = tuple(rows for rows, _ in drawn), [labels for _, labels in drawn]
         X, is_target, _ = pool_domains(X_source, targets)
-        features, predicted = infer(fitted.last, X_source, targets)
+        features = transform(fitted.last, X_source, targets)
+        predicted = predict(fitted.last, X_source, targets)
         features = np.asarray(features)
         n_source, classes = int((is_target == 0).sum()), getattr(fitted.last, "classes_", QUARTERS)
         if is_predicted:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from textwrap import fill
 from typing import Any, NamedTuple
@@ -59,7 +59,8 @@ class Diagnosis:
         The columns that shift most, as (name, ks, mean_shift); empty if no shift exceeds chance.
     source_shares, target_shares, predicted_shares : dict of label to float
         Share of each class in the source, estimated in the target, and predicted in the target;
-        empty for a regressor, as are the sentences about classes.
+        empty for a regressor, as are the sentences about classes. `target_shares` is empty unless
+        the domains are alike or differ by label shift alone, which the estimate assumes.
     effective_sample_size : float
         Kish's effective sample size of the importance weights of the source rows examined.
     feature_spread : float
@@ -75,6 +76,11 @@ class Diagnosis:
     shift : {"", "none", "label", "other"}, default=""
         How the domains differ according to the rule of DANNClassifierCV. The verdict follows it
         unless it is empty.
+    share_intervals : dict of label to (float, float), default={}
+        Interval of each share in `target_shares`, at 90 %.
+    changed : float, default=nan
+        Share of the target rows that DANNClassifierCV predicts otherwise than its source-only
+        baseline; nan if unknown.
     domain_columns : tuple of str, default=()
         Columns that tell the domains apart nearly without error, as a site or a date does; see
         :class:`skdann.DomainColumnWarning`.
@@ -119,6 +125,8 @@ class Diagnosis:
     reason: str = ""
     shift: str = ""
     domain_columns: tuple[str, ...] = ()
+    share_intervals: dict[Any, tuple[float, float]] = field(default_factory=dict)
+    changed: float = math.nan
 
     @property
     def findings(self) -> dict[str, str]:
@@ -142,7 +150,7 @@ class Diagnosis:
             return self.shift == "label"
         if not self.source_shares:
             return False
-        change = sum(abs(self.target_shares[k] - self.source_shares[k]) for k in self.source_shares)
+        change = sum(abs(self.target_shares[k] - self.source_shares[k]) for k in self.target_shares)
         is_explained = self.reweighted_auc - 0.5 < 0.4 * (self.input_auc - 0.5)
         return change / 2 > 0.1 and is_explained and not self.is_alike
 
@@ -198,25 +206,42 @@ class Diagnosis:
         label = max(self.source_shares, key=lambda k: self.target_shares[k] - self.source_shares[k])
         return _Change(label, self.source_shares[label], self.target_shares[label])
 
+    @property
+    def _grown_interval(self) -> str:
+        """The interval of this share, as text."""
+        return self._interval(self._grown.label)
+
+    def _interval(self, label: Any) -> str:
+        """The interval of a class share, as text; empty if it is unknown."""
+        if label not in self.share_intervals:
+            return ""
+        low, high = self.share_intervals[label]
+        return f" ({low:.0%} to {high:.0%})"
+
+    def _share_table(self) -> list[tuple[str, ...]]:
+        """Rows of the table of class shares, the estimated ones if there are any."""
+        head = ["Class shares", "source", "target, predicted"]
+        rows = [
+            [str(label), f"{share:.0%}", f"{self.predicted_shares[label]:.0%}"]
+            for label, share in self.source_shares.items()
+        ]
+        if self.target_shares:
+            head.append("target, estimated")
+            for row, (label, share) in zip(rows, self.target_shares.items(), strict=True):
+                row.append(f"{share:.0%}{self._interval(label)}")
+        return [tuple(head), *map(tuple, rows)]
+
     def _tables(self) -> list[list[tuple[str, ...]]]:
         """Rows of each table of the report, with the header first."""
-        shares = self.source_shares, self.target_shares, self.predicted_shares
         losses = f"{self.first_label_loss:.2f} to {self.label_loss:.2f}"
         training = [
+            ("predicted otherwise than by the baseline", f"{self.changed:.0%}"),
             ("final lambda", f"{self.lambda_:.2g}"),
             ("label loss, first to last epoch", losses),
             ("domain accuracy", f"{self.domain_accuracy:.2f}"),
         ]
         matched = [("columns, class shares matched", f"{self.reweighted_auc:.2f}")]
-        class_shares = [
-            [
-                ("Class shares", "source", "target, estimated", "target, predicted"),
-                *(
-                    (str(label), *(f"{share[label]:.0%}" for share in shares))
-                    for label in self.source_shares
-                ),
-            ]
-        ]
+        class_shares = [self._share_table()]
         if not self.source_shares:
             matched, class_shares = [], []
         return [
@@ -252,7 +277,10 @@ class Diagnosis:
         lines = [self._title(), ""]
         lines += [fill(f"* {text}", 79, subsequent_indent="  ") for text in self.findings.values()]
         for head, *rows in tables:
-            widths = [max(len(name), 12) + 2 for name in head[1:]]
+            cells_by_column = zip(
+                head[1:], *(row[1:] for row in rows if len(row) == len(head)), strict=True
+            )
+            widths = [max(12, *map(len, cells)) + 2 for cells in cells_by_column]
             lines.append("")
             for name, *cells in (head, *(("  " + row[0], *row[1:]) for row in rows)):
                 aligned = (f"{c:>{w}}" for c, w in zip(cells, widths, strict=False))
@@ -279,16 +307,16 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
         "alike",
         lambda d: d.is_alike and not d.is_collapsed,
         "Adaptation has little to gain: the domains are nearly alike (AUC {d.input_auc:.2f}). "
-        "Next: keep lambda_max=0.",
+        "Next: keep the source-only model (lambda_max=0).",
     ),
     (
         "label_shift",
         lambda d: d.is_label_shift and not d.is_collapsed,
         "Adaptation can harm: label shift is likely. The share of class {d._grown.label} is "
-        "estimated as {d._grown.target:.0%} in the target against {d._grown.source:.0%} in the "
-        "source, and matching the class shares lowers the AUC from {d.input_auc:.2f} to "
-        "{d.reweighted_auc:.2f}. Next: {d._advice}. Avoid domain_batch and standardize='domain'. "
-        "If you know the class shares of the target, pass target_priors and "
+        "estimated as {d._grown.target:.0%}{d._grown_interval} in the target against "
+        "{d._grown.source:.0%} in the source, and matching the class shares lowers the AUC from "
+        "{d.input_auc:.2f} to {d.reweighted_auc:.2f}. Next: {d._advice}. Avoid domain_batch and "
+        "standardize='domain'. If you know the class shares of the target, pass target_priors and "
         "label_shift='correct'.",
     ),
     (
@@ -299,21 +327,28 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
         "{d._advice}.",
     ),
     (
-        "not_chosen",
-        lambda d: d.is_shifted and not d.lambda_ > 0 and d.reason,
-        "The domains differ (AUC {d.input_auc:.2f}), and not by class shares alone, but lambda 0 "
-        "was selected. Next: {d._advice}.",
+        "unchanged",
+        lambda d: d.is_shifted and d.reason and d.changed == 0,
+        "The domains differ (AUC {d.input_auc:.2f}), and not by class shares alone, but no "
+        "prediction for the target differs from the source-only baseline's ({d.reason}).",
+    ),
+    (
+        "changed",
+        lambda d: d.is_shifted and d.reason and d.changed != 0,
+        "Adaptation may help: the domains differ (AUC {d.input_auc:.2f}), and not by class shares "
+        "alone. It is {d.reason}. Next: see estimate_accuracy, and label the target rows on which "
+        "the predictions differ, if you can: no other rows tell whether they are better.",
     ),
     (
         "features_apart",
-        lambda d: d.is_shifted and d.lambda_ > 0 and d.is_apart,
-        "Adaptation may help, but has had little effect so far: the features still separate the "
-        "domains (AUC {d.feature_auc:.2f}, the columns {d.input_auc:.2f}). Next: raise lambda_max "
-        "or max_epochs, and {d._advice}.",
+        lambda d: d.is_shifted and d.lambda_ > 0 and d.is_apart and not d.reason,
+        "Adaptation may help. The features still separate the domains (AUC {d.feature_auc:.2f}, "
+        "the columns {d.input_auc:.2f}), which need not matter for the predictions. "
+        "Next: {d._advice}; a higher lambda_max or more epochs align further.",
     ),
     (
         "adapted",
-        lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart,
+        lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart and not d.reason,
         "Adaptation may help, and took effect: the features separate the domains less than the "
         "columns do (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). This does not show that "
         "the {d._labels} match. Next: {d._advice}.",

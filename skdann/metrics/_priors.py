@@ -205,16 +205,57 @@ def estimate_shares(X: Any, y: np.ndarray, classes: np.ndarray, seed: int) -> np
         Shares that sum to 1; 0 for a class with fewer than two source rows. If this leaves fewer
         than two classes, the shares of the source.
     """
+    return bootstrap_shares(X, y, classes, seed, n_resamples=0)[0]
+
+
+def bootstrap_shares(
+    X: Any, y: np.ndarray, classes: np.ndarray, seed: int, n_resamples: int = 200
+) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate the class shares of the target as :func:`estimate_shares` does, with intervals.
+
+    Parameters
+    ----------
+    X, y, classes, seed
+        As in :func:`estimate_shares`.
+    n_resamples : int, default=200
+        Number of times that the predictions of both domains are drawn anew, with replacement.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_classes,)
+        As :func:`estimate_shares` returns them.
+    intervals : ndarray of shape (n_classes, 2)
+        Quantiles .05 and .95 of each share over the draws.
+    """
     counts = (y[:, None] == classes[None, :]).sum(axis=0)
     has_rows = counts > 1  # one to train on and one out of fold
     if has_rows.sum() < 2:
-        return counts / counts.sum()
+        shares = counts / counts.sum()
+        return shares, np.stack([shares, shares], axis=1)
     kept = np.flatnonzero(np.isin(y, classes[has_rows]))
     rows, label = X[kept], y[kept]
     model = linear_classifier(X)
     folds = StratifiedKFold(min(5, counts[has_rows].min()), shuffle=True, random_state=seed)
     proba = cross_val_predict(model, rows, label, cv=folds, method="predict_proba")
     target_proba = model.fit(rows, label).predict_proba(X[len(y) :])
-    shares = np.zeros(len(classes))
-    shares[has_rows] = estimate_target_priors(proba, label, target_proba, method="bbse")
-    return shares
+
+    def solve(source: Any, target: Any) -> np.ndarray:
+        shares = np.zeros(len(classes))
+        shares[has_rows] = estimate_target_priors(
+            proba[source], label[source], target_proba[target], method="bbse", classes=known
+        )
+        return shares
+
+    known = classes[has_rows]
+    every = slice(None)
+    rng = np.random.RandomState(seed)
+    draws = [
+        solve(
+            rng.randint(len(label), size=len(label)),
+            rng.randint(len(target_proba), size=len(target_proba)),
+        )
+        for _ in range(n_resamples)
+    ]
+    shares = solve(every, every)
+    ends = np.quantile(draws, (0.05, 0.95), axis=0).T if draws else np.stack([shares, shares], 1)
+    return shares, ends

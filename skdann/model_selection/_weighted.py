@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 from numpy.typing import NDArray
 
 from skdann._compat import Interval, StrOptions
+from skdann._input.messages import warn_user
 from skdann.metrics import effective_sample_size
 from skdann.model_selection._base import (
     TargetScorer,
@@ -29,6 +30,8 @@ from skdann.model_selection._density import source_weights
 from skdann.model_selection._scores import METRICS, label_index, weighted_score
 
 _Array = NDArray[Any]
+
+MIN_EFFECTIVE_ROWS = 30  # below it, weighted scores are noise
 
 
 class WeightedScore(NamedTuple):
@@ -108,8 +111,14 @@ class WeightedScorer(TargetScorer):
             max_weight=self.max_weight,
             random_state=self.random_state,
         )
-        score = self._score_weighted(index, proba, weights)
-        return WeightedScore(score, effective_sample_size(weights), weights)
+        size = effective_sample_size(weights)
+        if size < min(MIN_EFFECTIVE_ROWS, len(weights) / 4):
+            warn_user(
+                f"{type(self).__name__} rests on an effective sample of {size:.0f} of "
+                f"{len(weights)} source rows, because the domains hardly overlap: its score is "
+                "noise. Choose by DefaultRuleScorer, or by DANNClassifierCV, which need no overlap."
+            )
+        return WeightedScore(self._score_weighted(index, proba, weights), size, weights)
 
     @abstractmethod
     def _score_weighted(self, index: _Array, proba: _Array, weights: _Array) -> float:
@@ -156,8 +165,8 @@ class ImportanceWeightedScorer(WeightedScorer):
     Notes
     -----
     The score fails where the domains hardly overlap, because a few source rows then carry all the
-    weight. Check the effective sample size, which `evaluate` returns: with fewer than a few dozen
-    rows the score is noise. It is also biased where p(y | x) differs between the domains.
+    weight. With an effective sample of fewer than 30 rows, which `evaluate` returns, the score is
+    noise, and there is a warning. It is also biased where p(y | x) differs between the domains.
 
     References
     ----------

@@ -141,6 +141,10 @@ class DomainStandardizer(nn.Module):
         if (self.n_domains, self.n_targets) == (2, 1) and rows.n_source:
             return self._scale_blocks(x, rows.n_source, tables)
         if rows.domain.dim() == 1:
+            if not self.training and bool((rows.domain == rows.domain[0]).all()):
+                # one domain, as in most predictions: no copy of its statistics for each row
+                first = int(rows.domain[0])
+                return _scale(x, *(table[:, first : first + 1] for table in tables))
             return _scale(x, *(table[:, rows.domain] for table in tables))
         member = torch.arange(len(self.standardize), device=x.device).unsqueeze(1)
         return _scale(x, *(table[member, rows.domain] for table in tables))

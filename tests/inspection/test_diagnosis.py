@@ -171,6 +171,21 @@ class TestLabelShift:
         assert d.reweighted_auc > 0.8
         assert list(d.findings) == ["features_apart"]
 
+    def test_intervals_hold_the_shares(self):
+        X, y, X_target, y_target = make_label_shift(800, target_priors=(0.3, 0.7), random_state=3)
+        d = diagnose(Net(), X, X_target, y_source=y, random_state=0)
+        for label, share in zip([0, 1], np.bincount(y_target) / len(y_target), strict=True):
+            low, high = d.share_intervals[label]
+            assert low < share < high
+            assert low < d.target_shares[label] < high
+            assert 0.01 < high - low < 0.2
+
+    def test_there_are_no_shares_where_the_domains_differ_otherwise(self):
+        X, y, X_target, _ = make_covariate_shift(400, random_state=0)
+        d = diagnose(Net(), X, X_target, y_source=y, random_state=0)
+        assert (d.target_shares, d.share_intervals) == ({}, {})
+        assert not d.is_label_shift
+
     def test_one_class_only(self):
         net = Net(predict=lambda X: np.ones(len(X), int))
         d = diagnose(net, rows(), rows(seed=1), random_state=0)

@@ -11,7 +11,7 @@ from skdann.inspection import Diagnosis
 from skdann.inspection import _diagnosis as module
 from skdann.inspection._report import RULES
 
-VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "not_chosen"]
+VERDICTS = ["collapse", "alike", "label_shift", "not_adapted", "unchanged", "changed"]
 VERDICTS += ["features_apart", "adapted"]
 ADVICE = "by DANNClassifierCV or a scorer of skdann.model_selection"
 REASON = "not adapted: the best score exceeds the baseline's by 0.01, not more than 0.05"
@@ -35,7 +35,11 @@ ADAPTED = Diagnosis(
     label_loss=0.2,
     first_label_loss=0.7,
 )
-LABEL_SHIFT = {"target_shares": {"a": 0.28, "b": 0.72}, "reweighted_auc": 0.51}
+LABEL_SHIFT = {
+    "target_shares": {"a": 0.28, "b": 0.72},
+    "share_intervals": {"a": (0.21, 0.34), "b": (0.66, 0.79)},
+    "reweighted_auc": 0.51,
+}
 
 
 class TestVerdict:
@@ -44,28 +48,34 @@ class TestVerdict:
         [
             ("adapted", {}, ["took effect", "0.55 against 0.90", "lambda_max=0", ADVICE]),
             (
-                "adapted",
-                {"reason": "adapted by 2 of 8 candidates: ..."},
-                ["DANNClassifierCV (adapted by 2 of 8"],
+                "changed",
+                {"reason": "adapted by a mixture of ...", "changed": 0.2, "feature_auc": 0.9},
+                ["It is adapted by a mixture of ...", "estimate_accuracy"],
             ),
+            # a family without lambda, such as self-training, has the greatest weight
+            ("changed", {"reason": "adapted by ...", "lambda_": 0.0}, ["It is adapted by ..."]),
             (
-                "not_chosen",
-                {"lambda_": 0.0, "reason": REASON},
-                ["lambda 0 was selected", f"({REASON})"],
+                "unchanged",
+                {"reason": REASON, "changed": 0.0},
+                ["no prediction for the target differs", f"({REASON})"],
             ),
-            ("alike", {"input_auc": 0.53}, ["little to gain", "AUC 0.53", "keep lambda_max=0"]),
+            ("alike", {"input_auc": 0.53}, ["little to gain", "AUC 0.53", "keep the source-only"]),
             (
                 "label_shift",
                 LABEL_SHIFT,
                 [
                     "can harm",
                     "class b",
-                    "72% in the target against 35%",
+                    "72% (66% to 79%) in the target against 35%",
                     "0.90 to 0.51",
                     "target_priors",
                 ],
             ),
-            ("features_apart", {"feature_auc": 0.85}, ["AUC 0.85", "raise lambda_max"]),
+            (
+                "features_apart",
+                {"feature_auc": 0.85},
+                ["AUC 0.85", "need not matter for the predictions", ADVICE],
+            ),
             (
                 "not_adapted",
                 {"lambda_": 0.0},
@@ -109,6 +119,7 @@ class TestVerdict:
                     reweighted_auc=rng.uniform(0.45, 1),
                     lambda_=rng.choice([0.0, 1.0, np.nan]),
                     reason=rng.choice(["", REASON]),
+                    changed=rng.choice([0.0, 0.3, np.nan]),
                     **dict(
                         zip(
                             ["source_shares", "target_shares", "predicted_shares"],
@@ -147,7 +158,7 @@ class TestPrint:
             r"  columns, class shares matched +0\.90",
             r"  features +0\.55",
             r"  age +0\.43 +\+1\.25 SD",
-            r"  b +35% +40% +42%",
+            r"  b +35% +42% +40%",
             r"  effective sample size +312",
             r"  final lambda +1",
             r"  label loss, first to last epoch +0\.70 to 0\.20",
@@ -156,6 +167,18 @@ class TestPrint:
             assert re.search(rf"^{line}$", text, re.MULTILINE), line
         assert "took effect" in text
         assert max(map(len, text.splitlines())) < 90
+
+    def test_shares_are_printed_with_their_intervals_or_not_at_all(self):
+        assert re.search(
+            r"^  b +35% +42% +72% \(66% to 79%\)$", str(replace(ADAPTED, **LABEL_SHIFT)), re.M
+        )
+        without = str(replace(ADAPTED, target_shares={}))
+        assert "estimated" not in without
+        assert re.search(r"^  b +35% +42%$", without, re.M)
+
+    def test_the_share_of_changed_predictions_is_printed_if_it_is_known(self):
+        assert "predicted otherwise than by the baseline" not in str(ADAPTED)
+        assert re.search(r"than by the baseline +20%$", str(replace(ADAPTED, changed=0.2)), re.M)
 
     def test_unknown_figures_are_not_printed(self):
         bare = replace(ADAPTED, domain_accuracy=np.nan, columns=())

@@ -146,3 +146,19 @@ def test_no_source_row_like_the_target() -> None:
     X[:, 1] = 0.0
     with pytest.raises(ValueError, match="All importance weights are 0"):
         ImportanceWeightedScorer(X_target, weight_estimator=Odds())(clf, X, y)
+
+
+class TestOverlap:
+    @pytest.mark.parametrize("scorer", [ImportanceWeightedScorer, DeepEmbeddedValidationScorer])
+    def test_a_score_that_rests_on_few_rows_is_reported(self, scorer):
+        X, y, X_target, _ = make_covariate_shift(400, shift=4.0, random_state=0)
+        clf = LogisticRegression().fit(X[:200], y[:200])
+        text = r"effective sample of \d+ of 200 source rows.*DefaultRuleScorer"
+        with pytest.warns(UserWarning, match=text):
+            scorer(X_target)(clf, X[200:], y[200:])
+
+    def test_overlapping_domains_give_no_warning(self):
+        X, y, X_target, _ = make_covariate_shift(400, shift=0.5, random_state=0)
+        clf = LogisticRegression().fit(X[:200], y[:200])
+        result = ImportanceWeightedScorer(X_target).evaluate(clf, X[200:], y[200:])
+        assert result.effective_sample_size > 30

@@ -1,12 +1,16 @@
 """Progress bar, and scikit-learn's callbacks on the estimators."""
 
+import io
 import pickle
 import re
+import sys
+import types
 import warnings
 
 import numpy as np
 import pytest
 import sklearn
+from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -15,6 +19,7 @@ from sklearn.utils.fixes import parse_version
 from skorch.callbacks import Callback
 
 from skdann import DANNClassifierCV, make_pipeline
+from skdann._training import progress as module
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 needs_callbacks = pytest.mark.skipif(not HAS_CALLBACKS, reason="came with scikit-learn 1.9")
@@ -38,6 +43,75 @@ def make_cv(make_clf):
 
 def last_line(captured):
     return captured.err.rstrip("\n").split("\r")[-1]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class TestAutomaticBar:
+    @pytest.fixture
+    def open_terminal(self, monkeypatch):
+        monkeypatch.setattr(module, "AUTOMATIC_DELAY", 1e-9)
+
+        def open_terminal():  # within the test: pytest replaces stderr before it
+            terminal = Terminal()
+            monkeypatch.setattr(sys, "stderr", terminal)
+            return terminal
+
+        return open_terminal
+
+    def test_in_a_terminal_a_slow_fit_shows_a_bar_and_clears_it(
+        self, domains, make_clf, open_terminal, monkeypatch
+    ):
+        terminal = open_terminal()
+        make_clf(max_epochs=200).fit(*domains[:3])  # longer than the tenth of a second of a step
+        shown = terminal.getvalue()
+        assert "/200 |" in shown
+        assert shown.endswith("\r")  # nothing is left
+
+    def test_a_fast_fit_shows_nothing(self, domains, make_clf, open_terminal, monkeypatch):
+        terminal = open_terminal()
+        monkeypatch.setattr(module, "AUTOMATIC_DELAY", 60.0)
+        make_clf(max_epochs=2).fit(*domains[:3])
+        assert terminal.getvalue() == ""
+
+    def test_nothing_is_shown_without_a_terminal(self, domains, make_clf, capsys, monkeypatch):
+        monkeypatch.setattr(module, "AUTOMATIC_DELAY", 1e-9)
+        make_clf(max_epochs=2).fit(*domains[:3])
+        assert capsys.readouterr() == ("", "")
+
+    def test_verbose_0_is_silent_also_for_the_estimator_of_a_search(
+        self, domains, make_clf, make_cv, open_terminal
+    ):
+        terminal = open_terminal()
+        make_clf(max_epochs=2, verbose=0).fit(*domains[:3])
+        make_cv(make_clf(verbose=1, max_epochs=2), verbose=0).fit(*domains[:3])
+        make_cv(make_clf(verbose=0, max_epochs=2)).fit(*domains[:3])
+        assert terminal.getvalue() == ""
+
+    def test_workers_are_silent(self, open_terminal):
+        open_terminal()
+        from concurrent.futures import ThreadPoolExecutor
+
+        assert module.is_watched()
+        with ThreadPoolExecutor(1) as pool:
+            assert not pool.submit(module.is_watched).result()
+
+    def test_notebooks_are_watched(self, monkeypatch):
+        class ZMQInteractiveShell:
+            pass
+
+        fake = types.SimpleNamespace(get_ipython=ZMQInteractiveShell)
+        monkeypatch.setitem(sys.modules, "IPython", fake)
+        assert module.is_watched()
+
+    def test_the_bar_changes_no_bit(self, domains, make_clf, open_terminal):
+        open_terminal()
+        X, y, X_target, _ = domains
+        shown, silent = (make_clf(verbose=v).fit(X, y, X_target) for v in (None, 0))
+        assert_array_equal(shown.predict_proba(X_target), silent.predict_proba(X_target))
 
 
 class TestProgressBar:
