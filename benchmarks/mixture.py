@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
 def mix(
     entry: dict[str, Any],
     families: tuple[str, ...] = FAMILIES,
-    temperature: float = 0.2,
+    temperature: float = 0.3,
     **factors: float,
 ) -> np.ndarray:
     """Return the probabilities of a mixture, with other factors of the terms of the score."""
@@ -103,7 +103,7 @@ def mix(
 def variants() -> dict[str, Callable[[dict[str, Any]], np.ndarray]]:
     """Return the mixtures to compare, by their names."""
     found: dict[str, Callable[[dict[str, Any]], np.ndarray]] = {"default": mix}
-    for value in (0.1, 0.3, 0.5, 1.0, 100.0):
+    for value in (0.1, 0.2, 0.5, 1.0, 100.0):
         found[f"temperature {value:g}"] = lambda e, v=value: mix(e, temperature=v)
     for value in (0.0, -0.25, -1.0, -2.0):
         found[f"factor of changed {value:g}"] = lambda e, v=value: mix(e, changed=v)

@@ -186,7 +186,7 @@ class DANNClassifierCV(BaseDomainClassifier):
     of the maximum, plus the balanced accuracy of reverse validation [1]_ on columns scaled by the
     source and on columns scaled in each domain (a logistic regression learns the predictions and is
     scored on the source), minus half the share of target rows predicted otherwise than by the
-    baseline. A mixture has weights :math:`w_i \propto \exp(s_i / 0.2)` for scores :math:`s_i`.
+    baseline. A mixture has weights :math:`w_i \propto \exp(s_i / 0.3)` for scores :math:`s_i`.
     Evidence reads at most 4,000 rows of each domain.
 
     The source-only baseline predicts alone if the domains hardly differ (neither a linear

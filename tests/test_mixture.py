@@ -70,7 +70,7 @@ def mean_of(members, X):
 def test_families_are_mixed_by_their_scores(mixture, table):
     scores = pd.DataFrame(mixture.scores_)
     assert scores["family"].tolist() == FAMILIES
-    exponential = np.exp(scores["score"][1:] / 0.2)
+    exponential = np.exp(scores["score"][1:] / 0.3)
     assert_allclose(scores["weight"], [0.0, *(exponential / exponential.sum())])
     figures = scores["information"] + scores["reverse_source"] + scores["reverse_domain"]
     assert_allclose(scores["score"], figures - 0.5 * scores["changed"])

@@ -11,7 +11,7 @@ import numpy as np
 from skdann._selection.candidates import Candidate
 from skdann._selection.rule import Ranking, share_changed
 
-TEMPERATURE = 0.2  # of the weights of a mixture
+TEMPERATURE = 0.3  # of the weights of a mixture
 
 
 @dataclasses.dataclass(frozen=True)

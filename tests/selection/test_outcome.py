@@ -55,7 +55,7 @@ def test_the_first_of_equal_candidates_is_the_best():
 
 def test_a_mixture_weights_all_but_the_baseline_by_their_scores():
     scores = np.array([1.0, 1.3, -0.5, 1.2])
-    by_hand = np.exp(scores / 0.2) * [0.0, 1.0, 1.0, 1.0]
+    by_hand = np.exp(scores / 0.3) * [0.0, 1.0, 1.0, 1.0]
     weights = weights_of(*scores, aggregate="mixture")
     assert weights == pytest.approx(by_hand / by_hand.sum())
     assert weights == weights_of(*scores, margin=9.0, aggregate="mixture")  # it has no margin
