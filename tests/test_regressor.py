@@ -634,6 +634,15 @@ class TestDiagnosis:
         assert "labelled target rows" in text
         assert {each.name for each in report.columns} <= {"x3", "x4", "x5"}
 
+    def test_a_pipeline_reports_in_the_names_of_its_table(self, drift):
+        names = [f"sensor {i}" for i in range(6)]
+        X, X_target = (pd.DataFrame(rows, columns=names) for rows in (drift[0], drift[2]))
+        scaler = StandardScaler().set_output(transform="pandas")
+        pipe = make_pipeline(scaler, quick()).fit(X, drift[1], X_target=X_target)
+        report = pipe.diagnose(X, X_target)
+        assert {each.name for each in report.columns} <= set(names[3:])
+        assert report.source_shares == {}
+
 
 def test_an_unfitted_regressor_says_so(drift):
     for call in (quick().predict, quick().transform, quick().save):
