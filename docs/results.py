@@ -21,6 +21,8 @@ MADE = HERE / "_made"
 
 BY_TASK = ("dann_cv", "cv_baseline", "ceiling", "dann_cv_path", "lr", "hgb", "skada_coral")
 BY_TASK2 = ("dann_cv", "cv_baseline", "ceiling", "dann_cv_path", "lr", "hgb", "catboost")
+REGRESSORS = ("--systems", "baseline", "dann", "dann_absolute", "dann_domain", "hgb", "ridge")
+REGRESSORS += ("catboost", "adapt_dann")
 # page: (script, result file, options of its `report` command)
 REPORTS = {
     "accuracy_all": ("accuracy.py", "accuracy.jsonl"),
@@ -32,6 +34,16 @@ REPORTS = {
     "accuracy2_tasks": ("accuracy.py", "accuracy2.jsonl", "--tasks", "--systems", *BY_TASK2),
     "accuracy_amazon": ("accuracy.py", "accuracy-amazon.jsonl", "--amazon"),
     "defaults": ("defaults.py", "defaults.jsonl"),
+    "regression_reporting": (
+        "regression.py",
+        "regression.jsonl",
+        "--half",
+        "reporting",
+        *REGRESSORS,
+    ),
+    "regression_choosing": ("regression.py", "regression.jsonl", "--half", "choosing"),
+    "regression_tasks": ("regression.py", "regression.jsonl", "--tasks", *REGRESSORS),
+    "regression_rules": ("regression.py", "regression-rules.jsonl", "--rules"),
 }
 MISSING = "*Not measured yet: `benchmarks/results/{}` does not exist.*\n"
 

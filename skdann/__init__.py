@@ -6,11 +6,13 @@ from skdann._cv import DANNClassifierCV
 from skdann._input.domain_columns import DomainColumnWarning
 from skdann._input.domains import SourceOnlyWarning
 from skdann._pipeline import DomainPipeline, make_pipeline
+from skdann._regressor import DANNRegressor
 from skdann._training.divergence import DivergenceError
 
 __all__ = [
     "DANNClassifier",
     "DANNClassifierCV",
+    "DANNRegressor",
     "DivergenceError",
     "DomainColumnWarning",
     "DomainPipeline",

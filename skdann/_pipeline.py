@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skdann._base import BaseDomainClassifier
+from skdann._base import BaseDomainEstimator
 from skdann._compat import safe_indexing, with_callbacks
 from skdann._input.arguments import explain_arguments, guess_argument, takes
 from skdann._input.containers import column_names, load, without_mask
@@ -283,7 +283,7 @@ class DomainPipeline(Pipeline):
             Score of the last step.
         """
         placeholders = [each for _, step in self.steps[:-1] for each in _placeholders_of(step)]
-        is_ours = isinstance(self.steps[-1][1], BaseDomainClassifier)
+        is_ours = isinstance(self.steps[-1][1], BaseDomainEstimator)
         if y is not None and placeholders and not is_ours:
             check_consistent_length(X, y, sample_weight)
             kept = np.flatnonzero(~mark_unlabelled(y, placeholders))
@@ -342,7 +342,7 @@ class DomainPipeline(Pipeline):
         for _, step in self.steps[:-1]:
             if step is None or step == "passthrough":
                 continue
-            is_ours = isinstance(step, BaseDomainClassifier)
+            is_ours = isinstance(step, BaseDomainEstimator)
             domain = {"sample_domain": step.domains_[0]} if is_ours else {}
             X_source, given = step.transform(X_source, **domain), _transform_target(step, given)
         return X_source, given["X_target"]
@@ -405,7 +405,7 @@ def _transform_target(step: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 def _transform_as_target(step: Any, rows: Any) -> Any:
     """Transform the rows of the only target."""
-    if isinstance(step, BaseDomainClassifier):
+    if isinstance(step, BaseDomainEstimator):
         return step.transform(rows, sample_domain=step.domains_[-1])
     return step.transform(rows)
 

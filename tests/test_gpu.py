@@ -7,7 +7,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from skdann import DANNClassifierCV
+from skdann import DANNClassifierCV, DANNRegressor
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -26,6 +26,17 @@ def test_training_on_the_gpu_resembles_training_on_the_cpu(domains, make_clf, ch
     assert_allclose(on_gpu.predict_proba(X_target), expected, atol=1e-2)
     again = clone(on_gpu).fit(X, y, X_target)
     assert_allclose(again.predict_proba(X_target), on_gpu.predict_proba(X_target), atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "quantile"])
+def test_numbers(domains, loss):
+    X, X_target = domains.X_source, domains.X_target
+    y = np.stack([X[:, 0], 5.0 + X[:, 1] ** 2], axis=1)
+    small = {"feature_extractor": (8,), "max_epochs": 3, "early_stopping": True, "random_state": 0}
+    on_cpu = DANNRegressor(loss=loss, activation="tanh", **small).fit(X, y, X_target)
+    on_gpu = clone(on_cpu).set_params(device="cuda").fit(X, y, X_target)
+    assert {p.device.type for p in on_gpu.module_.parameters()} == {"cuda"}
+    assert_allclose(on_gpu.predict(X_target), on_cpu.predict(X_target), atol=5e-2)
 
 
 def test_sparse_rows(domains, make_clf):

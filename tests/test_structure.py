@@ -27,7 +27,9 @@ ORDER = [
     "_selection",
     "_saving",
     "_base",
+    "_network",
     "_classifier",
+    "_regressor",
     "_cv",
     "_pipeline",
 ]

@@ -12,7 +12,7 @@ Warnings: ``UserWarning`` <- ``SourceOnlyWarning``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,14 +62,16 @@ class DomainData:
     ----------
     X : ndarray or CSR of shape (n_rows, n_features), float32
         Source rows first, then the rows of each target, encoded.
-    y : ndarray of shape (n_source,), int64
-        Class index of each source row.
+    y : ndarray of shape (n_source,), int64, or of shape (n_source, n_outputs), float
+        Class index of each source row, or its numbers.
     domain : ndarray of shape (n_rows,), int64
         Domain index of each row.
     weight : ndarray of shape (n_source,), float64, or None
         Sample weights, all positive: rows of weight 0 have been left out.
-    classes, domains : ndarray
-        Labels of the classes; names of the domains, sources first.
+    classes : ndarray
+        Labels of the classes; empty if the labels are numbers.
+    domains : ndarray
+        Names of the domains, sources first.
     n_targets : int
         Number of target domains, the last ones of `domains`.
     feature_names : ndarray of str or None
@@ -78,6 +80,8 @@ class DomainData:
         Column names of the input, if they are not strings.
     label_shift : LabelShift or None
         Correction for label shift, once it has been estimated.
+    label_scale : LabelScale or None
+        Scale of the numbers in `y`, once they are scaled.
     is_unscaled : bool
         Whether a warning has said that columns are unscaled.
     columns : TableColumns or None
@@ -94,6 +98,7 @@ class DomainData:
     feature_names: np.ndarray | None
     other_names: list[Any] | None = None
     label_shift: Any = None
+    label_scale: Any = None
     is_unscaled: bool = False
     columns: TableColumns | None = None
 
@@ -101,6 +106,16 @@ class DomainData:
     def n_source(self) -> int:
         """Number of source rows."""
         return len(self.y)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the labels are classes, not numbers."""
+        return len(self.classes) > 0
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs of G_y: one per class, or one per number to predict."""
+        return len(self.classes) if self.has_classes else int(self.y.shape[1])
 
     @property
     def n_features(self) -> int:
@@ -132,6 +147,8 @@ def check_domains(
     least_target: int = 2,
     scales_columns: bool = True,
     columns: TableColumns | None = None,
+    read_labels: Callable[..., tuple[np.ndarray, np.ndarray]] = check_labels,
+    is_chunk: bool = False,
     estimator: str = "DANNClassifier",
 ) -> DomainData:
     """Check the input of a fit, or a chunk of `partial_fit`.
@@ -158,6 +175,10 @@ def check_domains(
         raise a warning.
     columns : TableColumns or None, default=None
         Encoding of an earlier fit that this one continues; None fits one.
+    read_labels : callable, default=check_labels
+        Checks the labels: of classes, or :func:`skdann._input.numeric_labels.check_numbers`.
+    is_chunk : bool, default=False
+        Whether the rows are a chunk of `partial_fit`; `classes` tells this too.
     estimator : str
         Name of the estimator in error messages.
 
@@ -191,7 +212,8 @@ def check_domains(
     n_rows = check_table(X_source, "X_source", estimator)[0]
     names = column_names(X_source)
     feature_names, other_names = check_names(names, "X_source")
-    size = _LeastSize(least_target, is_chunk=classes is not None, is_first=domains is None)
+    is_chunk = is_chunk or classes is not None
+    size = _LeastSize(least_target, is_chunk=is_chunk, is_first=domains is None)
     tables = {"X_source": X_source, **_match_targets(X_target, X_source, size)}
     columns, (source, *parts) = read_tables(tables, columns, estimator)
     row_domain = check_sample_domain(sample_domain, n_rows)
@@ -201,7 +223,7 @@ def check_domains(
         size.check(targets[name], name)
     weight = check_weight(sample_weight, source, row_domain)
     is_kept = row_domain >= 0 if weight is None else (row_domain >= 0) & (weight > 0)
-    label, known_classes = check_labels(y_source, is_kept, classes)
+    label, known_classes = read_labels(y_source, is_kept, classes)
     kept = source if is_kept.all() else source[is_kept]
     X, row_domain = _stack(kept, row_domain[is_kept], targets)
     known = check_known(row_domain, domains, estimator)

@@ -61,6 +61,12 @@ def plain_labels(y: Any, name: str = "y", *, is_kept: np.ndarray | None = None) 
             raise TypeError(f"labels of dtype {label.dtype} are none of these")
         if label.dtype.kind == "f" and np.isnan(label).any():
             raise ValueError(f"Input {name} contains NaN.")
+        if label.dtype.kind == "f" and (label != np.round(label)).any():
+            number = label[label != np.round(label)][0]
+            raise ValueError(
+                f"Unknown label type: continuous, such as {number:g}; use DANNRegressor to predict "
+                "numbers"
+            )
         if len(label):
             check_classification_targets(label)
     return label

@@ -22,18 +22,36 @@ def is_pooled(sample_domain: Any) -> bool:
 
 
 def find_placeholders(y: Any, sample_domain: Any, classes: np.ndarray) -> list[Any]:
-    """Return the labels of pooled rows that only mark unlabelled target rows; None if missing."""
+    """Return the labels of pooled rows that only mark unlabelled target rows; None if missing.
+
+    Without classes, labels are numbers, and any number of a target row may be its true label:
+    then only missing labels are returned, or the one number that all target rows share if no source
+    row has it.
+    """
     if not is_pooled(sample_domain):
         return []
+    if not len(classes):
+        return _find_marked_numbers(y, sample_domain)
     is_target = np.asarray(unwrap(sample_domain, "sample_domain")) < 0
     labels = set(map(_as_key, _as_objects(y)[is_target]))
     return sorted(labels - set(classes.tolist()), key=str)
 
 
+def _find_marked_numbers(y: Any, sample_domain: Any) -> list[Any]:
+    """Return what marks unlabelled rows among rows with numbers as labels."""
+    is_target = np.asarray(unwrap(sample_domain, "sample_domain")) < 0
+    keys = _row_keys(y)
+    of_targets = {key for key, is_marked in zip(keys, is_target, strict=True) if is_marked}
+    of_sources = {key for key, is_marked in zip(keys, is_target, strict=True) if not is_marked}
+    numbers = of_targets - {None}
+    is_shared = len(numbers) == 1 and is_target.sum() > 1 and not numbers & of_sources
+    return sorted(of_targets if is_shared else of_targets & {None}, key=str)
+
+
 def mark_unlabelled(y: Any, placeholders: Sequence[Any]) -> np.ndarray:
     """Return which labels are among those that only mark unlabelled rows."""
     known = set(placeholders)
-    return np.array([_as_key(each) in known for each in _as_objects(y)], dtype=bool)
+    return np.array([key in known for key in _row_keys(y)], dtype=bool)
 
 
 def keep_source_rows(X: Any, y: Any, given: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
@@ -68,6 +86,14 @@ def _as_key(label: Any) -> Any:
     if is_missing(label):
         return None
     return label if isinstance(label, Hashable) else repr(label)
+
+
+def _row_keys(y: Any) -> list[Any]:
+    """Labels as elements of a set; None for a row of a table in which a number is missing."""
+    rows = np.asarray(unwrap(y, "y")).tolist()
+    if not (rows and isinstance(rows[0], list) and len(rows[0]) > 1):
+        return list(map(_as_key, _as_objects(y)))
+    return [None if any(map(is_missing, row)) else tuple(row) for row in rows]
 
 
 def _as_objects(y: Any) -> np.ndarray:

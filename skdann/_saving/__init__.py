@@ -17,12 +17,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdann._input.parameters import check_device
 from skdann._saving.estimator import (
-    ENTRIES,
-    build_classifier,
+    build_estimator,
     collect_tensors,
-    describe_classifier,
+    describe_network,
+    entries_of,
     read_fitted,
-    restore_classifier,
+    restore_network,
 )
 from skdann._saving.file import pack, unpack, wrap_errors
 from skdann._saving.search import ENTRIES as SEARCH_ENTRIES
@@ -52,26 +52,26 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     if hasattr(estimator, "candidates_"):
         write_whole(path, pack(describe_search(estimator), collect_search_tensors(estimator)))
     else:
-        write_whole(path, pack(describe_classifier(estimator), collect_tensors(estimator)))
+        write_whole(path, pack(describe_network(estimator), collect_tensors(estimator)))
 
 
 def load(cls: Any, path: str | os.PathLike[str], device: str, params: Mapping[str, Any]) -> Any:
     """Load an estimator of class `cls`; `params` override saved parameters."""
     member_cls = getattr(cls, "_member_class", None)
     if member_cls is None:
-        return _load_classifier(cls, path, {**params, "device": device})
+        return _load_network(cls, path, {**params, "device": device})
     return _load_search(cls, member_cls, path, {**params, PREFIX + "device": device})
 
 
-def _load_classifier(cls: Any, path: Any, overrides: dict[str, Any]) -> Any:
-    description, tensors = unpack(Path(path).read_bytes(), path, cls.__name__, ENTRIES)
+def _load_network(cls: Any, path: Any, overrides: dict[str, Any]) -> Any:
+    description, tensors = unpack(Path(path).read_bytes(), path, cls.__name__, entries_of(cls))
     _check_overrides(cls, path, description, overrides, set(cls._get_param_names()))
     with wrap_errors(path, PARAMS, PASS_PARAMS):
-        estimator = build_classifier(cls, description["params"], overrides)
+        estimator = build_estimator(cls, description["params"], overrides)
     with wrap_errors(path, DESCRIPTION):
         fitted, shape = read_fitted(estimator, description, tensors)
     with wrap_errors(path, NETWORKS, PASS_PARAMS):
-        restore_classifier(estimator, fitted, shape, description, tensors)
+        restore_network(estimator, fitted, shape, description, tensors)
     return estimator
 
 
@@ -94,14 +94,15 @@ def pickled_state(estimator: Any, state: dict[str, Any]) -> dict[str, Any]:
     """
     if "net_" not in state or non_tensor_state(estimator.net_):
         return state
-    content = pack(describe_classifier(estimator), collect_tensors(estimator))
-    known = ("module_", "_label_shift", "_domain_statistics", "_columns")
+    content = pack(describe_network(estimator), collect_tensors(estimator))
+    known = ("module_", "_label_shift", "_label_scale", "_domain_statistics", "_columns")
     return {name: value for name, value in state.items() if name not in known} | {"net_": content}
 
 
 def restore_net(estimator: Any, content: bytes) -> None:
-    """Rebuild the net of an unpickled `DANNClassifier`, on the CPU if its device is missing."""
-    description, tensors = unpack(content, "The estimator", type(estimator).__name__, ENTRIES)
+    """Rebuild the net of an unpickled estimator, on the CPU if its device is missing."""
+    cls = type(estimator)
+    description, tensors = unpack(content, "The estimator", cls.__name__, entries_of(cls))
     fitted, shape = read_fitted(estimator, description, tensors)
     device = estimator.device
     try:
@@ -110,7 +111,7 @@ def restore_net(estimator: Any, content: bytes) -> None:
         warnings.warn(f"The estimator is loaded on the CPU: {error}", UserWarning, stacklevel=3)
         estimator.device = "cpu"
     try:
-        restore_classifier(estimator, {**fitted, **vars(estimator)}, shape, description, tensors)
+        restore_network(estimator, {**fitted, **vars(estimator)}, shape, description, tensors)
     finally:
         estimator.device = device
 

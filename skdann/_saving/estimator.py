@@ -1,4 +1,4 @@
-"""Conversion of a fitted `DANNClassifier` to a description and tensors, and back.
+"""Conversion of a fitted estimator with networks to a description and tensors, and back.
 
 Loading rebuilds the networks from the parameters, and raises unless the tensors have the expected
 names, shapes and dtypes.
@@ -11,21 +11,22 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from sklearn.base import RegressorMixin
 from torch import Tensor
 
 from skdann._input.columns import read_description
+from skdann._input.numeric_labels import LabelScale
 from skdann._saving.state import load_net_state, net_state, non_tensor_state
 from skdann._saving.values import decode, decode_values, encode, encode_values
 from skdann._training.fitting import new_net, set_net
 from skdann._training.label_shift import KINDS, LabelShift
 from skdann._training.objective import ADVERSARIES
-from skdann._training.params import DataShape, check_params
+from skdann._training.params import DataShape, check_params, read_param
 from skdann.nn._module import is_sizes
 
 ENTRIES: dict[str, type] = {
     "params": dict,
     "given": dict,
-    "classes": list,
     "domains": list,
     "n_targets": int,
     "n_features_in": int,
@@ -33,18 +34,30 @@ ENTRIES: dict[str, type] = {
     "n_epochs_done": int,
     "seed": int,
 }
+OF_CLASSES: dict[str, type] = {"classes": list}
+OF_NUMBERS: dict[str, type] = {"label_scale": list}
 MAX_LABEL_BYTES = 2**30
 NOT_SAVED = {"checkpoint": None}  # a file must not choose a path to write to
 
 
-def describe_classifier(estimator: Any) -> dict[str, Any]:
-    """Return everything in a fitted classifier except its tensors, as JSON."""
+def entries_of(cls: Any) -> dict[str, type]:
+    """Return the entries that the description of an estimator of this class needs."""
+    return ENTRIES | (OF_NUMBERS if is_regressor_class(cls) else OF_CLASSES)
+
+
+def is_regressor_class(cls: Any) -> bool:
+    """Whether the labels of an estimator of this class are numbers."""
+    return issubclass(cls, RegressorMixin)
+
+
+def describe_network(estimator: Any) -> dict[str, Any]:
+    """Return everything in a fitted estimator except its tensors, as JSON."""
     net = estimator.net_
     return {
         **describe_params(estimator),
         **describe_columns(estimator),
         "n_targets": net.n_targets,
-        "label_shift": _describe_label_shift(estimator._label_shift),
+        "label_shift": _describe_label_shift(getattr(estimator, "_label_shift", None)),
         "history": [encode_values(row)[0] for row in estimator.history_],
         "n_epochs_done": net.n_epochs_done_,
         "seed": net.seeds[0],
@@ -60,11 +73,11 @@ def describe_params(estimator: Any) -> dict[str, Any]:
 
 
 def describe_columns(estimator: Any) -> dict[str, Any]:
-    """Return the classes, the domains, and the number and names of the columns."""
-    classes, names = estimator.classes_, getattr(estimator, "feature_names_in_", None)
+    """Return the labels, the domains, and the number and names of the columns."""
+    names = getattr(estimator, "feature_names_in_", None)
     statistics = estimator._domain_statistics
     return {
-        "classes": [classes.dtype.str, encode(classes.tolist())],
+        **_describe_labels(estimator),
         "domains": estimator.domains_.tolist(),
         "n_features_in": estimator.n_features_in_,
         "feature_names_in": None if names is None else encode(names.tolist()),
@@ -77,8 +90,17 @@ def describe_columns(estimator: Any) -> dict[str, Any]:
     }
 
 
+def _describe_labels(estimator: Any) -> dict[str, Any]:
+    """Return the classes, or the scale of the numbers."""
+    if not is_regressor_class(type(estimator)):
+        classes = estimator.classes_
+        return {"classes": [classes.dtype.str, encode(classes.tolist())]}
+    scale = estimator._label_scale
+    return {"label_scale": [scale.location.tolist(), scale.scale.tolist(), scale.is_vector]}
+
+
 def collect_tensors(estimator: Any) -> dict[str, Tensor]:
-    """Return all tensors of a fitted classifier; raise if a module has other state."""
+    """Return all tensors of a fitted estimator; raise if a module has other state."""
     for name in non_tensor_state(estimator.net_):
         if name.startswith("module."):
             raise ValueError(
@@ -88,7 +110,7 @@ def collect_tensors(estimator: Any) -> dict[str, Tensor]:
     return net_state(estimator.net_)
 
 
-def build_classifier(cls: Any, params: Mapping[str, Any], overrides: Mapping[str, Any]) -> Any:
+def build_estimator(cls: Any, params: Mapping[str, Any], overrides: Mapping[str, Any]) -> Any:
     """Create an estimator from saved parameters, some of them overridden."""
     estimator = cls(**{**decode_values(params), **NOT_SAVED, **overrides})
     check_params(estimator)
@@ -98,10 +120,14 @@ def build_classifier(cls: Any, params: Mapping[str, Any], overrides: Mapping[str
 def read_fitted(estimator: Any, description: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     """Return the fitted attributes except the net, and the shape of its data, after checks."""
     fitted = {**read_columns(description), **_read_history(description)}
-    fitted |= _read_label_shift(description, len(fitted["classes_"]))
+    if "classes_" in fitted:
+        n_outputs = len(fitted["classes_"])
+        fitted |= _read_label_shift(description, n_outputs)
+    else:
+        n_outputs = fitted["n_outputs_"]
     shape = DataShape(
         n_encoded(fitted),
-        fitted["classes_"],
+        n_outputs,
         fitted["domains_"],
         description["n_targets"],
     )
@@ -110,7 +136,7 @@ def read_fitted(estimator: Any, description: dict[str, Any], tensors: dict[str, 
     return fitted, shape
 
 
-def restore_classifier(
+def restore_network(
     estimator: Any,
     fitted: dict[str, Any],
     shape: Any,
@@ -129,18 +155,17 @@ def restore_classifier(
 
 
 def read_columns(description: dict[str, Any]) -> dict[str, Any]:
-    """Return the fitted attributes for classes, domains and columns, after checks."""
-    dtype, labels = np.dtype(description["classes"][0]), decode(description["classes"][1])
+    """Return the fitted attributes for labels, domains and columns, after checks."""
     n_features, names = description["n_features_in"], description["feature_names_in"]
-    if dtype.kind not in "biufUO" or dtype.itemsize * len(labels) > MAX_LABEL_BYTES:
-        raise ValueError(f"{len(labels)} classes of dtype {dtype}")
     fitted = {
-        "classes_": np.array(labels, dtype=dtype),
+        **_read_labels(description),
         "domains_": np.array(description["domains"], dtype=np.int64),
         "n_features_in_": n_features,
     }
     for name, n_min in (("classes_", 2), ("domains_", 1)):
-        values = fitted[name]
+        values = fitted.get(name)
+        if values is None:
+            continue
         if values.ndim != 1 or len(values) < n_min or not _are_distinct(values):
             raise ValueError(f"{name} must be {n_min} or more distinct values, not {values}")
     if names is not None:
@@ -158,6 +183,25 @@ def read_columns(description: dict[str, Any]) -> dict[str, Any]:
     moments = description.get("domain_statistics")
     fitted["_domain_statistics"] = moments and tuple(np.array(m, dtype=float) for m in moments)
     return fitted
+
+
+def _read_labels(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the fitted attributes for classes, or for numbers."""
+    if "label_scale" in description:
+        if "classes" in description:
+            raise ValueError("it has classes and a label_scale")
+        location, scale, is_vector = description["label_scale"]
+        read = LabelScale(np.array(location, float), np.array(scale, float), bool(is_vector))
+        is_vectors = read.location.ndim == 1 and read.location.shape == read.scale.shape
+        if not is_vectors or not np.isfinite([read.location, read.scale]).all():
+            raise ValueError(f"label_scale is {description['label_scale']}, not two vectors")
+        if not len(read.location) or (read.scale < 0).any() or (is_vector and len(location) > 1):
+            raise ValueError(f"label_scale is {description['label_scale']}, not of any labels")
+        return {"_label_scale": read, "n_outputs_": len(read.location)}
+    dtype, labels = np.dtype(description["classes"][0]), decode(description["classes"][1])
+    if dtype.kind not in "biufUO" or dtype.itemsize * len(labels) > MAX_LABEL_BYTES:
+        raise ValueError(f"{len(labels)} classes of dtype {dtype}")
+    return {"classes_": np.array(labels, dtype=dtype)}
 
 
 def n_encoded(fitted: dict[str, Any]) -> int:
@@ -209,7 +253,7 @@ def _are_distinct(values: np.ndarray) -> bool:
 def _check_size(estimator: Any, shape: DataShape, tensors: dict[str, Tensor]) -> None:
     """Raise if the file holds fewer values than its networks need, before they are built."""
     n_features, n_targets = shape.n_features, shape.n_targets
-    n_classes, n_domains = len(shape.classes), len(shape.domains)
+    n_outputs, n_domains = shape.n_outputs, len(shape.domains)
     if not (n_features > 0 and 0 <= n_targets < n_domains):
         raise ValueError(
             f"it has {n_features} features, and {n_targets} of {n_domains} domains are targets"
@@ -227,10 +271,11 @@ def _check_size(estimator: Any, shape: DataShape, tensors: dict[str, Tensor]) ->
     extractor, classifier = estimator.feature_extractor, estimator.domain_classifier
     width = [n_features, *extractor][-1] if is_sizes(extractor) else 1
     needed = count_weights(extractor, n_features, 0)
-    needed += count_weights(estimator.label_predictor, width, n_classes)
+    needed += count_weights(estimator.label_predictor, width, n_outputs)
     if n_targets and ADVERSARIES[estimator.adversarial].has_classifier:
         n_statistics = 0
-        n_conditioned = width * n_classes if estimator.conditioning == "cdan" else width
+        is_conditioned = read_param(estimator, "conditioning") == "cdan"
+        n_conditioned = width * n_outputs if is_conditioned else width
         needed += count_weights(classifier, n_conditioned, n_domains - 1)
     if estimator.standardize is not None:
         needed += 3 * (n_domains + 1) * n_features

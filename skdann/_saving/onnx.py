@@ -1,9 +1,9 @@
-"""Export of fitted classifiers as ONNX graphs, for predictions without Python.
+"""Export of fitted estimators as ONNX graphs, for predictions without Python.
 
 The graph maps float32 rows ``X`` of shape (n_samples, n_features) to ``probabilities`` of shape
-(n_samples, n_classes), the ``predict_proba`` of target rows. The class labels are in its metadata
-as JSON, "classes". In a pipeline, skl2onnx converts the steps before the classifier. Requires
-``skdann[onnx]``.
+(n_samples, n_classes), the ``predict_proba`` of target rows, or to ``predictions`` of the shape of
+``predict`` for numbers. The class labels are in its metadata as JSON, "classes". In a pipeline,
+skl2onnx converts the steps before the estimator. Requires ``skdann[onnx]``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ ML_OPSET = 3
 
 
 def save_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted classifier, or a pipeline that ends in one, as an ONNX graph."""
+    """Write a fitted estimator, or a pipeline that ends in one, as an ONNX graph."""
     check_is_fitted(estimator)
     try:
-        export = _pipeline_graph if hasattr(estimator, "steps") else _classifier_graph
+        export = _pipeline_graph if hasattr(estimator, "steps") else _estimator_graph
         content = export(estimator).SerializeToString()
     except ImportError as error:
         raise ImportError(
@@ -41,14 +41,27 @@ def save_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     write_whole(path, content)
 
 
-class _Probabilities(nn.Module):
-    """Weighted mean of the members' class probabilities."""
+class _Outputs(nn.Module):
+    """Outputs of networks for rows of numbers, of which some may be missing."""
 
     def __init__(self, estimator: Any) -> None:
         super().__init__()
-        members = getattr(estimator, "members_", [estimator])
         fill = getattr(estimator._columns, "fill", None)
         self.fill = None if fill is None else torch.from_numpy(fill).float()
+
+    def impute(self, x: Tensor) -> Tensor:
+        """Replace missing numbers as the fit did."""
+        return x if self.fill is None else torch.where(torch.isnan(x), self.fill, x)
+
+
+class _Probabilities(_Outputs):
+    """Weighted mean of the members' class probabilities."""
+
+    name = "probabilities"
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__(estimator)
+        members = getattr(estimator, "members_", [estimator])
         self.weights = getattr(estimator, "weights_", [1.0])
         self.modules_ = nn.ModuleList(copy.deepcopy(member.module_).cpu() for member in members)
         shifts = [member._label_shift for member in members]
@@ -57,13 +70,36 @@ class _Probabilities(nn.Module):
         ]
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.fill is not None:  # missing numbers
-            x = torch.where(torch.isnan(x), self.fill, x)
+        x = self.impute(x)
         parts = zip(self.weights, self.modules_, self.offsets, strict=True)
         return sum(
             (float(w) * (net(x) + b).softmax(-1) for w, net, b in parts),
             torch.zeros((), dtype=torch.float32),
         )
+
+
+class _Predictions(_Outputs):
+    """Numbers on the scale of the labels."""
+
+    name = "predictions"
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__(estimator)
+        self.module = copy.deepcopy(estimator.module_).cpu()
+        scale = estimator._label_scale
+        self.location, self.scale = (
+            torch.from_numpy(each).float() for each in (scale.location, scale.scale)
+        )
+        self.is_vector = scale.is_vector
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.module(self.impute(x)) * self.scale + self.location
+        return y.squeeze(-1) if self.is_vector else y
+
+
+def _output_module(estimator: Any) -> Any:
+    """Return the module that computes what the graph gives."""
+    return _Probabilities(estimator) if hasattr(estimator, "classes_") else _Predictions(estimator)
 
 
 def _check_networks(members: Sequence[Any]) -> None:
@@ -76,19 +112,20 @@ def _check_networks(members: Sequence[Any]) -> None:
             )
 
 
-def _classifier_graph(estimator: Any) -> Any:
+def _estimator_graph(estimator: Any) -> Any:
     import onnx
 
     _check_networks(getattr(estimator, "members_", [estimator]))
     _check_numeric(estimator)
+    module = _output_module(estimator)
     example = torch.zeros(2, estimator.n_features_in_, dtype=torch.float32)
     with _silence_exporters():
         try:
             program: Any = torch.onnx.export(
-                _Probabilities(estimator).eval(),
+                module.eval(),
                 (example,),
                 input_names=["X"],
-                output_names=["probabilities"],
+                output_names=[module.name],
                 dynamic_shapes=({0: torch.export.Dim("n_samples")},),
                 opset_version=OPSET,
                 dynamo=True,
@@ -102,7 +139,8 @@ def _classifier_graph(estimator: Any) -> Any:
                 "must not branch on values, see torch.onnx.export."
             ) from error
     graph = program.model_proto
-    onnx.helper.set_model_props(graph, {"classes": json.dumps(estimator.classes_.tolist())})
+    if hasattr(estimator, "classes_"):
+        onnx.helper.set_model_props(graph, {"classes": json.dumps(estimator.classes_.tolist())})
     return graph
 
 
@@ -125,7 +163,7 @@ def _pipeline_graph(pipeline: Any) -> Any:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
-    last = _classifier_graph(pipeline[-1])
+    last = _estimator_graph(pipeline[-1])
     head, names = pipeline[:-1], [name for name, _ in pipeline.steps[:-1]]
     if not any(step not in (None, "passthrough") for _, step in head.steps):
         return last
@@ -149,7 +187,7 @@ def _pipeline_graph(pipeline: Any) -> Any:
                 "supports most transformers of scikit-learn, fitted on numeric arrays. Otherwise "
                 "call to_onnx of the last step, and transform the rows before prediction."
             ) from error
-    _name_output(merged.graph, "probabilities")
+    _name_output(merged.graph, last.graph.output[0].name)
     onnx.helper.set_model_props(merged, {prop.key: prop.value for prop in last.metadata_props})
     return merged
 

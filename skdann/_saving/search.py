@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from skdann._saving.estimator import ENTRIES as MEMBER_ENTRIES
 from skdann._saving.estimator import (
-    build_classifier,
+    build_estimator,
     check_statistics,
     collect_tensors,
-    describe_classifier,
     describe_columns,
+    describe_network,
     describe_params,
+    entries_of,
     n_encoded,
     read_columns,
     read_fitted,
-    restore_classifier,
+    restore_network,
 )
 from skdann._saving.file import check_entries
 from skdann._saving.trees import dump_trees, load_trees, unfitted_trees
@@ -72,7 +72,7 @@ def describe_search(search: Any) -> dict[str, Any]:
 def _describe_member(search: Any, member: Any) -> dict[str, Any]:
     """Return a member as JSON; a model of the user is passed to `load` again."""
     if hasattr(member, "net_"):
-        return describe_classifier(member)
+        return describe_network(member)
     if isinstance(member, search._member_class):
         return describe_params(member)
     return {"class": TREES if search.baseline is None else GIVEN}
@@ -102,7 +102,7 @@ def build_search(cls: Any, member_cls: Any, description: dict[str, Any], overrid
     }
     others = {name: value for name, value in overrides.items() if not _is_nested(name)}
     base = description["estimator"]
-    estimator = None if base is None else build_classifier(member_cls, base["params"], nested)
+    estimator = None if base is None else build_estimator(member_cls, base["params"], nested)
     search = cls(estimator, **{**decode_values(description["params"]), **others})
     check_constraints(search)
     check_path(search.lambdas, search.standardize)
@@ -122,11 +122,11 @@ def _build_member(search: Any, member_cls: Any, entry: dict[str, Any], nested: A
         if not is_fitted(search.baseline):
             raise ValueError("baseline must be the fitted model, the last one of candidates_")
         return search.baseline
-    return build_classifier(member_cls, entry["params"], nested)
+    return build_estimator(member_cls, entry["params"], nested)
 
 
 def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
-    """Set the fitted attributes of a search; return the arguments of `restore_classifier`.
+    """Set the fitted attributes of a search; return the arguments of `restore_network`.
 
     All members are checked before any network is built.
     """
@@ -155,7 +155,7 @@ def restore_search(search: Any, description: dict[str, Any], tensors: dict[str, 
                         f"candidate {candidate} is selected, but a member is not fitted"
                     )
                 continue
-            check_entries(entry, MEMBER_ENTRIES)
+            check_entries(entry, entries_of(search._member_class))
             attributes, shape = read_fitted(estimator, entry, part)
             is_same = all(
                 np.array_equal(attributes[name], search_columns[name]) for name in columns
@@ -187,7 +187,7 @@ def _read_moments(description: dict[str, Any], n_features: int) -> tuple[np.ndar
 def restore_members(fitted: Any) -> None:
     """Rebuild the networks of the members."""
     for member in fitted:
-        restore_classifier(*member)
+        restore_network(*member)
 
 
 def known_params(cls: Any, member_cls: Any) -> set[str]:

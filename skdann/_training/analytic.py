@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from skdann._compat import has_global_hooks
 from skdann._training.batches import Batch
-from skdann._training.losses import label_gradient
+from skdann._training.label_losses import LabelLoss
 from skdann._training.objective import Adversary
 from skdann.nn import DANNModule, Rows
 from skdann.nn._members import MemberDropout, MemberLinear, RowsSequential
@@ -218,6 +218,8 @@ class AnalyticGradients:
         Closed forms of G_f, G_y and G_d (None without G_d).
     adversary : Adversary
         The domain part of the objective.
+    label_loss : LabelLoss
+        The label part of the objective.
     """
 
     def __init__(
@@ -227,15 +229,18 @@ class AnalyticGradients:
         predictor: Chain,
         classifier: Chain | None,
         adversary: Adversary,
+        label_loss: LabelLoss,
     ) -> None:
         self.module, self.adversary = module, adversary
         self.extractor, self.predictor, self.classifier = extractor, predictor, classifier
-        self.label_smoothing = adversary.params.label_smoothing
+        self.label_loss = label_loss
         scaler = getattr(module, "standardizer", None)
         self.has_standardizer = scaler is not None and not scaler.is_identity
 
     @classmethod
-    def of(cls, module: nn.Module, adversary: Adversary) -> AnalyticGradients | None:
+    def of(
+        cls, module: nn.Module, adversary: Adversary, label_loss: LabelLoss
+    ) -> AnalyticGradients | None:
         """Return the closed form, or None if a layer has none."""
         if type(module) is not DANNModule or module.conditioning or _needs_autograd(module):
             return None
@@ -245,7 +250,7 @@ class AnalyticGradients:
             return None
         if classifier is None and module.domain_classifier is not None:
             return None
-        return cls(module, extractor, predictor, classifier, adversary)
+        return cls(module, extractor, predictor, classifier, adversary, label_loss)
 
     @property
     def takes_sparse(self) -> bool:
@@ -254,7 +259,7 @@ class AnalyticGradients:
 
     @torch.no_grad()
     def write(self, batch: Batch, lambda_: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Write the gradients of an adversarial step; return class logits and the kept."""
+        """Write the gradients of an adversarial step; return the outputs of G_y and the kept."""
         features = self.extractor.forward(self._input(batch.x, batch.rows), batch.rows)
         logits, label_grad = self._predict(features, batch)
         grad, kept = self.adversary.write_gradients(self.classifier, features, batch, lambda_)
@@ -278,9 +283,9 @@ class AnalyticGradients:
         return logits, kept
 
     def _predict(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Class logits of the labelled rows, and the gradient of their features."""
+        """Outputs of G_y for the labelled rows, and the gradient of their features."""
         logits = self.predictor.forward(features[:, : batch.n_labelled], batch.labelled)
-        grad = label_gradient(logits, batch.y, batch.label_weight, self.label_smoothing)
+        grad = self.label_loss.gradient(logits, batch.y, batch.label_weight)
         return logits, self.predictor.backward(grad)
 
     def _input(self, x: Any, rows: Rows) -> Any:

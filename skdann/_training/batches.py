@@ -33,8 +33,9 @@ class Batch(NamedTuple):
     ----------
     x : Tensor of shape (n_rows, n_features)
         Source rows first. Rows that stay sparse are a list of CSR matrices, one per member.
-    y : Tensor of shape (n_labelled,)
-        Class indices of the source rows or, with pseudo-labels to train on, of all rows.
+    y : Tensor of shape (n_labelled,) or (n_labelled, n_outputs)
+        Class indices of the source rows or, with pseudo-labels to train on, of all rows; or numbers
+        of the source rows.
     label_weight : Tensor of shape (n_labelled,)
         Weights of the rows in the label loss, which is the weighted sum of their losses.
     rows : Rows
@@ -57,13 +58,14 @@ class Batch(NamedTuple):
 
     @property
     def y_source(self) -> Tensor:
-        """Class indices of the source rows."""
-        return self.y[..., : self.rows.n_source]
+        """Labels of the source rows, which come first."""
+        is_source_only = self.n_labelled == self.rows.n_source
+        return self.y if is_source_only else self.y[..., : self.rows.n_source]
 
     @property
     def n_labelled(self) -> int:
         """Number of rows in the label loss: the first ones."""
-        return self.y.shape[-1]
+        return self.label_weight.shape[-1]
 
     @property
     def labelled(self) -> Rows:

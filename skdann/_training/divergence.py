@@ -69,8 +69,11 @@ def warn_if_unlearned(
     class_weight: np.ndarray | None,
     *,
     scales_columns: bool = False,
+    label_loss: Any = None,
 ) -> None:
-    """Warn if the last label loss is clearly above that of guessing each class equally often.
+    """Warn if the last label loss is clearly above that of guessing.
+
+    Guessing means each class equally often, or the mean of numbers.
 
     If all values are tiny, a network can learn the class shares but nothing else. Then it also
     warns if the loss is not clearly below that of guessing by these shares.
@@ -85,21 +88,36 @@ def warn_if_unlearned(
         Weights of the classes in the label loss.
     scales_columns : bool, default=False
         Whether the estimator scales the columns, so that tiny values do not matter.
+    label_loss : NumberLoss or None, default=None
+        Label loss of numbers; None for classes.
     """
     ratios = [ratio for n_epochs, ratio in UNLEARNED.items() if n_epochs <= len(history)]
     if not ratios or data.is_unscaled:
         return
-    label_loss = history[-1]["label_loss"]
-    chance, by_shares = _losses_of_guessing(data, class_weight)
+    last = history[-1]["label_loss"]
+    if label_loss is None:
+        chance, by_shares = _losses_of_guessing(data, class_weight)
+    else:
+        chance = by_shares = _loss_of_mean(data, label_loss)
+        if not chance:  # constant labels, which need no learning
+            return
     largest = 0.0 if scales_columns else find_tiny(data.X)
-    if label_loss > ratios[-1] * chance or (largest and label_loss > UNSEEN * by_shares):
+    if last > ratios[-1] * chance or (largest and last > UNSEEN * by_shares):
         is_tiny = f" No value is larger than {largest:.2g}, too small to learn from."
         warn_user(
-            f"The label loss is {label_loss:.3g} in the last epoch, and {chance:.3g} by guessing: "
+            f"The label loss is {last:.3g} in the last epoch, and {chance:.3g} by guessing: "
             f"the labels were not learned.{is_tiny * (largest > 0)} Scale the columns "
             "(standardize='source', or skdann.make_pipeline(StandardScaler(), ...)), or lower lr "
             "or lambda_max."
         )
+
+
+def _loss_of_mean(data: Any, label_loss: Any) -> float:
+    """Return the label loss of predicting the mean, which is 0 on the scale of the network."""
+    y = torch.from_numpy(data.y)
+    weight = np.ones(data.n_source) if data.weight is None else data.weight
+    share = torch.from_numpy((weight / weight.sum()).astype(np.float32))
+    return float(label_loss.total(torch.zeros_like(y), y, share))
 
 
 def _losses_of_guessing(data: Any, class_weight: np.ndarray | None) -> tuple[float, float]:

@@ -21,7 +21,13 @@ from skdann._training.divergence import DivergenceError, check_outcome
 from skdann._training.early_stopping import AdaptedEarlyStopping
 from skdann._training.label_shift import find_label_shift, with_label_shift
 from skdann._training.net import DANNNet, FitData
-from skdann._training.params import NETWORKS, DataShape, network_params, training_params
+from skdann._training.params import (
+    NETWORKS,
+    DataShape,
+    network_params,
+    read_param,
+    training_params,
+)
 from skdann._training.progress import listening
 from skdann._training.pseudo_labels import estimate_correction
 from skdann._training.randomness import copy_generators, spawn_generators
@@ -83,7 +89,9 @@ def prepare(estimator: Any, data: DomainData, split_seed: int | None = None) -> 
     train, valid = np.arange(data.n_source), np.arange(0)
     if split_seed is not None:
         train, valid = _hold_out(estimator.validation_fraction, data, split_seed)
-    weights = class_weights(estimator.class_weight, data.y, data.classes, data.weight)
+    weights = class_weights(
+        read_param(estimator, "class_weight"), data.y, data.classes, data.weight
+    )
     return FitData(data, train, valid, weights)
 
 
@@ -95,15 +103,17 @@ def adjust_for_label_shift(estimator: Any, data: DomainData, seed: int) -> Domai
 
 
 def _hold_out(fraction: float, data: DomainData, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split the source rows, stratified by class if every class has enough of them."""
+    """Split the source rows, stratified by class if there are enough rows of every class."""
     n_valid = max(1, round(fraction * data.n_source))
     if n_valid >= data.n_source:
         raise ValueError(
             f"early_stopping holds out {n_valid} of {data.n_source} source rows, which "
             "leaves none to train on; lower validation_fraction or set early_stopping=False."
         )
-    can_stratify = np.bincount(data.y).min() > 1 and n_valid >= len(data.classes)
-    can_stratify &= data.n_source - n_valid >= len(data.classes)
+    can_stratify = False
+    if data.has_classes:
+        can_stratify = np.bincount(data.y).min() > 1 and n_valid >= len(data.classes)
+        can_stratify &= data.n_source - n_valid >= len(data.classes)
     train, valid = train_test_split(
         np.arange(data.n_source),
         test_size=n_valid,
@@ -129,7 +139,7 @@ def train(
 
 
 def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
-    """Set the fitted attributes of a classifier; raise if training diverged."""
+    """Set the fitted attributes of an estimator; raise if training diverged."""
     net.module_.eval()
     check_outcome(net, data)
     is_balanced = net.training.pseudo_labels == ("balance",) and net.n_targets > 0
@@ -137,7 +147,10 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
         data = with_label_shift(data, estimate_correction(net, data))
     for name in ("feature_names_in_", "target_priors_"):
         vars(estimator).pop(name, None)
-    estimator._label_shift = data.label_shift
+    if data.has_classes:
+        estimator.classes_, estimator._label_shift = data.classes, data.label_shift
+    else:
+        estimator._label_scale, estimator.n_outputs_ = data.label_scale, data.n_outputs
     if data.label_shift:
         estimator.target_priors_ = data.label_shift.priors
     if data.feature_names is not None:
@@ -145,7 +158,7 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
     estimator._other_names = data.other_names
     estimator._domain_statistics, estimator._is_pooled, estimator._placeholders = None, False, []
     estimator.n_features_in_, estimator._columns = data.n_raw, data.columns
-    estimator.classes_, estimator.domains_ = data.classes, data.domains
+    estimator.domains_ = data.domains
     estimator.history_ = [
         {name: value for name, value in row.items() if name not in NOT_IN_HISTORY}
         for row in net.history
@@ -155,7 +168,7 @@ def set_fitted(estimator: Any, net: DANNNet, data: DomainData) -> Any:
 
 
 def set_net(estimator: Any, net: DANNNet) -> None:
-    """Set the net of a classifier whose other fitted attributes are already set."""
+    """Set the net of an estimator whose other fitted attributes are already set."""
     estimator.net_, estimator.module_ = net, net.module_
     estimator.n_epochs_ = len(estimator.history_)
     estimator._n_features_out = net.module_.n_features_out

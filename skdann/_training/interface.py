@@ -1,7 +1,7 @@
-"""The net as skorch's callbacks see it: a classifier of source rows.
+"""The net as skorch's callbacks see it: a classifier or regressor of source rows.
 
 skorch's scoring callbacks call scorers of scikit-learn with the net. Labels are class indices, the
-positions in `classes_` of the estimator.
+positions in `classes_` of the estimator, or numbers scaled to mean 0 and variance 1.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils import RegressorTags
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset
@@ -25,7 +26,7 @@ class SourceRows(NamedTuple):
     Attributes
     ----------
     dataset : skorch.dataset.Dataset
-        Rows and class indices.
+        Rows and class indices, or numbers.
     domain : ndarray of int of shape (n_rows,)
         Domain index of each row.
     """
@@ -44,6 +45,14 @@ class CallbackInterface(ClassifierMixin, NeuralNet):
 
     # during training, the rows that callbacks get: those trained on, and those held out
     known_rows: tuple[SourceRows | None, SourceRows | None] = (None, None)
+    label_loss: Any  # label part of the objective
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if not self.label_loss.is_classification:
+            tags.estimator_type = "regressor"
+            tags.classifier_tags, tags.regressor_tags = None, RegressorTags()
+        return tags
 
     @property
     def history(self) -> EpochHistory:
@@ -82,8 +91,9 @@ class CallbackInterface(ClassifierMixin, NeuralNet):
         )
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predict class indices."""
-        return self.predict_proba(X).argmax(-1)
+        """Predict class indices, or numbers on the scale of the net."""
+        outputs = self.predict_proba(X)
+        return outputs.argmax(-1) if self.label_loss.is_classification else outputs
 
 
 def softmax(logits: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from skorch.callbacks import EpochTimer, PrintLog
 from torch import Tensor
-from torch.nn import functional as F
 
 from skdann._input.domains import DomainData
 from skdann._training.batches import Batch, DomainBatches
@@ -24,6 +23,7 @@ from skdann._training.history import EpochHistory
 from skdann._training.inference import infer_blocks
 from skdann._training.interface import CallbackInterface, SourceRows, softmax
 from skdann._training.interrupt import is_stop
+from skdann._training.label_losses import LABEL_LOSSES, LabelLoss
 from skdann._training.objective import ADVERSARIES
 from skdann._training.params import DataShape, NetworkParams, TrainingParams
 from skdann._training.pseudo_labels import PseudoLabels, refreshes
@@ -94,11 +94,12 @@ class DANNNet(CallbackInterface):
         start: tuple[DANNModule, list[dict[str, torch.Generator]]] | None = None,
         **kwargs: Any,
     ) -> None:
+        is_classification = LABEL_LOSSES[training.loss].is_classification
         super().__init__(
             build_dann_module,
-            criterion=torch.nn.CrossEntropyLoss,
+            criterion=torch.nn.CrossEntropyLoss,  # not used
             train_split=None,
-            predict_nonlinearity=softmax,
+            predict_nonlinearity=softmax if is_classification else None,
             history=EpochHistory(),
             warm_start=True,
             **kwargs,
@@ -121,7 +122,12 @@ class DANNNet(CallbackInterface):
     @property
     def classes_(self) -> np.ndarray:
         """Class indices."""
-        return np.arange(len(self.shape.classes))
+        return np.arange(self.shape.n_outputs)
+
+    @property
+    def label_loss(self) -> LabelLoss:
+        """Label part of the objective."""
+        return LABEL_LOSSES[self.training.loss](self.training)
 
     @property
     def n_members(self) -> int:
@@ -182,7 +188,7 @@ class DANNNet(CallbackInterface):
             conditioning=networks.conditioning,
             standardize=networks.standardize,
             n_features=shape.n_features,
-            n_classes=len(shape.classes),
+            n_outputs=shape.n_outputs,
             n_domains=self.n_domains,
             n_targets=self.n_targets,
             has_domain_classifier=ADVERSARIES[self.training.adversarial].has_classifier,
@@ -315,7 +321,7 @@ class DANNNet(CallbackInterface):
             self._set_training(True)
         params = self.training
         adversary = ADVERSARIES[params.adversarial](self.module_, params)
-        sums = EpochSums(adversary, params.label_smoothing, params.domain_loss_weight)
+        sums = EpochSums(adversary, self.label_loss, params.domain_loss_weight)
         step = self._new_step(adversary)
         notifies = self.has_listener("on_batch_begin", "on_batch_end")
         stays_sparse = step.takes_sparse and iterator.is_thin
@@ -350,6 +356,7 @@ class DANNNet(CallbackInterface):
             self.module_,
             self.optimizer_,
             adversary,
+            self.label_loss,
             has_targets=self.n_targets > 0,
             is_adversarial=self.is_adversarial,
             keeps_domains_apart=self._keeps_domains_apart(),
@@ -428,29 +435,37 @@ class DANNNet(CallbackInterface):
         return SourceRows.of(fit_data.data, fit_data.valid) if len(fit_data.valid) else None
 
     def _validate(self, valid: SourceRows | None) -> None:
-        """Record the mean cross-entropy and accuracy on the held-out source rows."""
+        """Record the label loss, and for classes the accuracy, on the held-out source rows."""
         if valid is None:
             return
         X, y = valid.dataset.X, torch.from_numpy(valid.dataset.y)
         self._set_training(False)
         logits = torch.from_numpy(np.vstack(list(self.infer_blocks(X, valid.domain, "labels"))))
-        loss = F.cross_entropy(logits, y)
+        figures = self.label_loss.validate(logits, y)
+        valid_loss = figures.pop("valid_loss")
         if self.has_listener("on_batch_begin", "on_batch_end"):
             self.notify("on_batch_begin", batch=(X, y), training=False)
-            self._record_batch("valid", float(loss), len(y))
+            self._record_batch("valid", valid_loss, len(y))
+            loss = torch.tensor(valid_loss, dtype=torch.float32)
             self._notify_batch_end(X, y, loss, logits, False)
-        self.history.record_with_best("valid_loss", float(loss))
-        self.history.record("valid_accuracy", float((logits.argmax(1) == y).float().mean()))
+        self.history.record_with_best("valid_loss", valid_loss)
+        for name, value in figures.items():
+            self.history.record(name, value)
 
     # -- inference ------------------------------------------------------------------------------
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Predict class probabilities: of known source rows by their domains, else as target."""
+        """Predict class probabilities, or numbers on the scale of the net.
+
+        Known source rows are treated by their domains, others as target rows.
+        """
         is_cached = "forward_iter" in vars(self)  # while a callback uses outputs of training
         for known in () if is_cached else filter(None, self.known_rows):
             if X is known.dataset or X is known.dataset.X:
                 self._set_training(False)
                 logits = self.infer_rows(known.dataset.X, known.domain, "labels")
+                if not self.label_loss.is_classification:
+                    return logits
                 return softmax(torch.from_numpy(logits)).numpy()
         return super().predict_proba(X)
 

@@ -20,6 +20,17 @@ from skdann._training.progress import check_callbacks
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
 
 MIN_EPOCHS, MIN_STEPS = 30, 400  # with max_epochs="auto"
+# parameters that only a classifier or only a regressor has, and what the other trains with
+ABSENT: dict[str, Any] = {
+    "class_weight": None,
+    "conditioning": None,
+    "label_shift": None,
+    "label_smoothing": 0.0,
+    "loss": "cross_entropy",
+    "pseudo_labels": None,
+    "quantile": 0.5,
+    "target_priors": None,
+}
 NETWORKS = ("feature_extractor", "label_predictor", "domain_classifier")
 
 
@@ -28,23 +39,23 @@ class DataShape(NamedTuple):
 
     Attributes
     ----------
-    n_features : int
-        Number of columns.
-    classes, domains : ndarray
-        Class labels; names of the domains, source domains first.
+    n_features, n_outputs : int
+        Number of columns, and of outputs of G_y: one per class, or one per number to predict.
+    domains : ndarray
+        Names of the domains, source domains first.
     n_targets : int
         Number of target domains: the last ones in `domains`.
     """
 
     n_features: int
-    classes: np.ndarray
+    n_outputs: int
     domains: np.ndarray
     n_targets: int
 
     @classmethod
     def of(cls, data: Any) -> DataShape:
         """Return the shape of checked data."""
-        return cls(data.n_features, data.classes, data.domains, data.n_targets)
+        return cls(data.n_features, data.n_outputs, data.domains, data.n_targets)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +74,7 @@ class NetworkParams:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingParams:
-    """Training hyperparameters, as in :class:`skdann.DANNClassifier`.
+    """Training hyperparameters, as in :class:`skdann.DANNClassifier` and `DANNRegressor`.
 
     `lambda_max` and `pseudo_labels` hold one value per member.
     """
@@ -85,6 +96,8 @@ class TrainingParams:
     device: str
     label_shift: str | None
     target_priors: dict[Any, float] | None
+    loss: str
+    quantile: float
 
 
 def count_epochs(estimator: Any, n_rows: int | None) -> int:
@@ -105,6 +118,11 @@ def count_epochs(estimator: Any, n_rows: int | None) -> int:
     return max(MIN_EPOCHS, -(-MIN_STEPS // n_steps))
 
 
+def read_param(estimator: Any, name: str) -> Any:
+    """Return a parameter that not every estimator has."""
+    return getattr(estimator, name, ABSENT[name])
+
+
 def network_params(estimator: Any, scalings: Sequence[str | None] | None = None) -> NetworkParams:
     """Read the networks from an estimator; `scalings` replaces its `standardize`, per member."""
     return NetworkParams(
@@ -112,7 +130,7 @@ def network_params(estimator: Any, scalings: Sequence[str | None] | None = None)
         activation=estimator.activation,
         dropout=estimator.dropout,
         normalization=estimator.normalization,
-        conditioning=estimator.conditioning,
+        conditioning=read_param(estimator, "conditioning"),
         standardize=(estimator.standardize,) if scalings is None else tuple(scalings),
     )
 
@@ -132,11 +150,13 @@ def training_params(
     return TrainingParams(
         lambda_max=(estimator.lambda_max,) if lambdas is None else tuple(lambdas),
         pseudo_labels=(
-            (estimator.pseudo_labels,) if pseudo_labels is None else tuple(pseudo_labels)
+            (read_param(estimator, "pseudo_labels"),)
+            if pseudo_labels is None
+            else tuple(pseudo_labels)
         ),
         lambda_schedule=estimator.lambda_schedule,
         domain_loss_weight=estimator.domain_loss_weight,
-        label_smoothing=estimator.label_smoothing,
+        label_smoothing=read_param(estimator, "label_smoothing"),
         domain_label_smoothing=estimator.domain_label_smoothing,
         adversarial=estimator.adversarial,
         domain_steps=estimator.domain_steps,
@@ -147,8 +167,10 @@ def training_params(
         optimizer=estimator.optimizer,
         weight_decay=estimator.weight_decay,
         device=estimator.device,
-        label_shift=estimator.label_shift,
-        target_priors=copy.copy(estimator.target_priors),
+        label_shift=read_param(estimator, "label_shift"),
+        target_priors=copy.copy(read_param(estimator, "target_priors")),
+        loss=read_param(estimator, "loss"),
+        quantile=read_param(estimator, "quantile"),
     )
 
 
@@ -162,7 +184,7 @@ def check_constraints(estimator: Any) -> None:
 
 
 def check_params(estimator: Any, *, holds_out: bool | None = None) -> None:
-    """Check all hyperparameters of a classifier, before any data is looked at.
+    """Check all hyperparameters of an estimator, before any data is looked at.
 
     By default, rows are held out with early stopping.
     """
@@ -183,7 +205,7 @@ def check_params(estimator: Any, *, holds_out: bool | None = None) -> None:
 
 def _check_balance(estimator: Any) -> None:
     """Raise if classes that are drawn in equal shares would be weighted too."""
-    if estimator.pseudo_labels != "balance":
+    if read_param(estimator, "pseudo_labels") != "balance":
         return
     for name in ("class_weight", "label_shift"):
         value = getattr(estimator, name)

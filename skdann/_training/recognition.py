@@ -19,6 +19,7 @@ import scipy.sparse as sp
 
 from skdann._input.domains import DomainData
 from skdann._input.messages import warn_user
+from skdann._training.params import read_param
 
 MIN_ROWS = 5  # minimum number of rows for a warning
 MAX_ROWS = 500
@@ -115,7 +116,7 @@ def measure_domains(
     matters = any(
         estimator.standardize == "domain"
         or estimator.normalization == "domain_batch"
-        or estimator.label_shift == "correct"
+        or read_param(estimator, "label_shift") == "correct"
         for estimator in estimators
     )
     if not data.n_targets or not matters:

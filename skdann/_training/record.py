@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from skdann._training.batches import Batch
-from skdann._training.losses import label_loss
+from skdann._training.label_losses import LabelLoss
 from skdann._training.objective import Adversary
 
 FLUSH_STEPS = 64
@@ -21,10 +21,12 @@ class Outputs(NamedTuple):
 
     Attributes
     ----------
-    logits : Tensor of shape (..., n_source, n_classes)
-        Class logits of the source rows.
-    y, label_weight : Tensor of shape (..., n_source)
-        Class indices and weights.
+    logits : Tensor of shape (..., n_labelled, n_outputs)
+        Outputs of G_y for the labelled rows.
+    y : Tensor of shape (..., n_labelled) or (..., n_labelled, n_outputs)
+        Labels.
+    label_weight : Tensor of shape (..., n_labelled)
+        Weights.
     domain : tuple of Tensor
         Tensors that the adversary keeps for its losses; empty without target rows.
     n_numbers : int
@@ -53,14 +55,16 @@ class EpochSums:
     ----------
     adversary : Adversary
         Computes the domain loss and accuracy.
-    label_smoothing, domain_loss_weight : float
+    label_loss : LabelLoss
+        Computes the label loss.
+    domain_loss_weight : float
         As in :class:`skdann.DANNClassifier`.
     """
 
     def __init__(
-        self, adversary: Adversary, label_smoothing: float, domain_loss_weight: float
+        self, adversary: Adversary, label_loss: LabelLoss, domain_loss_weight: float
     ) -> None:
-        self.adversary, self.label_smoothing = adversary, label_smoothing
+        self.adversary, self.label_loss = adversary, label_loss
         self.domain_loss_weight = domain_loss_weight
         self.pending: list[Outputs] = []
         self.n_pending = 0
@@ -84,9 +88,9 @@ class EpochSums:
     def _totals(self, steps: Sequence[Outputs]) -> dict[str, tuple[Tensor, int]]:
         """Return the sum of each figure over some steps, and the number of terms in it."""
         logits = _join([step.logits for step in steps], -2)
-        y = _join([step.y for step in steps], -1)
+        y = _join([step.y for step in steps], self.label_loss.row_dim)
         weight = _join([step.label_weight for step in steps], -1)
-        loss = label_loss(logits, y, weight, self.label_smoothing)
+        loss = self.label_loss.total(logits, y, weight)
         totals = {"label_loss": (loss, len(steps))}
         if steps[0].domain:
             parts = zip(*(step.domain for step in steps), strict=True)

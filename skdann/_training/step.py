@@ -1,9 +1,10 @@
 """One training step: losses, gradients and the optimizer update.
 
-The label loss is the weighted cross-entropy of the labelled rows: the source rows and, with
-``pseudo_labels="train"``, target rows. The adversary adds the domain loss
-(:mod:`skdann._training.objective`). Without an active adversary (lambda 0), G_f and G_y process
-labelled rows only, so a fit with ``lambda_max=0`` is bit-identical to a fit without target rows.
+The label loss (:mod:`skdann._training.label_losses`) compares the outputs of G_y with the labels of
+the labelled rows: the source rows and, with ``pseudo_labels="train"``, target rows. The adversary
+adds the domain loss (:mod:`skdann._training.objective`). Without an active adversary (lambda 0),
+G_f and G_y process labelled rows only, so a fit with ``lambda_max=0`` is bit-identical to a fit
+without target rows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from skdann._training.analytic import AnalyticGradients
 from skdann._training.batches import Batch
-from skdann._training.losses import label_loss
+from skdann._training.label_losses import LabelLoss
 from skdann._training.objective import Adversary
 from skdann._training.record import Outputs
 from skdann.nn import DANNModule
@@ -33,6 +34,8 @@ class Step:
         Optimizer of all their weights.
     adversary : Adversary
         Domain part of the objective.
+    label_loss : LabelLoss
+        Label part of the objective.
     has_targets : bool
         Whether the batches hold target rows.
     is_adversarial : bool
@@ -48,6 +51,7 @@ class Step:
         module: DANNModule,
         optimizer: Any,
         adversary: Adversary,
+        label_loss: LabelLoss,
         *,
         has_targets: bool,
         is_adversarial: bool,
@@ -55,11 +59,12 @@ class Step:
         on_gradients: Callable[[Batch], None] | None = None,
     ) -> None:
         self.module, self.optimizer, self.adversary = module, optimizer, adversary
+        self.label_loss = label_loss
         self.has_targets, self.is_adversarial = has_targets, is_adversarial
         self.keeps_domains_apart, self.on_gradients = keeps_domains_apart, on_gradients
         self.analytic: AnalyticGradients | None = None
         if adversary.has_closed_form or not is_adversarial:
-            self.analytic = AnalyticGradients.of(module, adversary)
+            self.analytic = AnalyticGradients.of(module, adversary, label_loss)
 
     @property
     def takes_sparse(self) -> bool:
@@ -96,7 +101,7 @@ class Step:
         features = self._extract(batch)
         if self.is_adversarial:
             self.adversary.begin(features, batch, self.optimizer)
-        loss, logits = self._label_loss(features, batch)
+        loss, logits = self._compare_labels(features, batch)
         kept: tuple[Tensor, ...] = ()
         if self.has_targets:
             if self.is_adversarial:
@@ -129,13 +134,12 @@ class Step:
         self.module.train()
         return inputs
 
-    def _label_loss(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss and the class logits of the labelled rows."""
+    def _compare_labels(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss and the outputs of G_y for the labelled rows."""
         n_labelled = batch.n_labelled
         features = features.clone()  # G_y may work in place
         if self.keeps_domains_apart:  # G_y also updates the statistics of the target domains
             logits = self.module.predict_labels(features, batch.rows)[..., :n_labelled, :]
         else:
             logits = self.module.predict_labels(features[..., :n_labelled, :], batch.labelled)
-        smoothing = self.adversary.params.label_smoothing
-        return label_loss(logits, batch.y, batch.label_weight, smoothing), logits
+        return self.label_loss.total(logits, batch.y, batch.label_weight), logits

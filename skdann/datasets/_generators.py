@@ -220,6 +220,79 @@ def make_label_shift(
     return *draw(n_samples, p_source), *draw(n_target, p_target)
 
 
+def make_sensor_drift(
+    n_samples: int = 500,
+    *,
+    n_target: int | None = None,
+    n_stable: int = 3,
+    n_drifting: int = 3,
+    drift: float = 1.0,
+    noise: float = 0.5,
+    random_state: _Seed = None,
+) -> tuple[_Array, _Array, _Array, _Array]:
+    r"""Make readings of sensors for a quantity to predict, some of which drift in the target.
+
+    The quantity y is standard normal in both domains. Sensor j reads
+
+    .. math:: x_j = g_j y + d_j + \sigma_j e_j
+
+    with a gain :math:`g_j` drawn from [0.5, 1.5] and standard normal noise :math:`e_j`. The noise
+    :math:`\sigma_j` of a stable sensor is `noise`. That of a drifting sensor is half of it, so a
+    model of the source trusts these most, and in the target they have the offset
+    :math:`d_j` = `drift`; all other offsets are 0.
+
+    Parameters
+    ----------
+    n_samples : int, default=500
+        Number of source rows.
+    n_target : int or None, default=None
+        Number of target rows; None means `n_samples`.
+    n_stable, n_drifting : int, default=3
+        Numbers of sensors, each at least 1; the stable ones are the first columns.
+    drift : float, default=1.0
+        Offset of the drifting sensors in the target.
+    noise : float, default=0.5
+        Standard deviation of the noise of a stable sensor.
+    random_state : int, RandomState instance or None, default=None
+        Controls all random draws. Pass an int for identical data in every call.
+
+    Returns
+    -------
+    X_source, y_source : ndarray of shape (n_samples, n_stable + n_drifting), and (n_samples,)
+        Source rows and their numbers.
+    X_target, y_target : ndarray of shape (n_target, n_stable + n_drifting), and (n_target,)
+        Target rows, and their numbers, which are for the final score only.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> from skdann.datasets import make_sensor_drift
+    >>> X_source, y_source, X_target, y_target = make_sensor_drift(random_state=0)
+    >>> (X_target.mean(axis=0) - X_source.mean(axis=0)).round()
+    array([0., 0., 0., 1., 1., 1.])
+    """
+    n_target = _check_sizes(n_samples, n_target)
+    for name, value in (("n_stable", n_stable), ("n_drifting", n_drifting)):
+        check_number(name, value, minimum=1, is_integer=True, example=3)
+    check_number("drift", drift, example=1.0)
+    check_number("noise", noise, minimum=0, example=0.5)
+    rng = make_generator(random_state)
+    gain = rng.uniform(0.5, 1.5, size=n_stable + n_drifting)
+    is_drifting = np.arange(len(gain)) >= n_stable
+    spread = np.where(is_drifting, noise / 2, noise)
+
+    def draw(n_rows: int, offset: float) -> tuple[_Array, _Array]:
+        y = rng.standard_normal(n_rows)
+        noises = spread * rng.standard_normal((n_rows, len(gain)))
+        return y[:, None] * gain + offset * is_drifting + noises, y
+
+    return *draw(n_samples, 0.0), *draw(n_target, drift)
+
+
 def _check_sizes(n_samples: int, n_target: int | None, n_features: int = 2) -> int:
     """Check the numbers of rows and columns, and return the number of target rows."""
     n_target = n_samples if n_target is None else n_target

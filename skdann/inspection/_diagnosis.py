@@ -10,7 +10,7 @@ shares explain the shift if the domains are alike once source rows are weighted 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -52,14 +52,14 @@ def diagnose(
     shift="",
     changed=np.nan,
 ):
-    """Diagnose a fitted domain-adaptive classifier.
+    """Diagnose a fitted domain-adaptive estimator.
 
     Parameters
     ----------
-    estimator : fitted classifier
-        Estimator with ``classes_``, ``domains_``, ``predict`` and ``transform`` like those of
-        DANNClassifier, and optionally ``history_``, to report on training, and ``_columns``, by
-        which rows are encoded.
+    estimator : fitted classifier or regressor
+        Estimator with ``domains_``, ``predict`` and ``transform`` like those of DANNClassifier, and
+        optionally ``history_``, to report on training, and ``_columns``, by which rows are encoded.
+        Without ``classes_``, the report has no class shares.
     X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
         Rows of the source, as the estimator receives them.
     X_target : array-like of shape (n_target, n_features), or tuple of these
@@ -105,25 +105,25 @@ def diagnose(
     n_source = int((is_target == 0).sum())
 
     features = transform(estimator, X_source, targets)
-    y = predicted[:n_source] if y is None else column_or_1d(unwrap(y, "y_source"))
-    is_class = _is_class(y, estimator.classes_)
-    source_shares = is_class.mean(axis=0)
-    target_shares, intervals = bootstrap_shares(X, y, estimator.classes_, seed)
-    predicted_shares = _is_class(predicted[n_source:], estimator.classes_).mean(axis=0)
-    weight = np.ones(len(is_target))
-    weight[:n_source] = is_class @ (target_shares / np.where(source_shares > 0, source_shares, 1.0))
+    shares = _Shares({}, {}, {}, {}, None)
+    if hasattr(estimator, "classes_"):
+        y = predicted[:n_source] if y is None else column_or_1d(unwrap(y, "y_source"))
+        shares = _compare_shares(estimator.classes_, X, y, predicted[n_source:], seed)
 
     cv = min(5, max(2, min(n_source, len(is_target) - n_source)))
     proba = out_of_fold(X, is_target, None, cv, seed)
     feature_proba = out_of_fold(features, is_target, None, cv, seed)
-    labels = estimator.classes_.tolist()
     report = Diagnosis(
         n_source=n_source,
         n_target=len(is_target) - n_source,
         n_features=X.shape[1] if columns is None else columns.n_raw,
         input_auc=float(roc_auc_score(is_target, proba)),
         feature_auc=float(roc_auc_score(is_target, feature_proba)),
-        reweighted_auc=float(roc_auc_score(is_target, proba, sample_weight=weight)),
+        reweighted_auc=(
+            np.nan
+            if shares.weight is None
+            else float(roc_auc_score(is_target, proba, sample_weight=shares.weight))
+        ),
         columns=rank_columns(
             X,
             n_source,
@@ -132,9 +132,9 @@ def diagnose(
             least_shift(n_source, len(is_target) - n_source, X.shape[1]),
             groups,
         ),
-        source_shares=_by_label(labels, source_shares),
-        target_shares=_by_label(labels, target_shares),
-        predicted_shares=_by_label(labels, predicted_shares),
+        source_shares=shares.source,
+        target_shares=shares.target,
+        predicted_shares=shares.predicted,
         effective_sample_size=effective_sample_size(density_ratio(proba, is_target)),
         feature_spread=_spread(features[n_source:]),
         **_last_epoch(getattr(estimator, "history_", None)),
@@ -142,7 +142,7 @@ def diagnose(
         shift=shift,
         changed=changed,
         domain_columns=_name_domain_columns(columns, names, X, n_source),
-        share_intervals=_by_label(labels, intervals),
+        share_intervals=shares.intervals,
     )
     if report.is_label_shift or report.is_alike:
         return report
@@ -155,6 +155,38 @@ def _column_names(estimator: Any, X: Any) -> Any:
         if getattr(estimator, known, None) is not None:
             return getattr(estimator, known)
     return column_names(X)
+
+
+class _Shares(NamedTuple):
+    """Share of each class, by label, and weights of all rows that match the source to the target.
+
+    `intervals` are those of the shares in the target.
+
+    Labels that are numbers have no shares, and no weights.
+    """
+
+    source: dict[Any, float]
+    target: dict[Any, float]
+    predicted: dict[Any, float]
+    intervals: dict[Any, Any]
+    weight: _Array | None
+
+
+def _compare_shares(classes: _Array, X: Any, y: _Array, predicted: _Array, seed: int) -> _Shares:
+    """Compare the class shares; the rows of `X` after those of `y` are target rows."""
+    is_class = _is_class(y, classes)
+    source = is_class.mean(axis=0)
+    target, intervals = bootstrap_shares(X, y, classes, seed)
+    weight = np.ones(X.shape[0])
+    weight[: len(y)] = is_class @ (target / np.where(source > 0, source, 1.0))
+    labels, of_predicted = classes.tolist(), _is_class(predicted, classes).mean(axis=0)
+    return _Shares(
+        _by_label(labels, source),
+        _by_label(labels, target),
+        _by_label(labels, of_predicted),
+        _by_label(labels, intervals),
+        weight,
+    )
 
 
 def _name_domain_columns(columns: Any, names: Any, X: Any, n_source: int) -> tuple[str, ...]:

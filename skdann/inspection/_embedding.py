@@ -22,6 +22,10 @@ MARKERS = "o^sDvP"  # the source, then the targets
 TSNE_COLUMNS = 50  # principal components passed to t-SNE, as is usual
 
 
+# in the place of classes where labels are numbers; sorted
+QUARTERS = np.array(["1st quarter (lowest)", "2nd quarter", "3rd quarter", "4th quarter"])
+
+
 class DomainEmbeddingDisplay:
     """Rows of both domains in two dimensions: columns before, and features after the extractor.
 
@@ -106,10 +110,10 @@ class DomainEmbeddingDisplay:
 
         Parameters
         ----------
-        estimator : DANNClassifier, DANNClassifierCV, or Pipeline that ends in one
+        estimator : DANNClassifier, DANNRegressor, DANNClassifierCV, or Pipeline that ends in one
             Fitted. The transformers of a pipeline are applied first: "before" are the rows that the
-            classifier receives. For a DANNClassifierCV, a member of the best selected candidate is
-            used.
+            last step receives. For a DANNClassifierCV, a member of the best selected candidate is
+            used. The colours of a DANNRegressor with one output are the quarters of the numbers.
         X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
             Rows of the source; they are treated as rows of the first source domain.
         y_source : array-like of shape (n_source,) or None
@@ -170,9 +174,11 @@ default="predicted"
         features = transform(fitted.last, X_source, targets)
         predicted = predict(fitted.last, X_source, targets)
         features = np.asarray(features)
-        n_source, classes = int((is_target == 0).sum()), fitted.last.classes_
+        n_source, classes = int((is_target == 0).sum()), getattr(fitted.last, "classes_", QUARTERS)
         if is_predicted:
             given = [predicted[n_source:]]
+        if classes is QUARTERS:
+            y, *given = _in_quarters([y, *given])
         n_rows = [n_source, *(rows.shape[0] for rows in targets)]
         before, names_before = _embed(X, method, seed, "columns")
         after, names_after = _embed(features, method, seed, "features")
@@ -279,6 +285,14 @@ def _target_name(is_predicted: bool, y_target: Any) -> str:
     if y_target is None:
         return "target"
     return "target, by predicted class" if is_predicted else "target, by given class"
+
+
+def _in_quarters(labels: list[Any]) -> list[Any]:
+    """Return the quarter of each number, by the first numbers that are given; None stays None."""
+    known = [None if each is None else column_or_1d(unwrap(each, "y")) for each in labels]
+    first = next((each for each in known if each is not None), np.zeros(1))
+    edges = np.quantile(first.astype(np.float64), [0.25, 0.5, 0.75])
+    return [None if each is None else QUARTERS[np.searchsorted(edges, each)] for each in known]
 
 
 def _label_index(

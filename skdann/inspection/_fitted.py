@@ -64,6 +64,6 @@ def find_network(estimator: Any) -> Fitted:
     if not hasattr(fitted.last, "module_"):
         raise TypeError(
             f"{type(fitted.last).__name__} has no networks; pass a fitted "
-            "DANNClassifier or DANNClassifierCV, or a Pipeline that ends in one."
+            "DANNClassifier, DANNRegressor or DANNClassifierCV, or a Pipeline that ends in one."
         )
     return fitted

@@ -118,7 +118,7 @@ def summarize_networks(estimator: Any) -> NetworkSummary:
 
     Parameters
     ----------
-    estimator : DANNClassifier, DANNClassifierCV, or Pipeline that ends in one
+    estimator : DANNClassifier, DANNRegressor, DANNClassifierCV, or Pipeline that ends in one
         Fitted. For a DANNClassifierCV, a member of the best selected candidate is used.
 
     Returns

@@ -54,13 +54,13 @@ class Diagnosis:
         fully separate.
     reweighted_auc : float
         Domain AUC of the columns with source rows weighted to the estimated class shares of the
-        target. It is near 0.5 if the domains differ by label shift alone.
+        target. It is near 0.5 if the domains differ by label shift alone; nan for a regressor.
     columns : tuple of ColumnShift
         The columns that shift most, as (name, ks, mean_shift); empty if no shift exceeds chance.
     source_shares, target_shares, predicted_shares : dict of label to float
-        Share of each class in the source, estimated in the target, and predicted in the target.
-        `target_shares` is empty unless the domains are alike or differ by label shift alone, which
-        the estimate assumes.
+        Share of each class in the source, estimated in the target, and predicted in the target;
+        empty for a regressor, as are the sentences about classes. `target_shares` is empty unless
+        the domains are alike or differ by label shift alone, which the estimate assumes.
     effective_sample_size : float
         Kish's effective sample size of the importance weights of the source rows examined.
     feature_spread : float
@@ -148,6 +148,8 @@ class Diagnosis:
         """Whether class shares differ, and explain most of what separates the domains."""
         if self.shift:
             return self.shift == "label"
+        if not self.source_shares:
+            return False
         change = sum(abs(self.target_shares[k] - self.source_shares[k]) for k in self.target_shares)
         is_explained = self.reweighted_auc - 0.5 < 0.4 * (self.input_auc - 0.5)
         return change / 2 > 0.1 and is_explained and not self.is_alike
@@ -165,6 +167,8 @@ class Diagnosis:
     @property
     def is_collapsed(self) -> bool:
         """Whether nearly all target rows are predicted as one class, unlike in the source."""
+        if not self.source_shares:
+            return False
         return self._major.target > 0.95 and self._major.source < 0.8
 
     @property
@@ -179,9 +183,16 @@ class Diagnosis:
         """How to select lambda without target labels, or how it was selected."""
         if self.reason:
             return f"see scores_ of DANNClassifierCV ({self.reason})"
+        if not self.source_shares:
+            return "compare with lambda_max=0 on some labelled target rows"
         return (
             "compare with lambda_max=0, by DANNClassifierCV or a scorer of skdann.model_selection"
         )
+
+    @property
+    def _labels(self) -> str:
+        """The word for what the target lacks."""
+        return "classes" if self.source_shares else "labels"
 
     @property
     def _major(self) -> _Change:
@@ -229,11 +240,15 @@ class Diagnosis:
             ("label loss, first to last epoch", losses),
             ("domain accuracy", f"{self.domain_accuracy:.2f}"),
         ]
+        matched = [("columns, class shares matched", f"{self.reweighted_auc:.2f}")]
+        class_shares = [self._share_table()]
+        if not self.source_shares:
+            matched, class_shares = [], []
         return [
             [
                 ("Separating the domains", "AUC"),
                 ("columns", f"{self.input_auc:.2f}"),
-                ("columns, class shares matched", f"{self.reweighted_auc:.2f}"),
+                *matched,
                 ("features", f"{self.feature_auc:.2f}"),
             ],
             [
@@ -241,7 +256,7 @@ class Diagnosis:
                 *((c.name, f"{c.ks:.2f}", f"{c.mean_shift:+.2f} SD") for c in self.columns),
                 *([] if self.columns else [("none beyond chance",)]),
             ],
-            self._share_table(),
+            *class_shares,
             [
                 ("Importance weighting", "rows"),
                 ("source rows", f"{self.n_source:,}"),
@@ -336,7 +351,7 @@ RULES: tuple[tuple[str, Callable[[Diagnosis], object], str], ...] = (
         lambda d: d.is_shifted and d.lambda_ > 0 and not d.is_apart and not d.reason,
         "Adaptation may help, and took effect: the features separate the domains less than the "
         "columns do (AUC {d.feature_auc:.2f} against {d.input_auc:.2f}). This does not show that "
-        "the classes match. Next: {d._advice}.",
+        "the {d._labels} match. Next: {d._advice}.",
     ),
     (
         "flat_features",

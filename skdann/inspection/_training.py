@@ -74,7 +74,7 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        estimator : DANNClassifier, DANNClassifierCV, or Pipeline that ends in one
+        estimator : DANNClassifier, DANNRegressor, DANNClassifierCV, or Pipeline that ends in one
             Fitted. For a DANNClassifierCV, a member of the best selected candidate is used.
         ax : array-like of matplotlib Axes or None, default=None
             As in :meth:`plot`.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import UNUSED
@@ -115,11 +115,22 @@ def pool_targets(X_target: Any, X: Any, scorer: str) -> Any:
     return stack_rows(list(targets.values()))
 
 
+def refuse_regressor(estimator: Any, scorer: str) -> None:
+    """Raise if an estimator predicts numbers."""
+    if is_regressor(estimator):
+        raise TypeError(
+            f"{scorer} compares class probabilities but {type(estimator).__name__} is a regressor; "
+            "no score without target labels is offered for numbers, so compare candidates on some "
+            "labelled target rows."
+        )
+
+
 def class_probabilities(estimator: Any, rows: Any, scorer: str, **more: Any) -> _Array:
     """Predict finite probabilities, with one column per class.
 
     Further keyword arguments are passed to ``predict_proba``.
     """
+    refuse_regressor(estimator, scorer)
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
             f"{scorer} needs class probabilities but {type(estimator).__name__} has no "

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skdann._input.containers import unwrap
+from skdann.model_selection._base import refuse_regressor
 
 _Array = NDArray[Any]
 
@@ -20,6 +21,7 @@ def label_index(y: Any, X: Any, estimator: Any, scorer: str) -> _Array:
     """Return the column of each label in the probabilities, or UNKNOWN if it has none."""
     if y is None:
         raise ValueError(f"{scorer} needs the labels of the source rows but y is None; pass y.")
+    refuse_regressor(estimator, scorer)
     if not hasattr(estimator, "classes_"):
         raise TypeError(
             f"{scorer} needs the label of each class but {type(estimator).__name__} has no "

@@ -48,8 +48,8 @@ class DANNModule(nn.Module):
 
     Notes
     -----
-    Shape: input ``(n_rows, n_features)``; :meth:`forward` returns class logits
-    ``(n_rows, n_classes)``.
+    Shape: input ``(n_rows, n_features)``; :meth:`forward` returns the outputs of G_y,
+    ``(n_rows, n_outputs)``: one logit per class, or the numbers of a regression.
 
     References
     ----------
@@ -85,7 +85,7 @@ class DANNModule(nn.Module):
         self.conditioning = conditioning
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """Return the class logits of `x`."""
+        """Return the outputs of G_y for `x`."""
         return self.predict_labels(self.extract_features(x, rows), rows)
 
     def extract_features(self, x: Tensor, rows: Rows | None = None) -> Tensor:
@@ -108,7 +108,7 @@ class DANNModule(nn.Module):
         return _call(self.feature_extractor, x, rows)
 
     def predict_labels(self, features: Tensor, rows: Rows | None = None) -> Tensor:
-        """Return the class logits of features, the output of G_y.
+        """Return the output of G_y for features: class logits, or numbers.
 
         Parameters
         ----------
@@ -119,8 +119,8 @@ class DANNModule(nn.Module):
 
         Returns
         -------
-        Tensor of shape (..., n_rows, n_classes)
-            Class logits.
+        Tensor of shape (..., n_rows, n_outputs)
+            Class logits, or numbers.
         """
         return _call(self.label_predictor, features, rows)
 
@@ -255,7 +255,7 @@ def build_dann_module(
     label_predictor: NetworkSpec,
     domain_classifier: NetworkSpec,
     n_features: int,
-    n_classes: int,
+    n_outputs: int,
     n_domains: int,
     n_targets: int,
     generators: Sequence[dict[str, torch.Generator]],
@@ -272,8 +272,8 @@ def build_dann_module(
     ----------
     feature_extractor, label_predictor, domain_classifier : sizes, module, class or factory
         As in :class:`skdann.DANNClassifier`.
-    n_features, n_classes, n_domains, n_targets : int
-        Numbers of columns, classes, domains, and targets among the domains.
+    n_features, n_outputs, n_domains, n_targets : int
+        Numbers of columns, outputs of G_y, domains, and targets among the domains.
     generators : sequence of dict
         Generators of each member, by the names in `skdann._training.randomness.STREAMS`.
     has_domain_classifier : bool, default=True
@@ -307,10 +307,10 @@ def build_dann_module(
     extractor, width = network(
         "feature_extractor", feature_extractor, n_features, None, normalization
     )
-    predictor, _ = network("label_predictor", label_predictor, width, (n_classes,), normalization)
+    predictor, _ = network("label_predictor", label_predictor, width, (n_outputs,), normalization)
     classifier = None
     if n_targets and has_domain_classifier:
-        n_conditioned = width * n_classes if conditioning == "cdan" else width
+        n_conditioned = width * n_outputs if conditioning == "cdan" else width
         allowed = (1, 2) if n_domains == 2 else (n_domains,)
         # separate statistics would hide from G_d the difference that it has to find
         norm = None if normalization == "domain_batch" else normalization

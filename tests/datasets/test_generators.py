@@ -17,6 +17,7 @@ from skdann.datasets import (
     make_covariate_shift,
     make_inter_twinning_moons,
     make_label_shift,
+    make_sensor_drift,
 )
 
 GENERATORS = [make_covariate_shift, make_inter_twinning_moons, make_label_shift]
@@ -132,6 +133,11 @@ def test_bad_sizes_are_named(make: Any, name: str, value: Any) -> None:
         (make_label_shift, "target_priors", 0.5, "a sequence"),
         (make_label_shift, "target_priors", ("a", "b"), "a sequence"),
         (make_label_shift, "target_priors", [[0.5, 0.5]], "a sequence"),
+        (make_sensor_drift, "n_samples", 1, "an integer >= 2; pass"),
+        (make_sensor_drift, "n_stable", 0, "an integer >= 1; pass"),
+        (make_sensor_drift, "n_drifting", 1.5, "an integer >= 1; pass"),
+        (make_sensor_drift, "drift", np.nan, "a finite number; pass"),
+        (make_sensor_drift, "noise", -1, "a finite number >= 0; pass"),
     ],
 )
 def test_bad_parameters_are_named(make: Any, name: str, value: Any, expectation: str) -> None:
@@ -303,6 +309,36 @@ def test_class_sep_is_kept_for_two_classes() -> None:
 def test_priors_of_different_lengths_are_an_error() -> None:
     with pytest.raises(ValueError, match="source_priors has 2 classes but target_priors has 3;"):
         make_label_shift(target_priors=(0.2, 0.3, 0.5))
+
+
+# Sensors that drift
+
+
+@given(n_stable=st.integers(1, 4), n_drifting=st.integers(1, 4), seed=seeds)
+@settings(max_examples=10, deadline=None)
+def test_drifting_sensors_have_the_offset_and_half_the_noise(
+    n_stable: int, n_drifting: int, seed: int
+) -> None:
+    X_source, y_source, X_target, y_target = make_sensor_drift(
+        20_000, n_stable=n_stable, n_drifting=n_drifting, drift=3.0, noise=0.4, random_state=seed
+    )
+    assert X_source.shape == X_target.shape == (20_000, n_stable + n_drifting)
+    is_drifting = np.arange(n_stable + n_drifting) >= n_stable
+    for X, y, offset in ((X_source, y_source, 0.0), (X_target, y_target, 3.0)):
+        assert_allclose([y.mean(), y.std()], [0, 1], atol=0.03)
+        gain, intercept = np.polyfit(y, X, 1)
+        assert ((gain > 0.45) & (gain < 1.55)).all()
+        assert_allclose(intercept, offset * is_drifting, atol=0.02)
+        noise = (X - np.outer(y, gain) - intercept).std(0)
+        assert_allclose(noise, np.where(is_drifting, 0.2, 0.4), atol=0.02)
+
+
+def test_drifting_source_does_not_depend_on_the_target() -> None:
+    few, many = (make_sensor_drift(50, n_target=n, random_state=3)[:2] for n in (2, 90))
+    assert_array_equal(few[0], many[0])
+    assert_array_equal(few[1], many[1])
+    again = make_sensor_drift(50, n_target=2, random_state=3)
+    assert_array_equal(again[0], few[0])
 
 
 def test_all_is_sorted_and_complete() -> None:

@@ -122,6 +122,27 @@ def test_placeholders_are_the_labels_of_target_rows_that_are_no_class(
     assert marked.any() == bool(expected)
 
 
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        ([1.5, 2.5, np.nan, np.nan], [None]),
+        ([1.5, 2.5, -1.0, -1.0], [-1.0]),  # one number, which no source row has
+        ([1.5, -1.0, -1.0, -1.0], []),  # a source row has it too
+        ([1.5, 2.5, 3.0, 4.0], []),  # the true numbers, perhaps
+        ([1.5, 2.5, -1.0, np.nan], [-1.0, None]),
+        ([[1, 2], [3, 4], [np.nan, 5], [6, np.nan]], [None]),
+        ([[1, 2], [3, 4], [0, 0], [0, 0]], [(0, 0)]),
+        (pd.Series([1.5, 2.5, None, None], dtype="Float64"), [None]),
+    ],
+)
+def test_numbers_of_target_rows_are_placeholders_if_missing_or_all_the_same(
+    y: Any, expected: list[Any]
+) -> None:
+    found = find_placeholders(y, [0, 3, -1, -7], np.zeros(0))
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert mark_unlabelled(y, found).tolist() == [False, False] + [bool(expected)] * 2
+
+
 def test_without_target_rows_there_are_no_placeholders() -> None:
     assert find_placeholders(["a", "?"], None, np.array(["a"])) == []
     assert find_placeholders(["a", "?"], [0, 1], np.array(["a"])) == []

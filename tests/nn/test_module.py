@@ -28,7 +28,7 @@ def build(n_members=1, seed=0, n_features=4, n_classes=2, n_domains=2, n_targets
     }
     return build_dann_module(
         n_features=n_features,
-        n_classes=n_classes,
+        n_outputs=n_classes,
         n_domains=n_domains,
         n_targets=n_targets,
         generators=[spawn_generators(seed + k) for k in range(n_members)],

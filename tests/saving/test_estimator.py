@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 from sklearn.exceptions import NotFittedError
 
-from skdann import DANNClassifier
+from skdann import DANNClassifier, DANNRegressor
 from skdann._saving.file import FORMAT
 from tests.saving.common import WEIGHT, assert_same, changed, param, read, tensor, write
 
@@ -295,3 +295,51 @@ class TestHostileFiles:
         saved.write_bytes(content)
         with pytest.raises(ValueError, match="does not match its SHA-256"):
             DANNClassifier.load(saved)
+
+
+class TestNumbers:
+    """The scale of a regressor's labels, which a file may not forge."""
+
+    @pytest.fixture
+    def saved(self, domains, path):
+        reg = DANNRegressor(feature_extractor=(8,), max_epochs=2, random_state=0)
+        reg.fit(domains.X_source, domains.X_source[:, 0], domains.X_target).save(path)
+        return path
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            [[0.0], [-1.0], True],
+            [[0.0], [1.0, 2.0], False],
+            [[0.0, 0.0], [1.0, 1.0], True],
+            [[], [], False],
+            [[[0.0]], [[1.0]], False],
+            [["a"], [1.0], True],
+            [[0.0], [1.0]],
+        ],
+        ids=str,
+    )
+    def test_a_scale_that_is_none_raises(self, entry, saved):
+        description, tensors = read(saved)
+        write(saved, {**description, "label_scale": entry}, tensors)
+        with pytest.raises(ValueError, match="its description is inconsistent"):
+            DANNRegressor.load(saved)
+
+    def test_classes_beside_a_scale_raise(self, saved):
+        description, tensors = read(saved)
+        write(saved, {**description, "classes": ["<i8", [0, 1]]}, tensors)
+        with pytest.raises(ValueError, match="it has classes and a label_scale"):
+            DANNRegressor.load(saved)
+
+    def test_more_outputs_than_the_networks_have_raise(self, saved):
+        description, tensors = read(saved)
+        write(saved, {**description, "label_scale": [[0.0] * 3, [1.0] * 3, False]}, tensors)
+        with pytest.raises(ValueError, match="cannot be loaded"):
+            DANNRegressor.load(saved)
+
+    def test_a_file_without_scale_raises(self, saved):
+        description, tensors = read(saved)
+        del description["label_scale"]
+        write(saved, description, tensors)
+        with pytest.raises(ValueError, match="label_scale is None, not a list"):
+            DANNRegressor.load(saved)

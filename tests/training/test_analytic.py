@@ -40,8 +40,10 @@ def watch(*, is_allowed=True):
 
     class Spy:
         @staticmethod
-        def of(module, adversary):
-            analytic = AnalyticGradients.of(module, adversary) if is_allowed else None
+        def of(module, adversary, label_loss):
+            analytic = None
+            if is_allowed:
+                analytic = AnalyticGradients.of(module, adversary, label_loss)
             used.append(analytic is not None)
             return analytic
 

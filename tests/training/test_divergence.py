@@ -17,6 +17,7 @@ from torch import nn
 import skdann
 from skdann import DANNClassifier, DANNClassifierCV, DivergenceError
 from skdann._training.divergence import check_loss, check_outcome, warn_if_unlearned
+from skdann._training.label_losses import LABEL_LOSSES
 from tests.training.common import ONE_STEP, SMALL, assert_weights, fit
 from tests.training.common import domains as draw_domains
 
@@ -345,3 +346,28 @@ def test_the_fitted_members_are_classifiers(make_search, domains):
     is_fitted = [[hasattr(member, "net_") for member in group] for group in search.candidates_]
     assert is_fitted == [[True, True], [True, True], [False, False]]
     assert all(isinstance(member, DANNClassifier) for member in search.members_)
+
+
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 0.5, 0.5])])
+def test_numbers_are_compared_with_predicting_their_mean(weight):
+    y = np.array([[2.0], [-1.0], [-3.0]], dtype=np.float32)
+    chance = np.average(np.abs(y[:, 0]), weights=weight)
+    texts = []
+    for ratio in (0.99, 1.01):
+        data = SimpleNamespace(y=y, weight=weight, n_source=3, classes=None, is_unscaled=False)
+        history = [{"label_loss": 2.0 * ratio * chance}] * 3
+        loss = LABEL_LOSSES["absolute_error"](None)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warn_if_unlearned(history, data, None, scales_columns=True, label_loss=loss)
+        texts.append([str(warning.message) for warning in caught])
+    assert texts[0] == []
+    assert f"{chance:.3g} by guessing: the labels were not learned" in texts[1][0]
+
+
+def test_constant_numbers_need_no_learning():
+    data = SimpleNamespace(
+        y=np.zeros((3, 1), np.float32), weight=None, n_source=3, classes=None, is_unscaled=False
+    )
+    loss = LABEL_LOSSES["squared_error"](None)
+    warn_if_unlearned([{"label_loss": 0.1}] * 9, data, None, scales_columns=True, label_loss=loss)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skdann import DANNClassifier
+from skdann import DANNClassifier, DANNRegressor
 from skdann._training.params import (
+    ABSENT,
     DataShape,
     NetworkParams,
     TrainingParams,
     check_params,
     count_epochs,
     network_params,
+    read_param,
     training_params,
 )
 
@@ -44,7 +46,23 @@ def test_every_parameter_has_one_place():
     networks, training = names_of(NetworkParams), names_of(TrainingParams)
     assert networks.isdisjoint(training)
     assert ELSEWHERE.isdisjoint(networks | training)
-    assert networks | training | ELSEWHERE == set(DANNClassifier().get_params())
+    every = set(DANNClassifier().get_params()) | set(DANNRegressor().get_params())
+    assert networks | training | ELSEWHERE == every
+
+
+def test_parameters_that_an_estimator_lacks_are_off():
+    both = set(DANNClassifier().get_params()) & set(DANNRegressor().get_params())
+    every = set(DANNClassifier().get_params()) | set(DANNRegressor().get_params())
+    assert set(ABSENT) == every - both
+    ours, theirs = training_params(DANNRegressor()), training_params(DANNClassifier())
+    off = set(ABSENT) - {"loss"}
+    assert {name: vars(ours)[name] for name in off & set(vars(ours))} == {
+        name: vars(theirs)[name] for name in off & set(vars(ours))
+    }
+    assert (ours.loss, theirs.loss) == ("squared_error", "cross_entropy")
+    assert training_params(DANNRegressor(loss="quantile", quantile=0.2)).quantile == 0.2
+    assert read_param(DANNRegressor(), "class_weight") is None
+    assert read_param(DANNClassifier(class_weight="balanced"), "class_weight") == "balanced"
 
 
 @pytest.mark.parametrize("read", [network_params, training_params])
@@ -72,11 +90,10 @@ def test_parameters_are_frozen():
 
 def test_the_shape_is_that_of_the_data():
     class Data:
-        n_features, classes, domains, n_targets = 3, np.array(["a", "b"]), np.array([0, -1]), 1
+        n_features, n_outputs, domains, n_targets = 3, 2, np.array([0, -1]), 1
 
     shape = DataShape.of(Data)
-    assert (shape.n_features, shape.n_targets) == (3, 1)
-    assert shape.classes is Data.classes
+    assert (shape.n_features, shape.n_outputs, shape.n_targets) == (3, 2, 1)
     assert shape.domains is Data.domains
 
 

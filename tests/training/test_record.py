@@ -12,6 +12,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from skdann._training import record
+from skdann._training.label_losses.cross_entropy import CrossEntropy
 from skdann._training.record import EpochSums, Outputs
 from tests.training.common import ONE_STEP, SMALL, Weights, domains, fit
 
@@ -69,6 +70,11 @@ def test_without_target_the_history_has_no_domain_figures():
     assert row["lambda"] == 0.0
 
 
+def cross_entropy(smoothing=0.0):
+    """Return the label loss of a classifier."""
+    return CrossEntropy(SimpleNamespace(label_smoothing=smoothing))
+
+
 class Distance:
     """Adversary whose loss is the sum of one kept tensor."""
 
@@ -93,7 +99,7 @@ def step(n_rows, seed, *, n_members=1, has_domain=True):
 @pytest.mark.parametrize("flush_steps", [1, 2, 64])
 def test_means_do_not_depend_on_how_steps_are_grouped(n_members, flush_steps, monkeypatch):
     monkeypatch.setattr(record, "FLUSH_STEPS", flush_steps)
-    sums = EpochSums(Distance(), 0.0, 2.0)
+    sums = EpochSums(Distance(), cross_entropy(), 2.0)
     steps = [step(n_rows, seed, n_members=n_members) for seed, n_rows in enumerate([4, 4, 3, 5, 4])]
     for outputs, _ in steps:
         sums.add(outputs)
@@ -114,7 +120,7 @@ def test_means_do_not_depend_on_how_steps_are_grouped(n_members, flush_steps, mo
 
 def test_many_numbers_are_not_kept_for_long(monkeypatch):
     monkeypatch.setattr(record, "FLUSH_NUMBERS", 20)
-    sums = EpochSums(Distance(), 0.0, 1.0)
+    sums = EpochSums(Distance(), cross_entropy(), 1.0)
     for seed, n_pending in enumerate([1, 2, 0]):  # 8, 16 and 24 numbers
         sums.add(step(4, seed)[0])
         assert len(sums.pending) == n_pending
@@ -124,11 +130,10 @@ def test_many_numbers_are_not_kept_for_long(monkeypatch):
 def test_the_loss_of_a_step_is_that_of_training():
     outputs, losses = step(5, 0, n_members=2)
     expected = (losses + 3.0 * outputs.domain[0].sum(-1)).mean()
-    assert EpochSums(Distance(), 0.0, 3.0).loss_of(outputs).item() == pytest.approx(expected.item())
+    sums = EpochSums(Distance(), cross_entropy(), 3.0)
+    assert sums.loss_of(outputs).item() == pytest.approx(expected.item())
     alone, losses = step(5, 0, n_members=2, has_domain=False)
-    assert EpochSums(Distance(), 0.0, 3.0).loss_of(alone).item() == pytest.approx(
-        losses.mean().item()
-    )
+    assert sums.loss_of(alone).item() == pytest.approx(losses.mean().item())
 
 
 def test_label_smoothing_is_that_of_training():
@@ -136,13 +141,13 @@ def test_label_smoothing_is_that_of_training():
     log_p = outputs.logits.log_softmax(-1)[0]
     hit = log_p[torch.arange(5), outputs.y[0]]
     expected = -(0.8 * hit + 0.2 * log_p.mean(-1)).mean()
-    sums = EpochSums(Distance(), 0.2, 1.0)
+    sums = EpochSums(Distance(), cross_entropy(0.2), 1.0)
     sums.add(outputs)
     assert sums.means()["label_loss"] == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_means_of_losses_that_are_not_finite_are_not_finite():
-    sums = EpochSums(Distance(), 0.0, 1.0)
+    sums = EpochSums(Distance(), cross_entropy(), 1.0)
     outputs, _ = step(4, 0)
     sums.add(outputs)
     sums.add(outputs._replace(logits=outputs.logits * math.nan))

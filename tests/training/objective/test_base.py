@@ -54,7 +54,7 @@ def new_adversary(net):
 
 def new_step(net, **changed):
     how = {"has_targets": True, "is_adversarial": True, "keeps_domains_apart": False, **changed}
-    return Step(net.module_, net.optimizer_, new_adversary(net), **how)
+    return Step(net.module_, net.optimizer_, new_adversary(net), net.label_loss, **how)
 
 
 def gradients_of(net):
@@ -149,12 +149,12 @@ def test_the_record_of_joined_steps_is_the_mean_over_the_steps(
     if not uses_closed_form:
         step.analytic = None
     outputs = [step.take(batch, net.lambda_at(1.0)) for batch in batches]
-    joined = EpochSums(new_adversary(net), 0.0, 1.0)
+    joined = EpochSums(new_adversary(net), net.label_loss, 1.0)
     for output in outputs:
         joined.add(output)
     alone, n_rows = [], [batch.domain_weight.shape[-1] for batch in batches]
     for output in outputs:
-        sums = EpochSums(new_adversary(net), 0.0, 1.0)
+        sums = EpochSums(new_adversary(net), net.label_loss, 1.0)
         sums.add(output)
         alone.append(sums.means())
     assert joined.means().keys() == alone[0].keys() >= {"label_loss", "domain_loss"}

@@ -35,7 +35,7 @@ def test_reversal_gives_the_features_minus_lambda_times_the_gradient(n_members, 
         assert_allclose(loss.sum().item(), plain.item(), rtol=1e-6)
         (actual,) = torch.autograd.grad(loss.sum(), features)
     else:
-        chain = AnalyticGradients.of(module, adversary).classifier
+        chain = AnalyticGradients.of(module, adversary, None).classifier
         rows = features.detach().view(n_members, 9, 4)
         with torch.no_grad():
             actual, _ = adversary.write_gradients(chain, rows, batch, LAMBDAS[n_members])
