@@ -76,14 +76,14 @@ class Diagnosis:
     shift : {"", "none", "label", "other"}, default=""
         How the domains differ according to the rule of DANNClassifierCV. The verdict follows it
         unless it is empty.
+    domain_columns : tuple of str, default=()
+        Columns that tell the domains apart nearly without error, as a site or a date does; see
+        :class:`skdann.DomainColumnWarning`.
     share_intervals : dict of label to (float, float), default={}
         Interval of each share in `target_shares`, at 90 %.
     changed : float, default=nan
         Share of the target rows that DANNClassifierCV predicts otherwise than its source-only
         baseline; nan if unknown.
-    domain_columns : tuple of str, default=()
-        Columns that tell the domains apart nearly without error, as a site or a date does; see
-        :class:`skdann.DomainColumnWarning`.
 
     See Also
     --------
