@@ -602,7 +602,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         >>> rows = clf.reliability(X_target)
         >>> is_doubtful = rows.agreement < 1  # for a person to look at
         >>> rows.distance.shape
-        (300,)
+        (500,)
         """
         check_is_fitted(self)
         rows = check_rows_to_predict(self, X)

@@ -105,7 +105,7 @@ class DomainStatistics(NamedTuple):
 
 def measure_source(data: DomainData) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column in the source; 1 for constant columns."""
-    mean, std = _moments(data.X[: data.n_source])
+    mean, std = map(np.asarray, _moments(data.X[: data.n_source]))  # of encoded rows a subclass
     return mean, np.where(std > MIN_STD, std, 1.0)
 
 
