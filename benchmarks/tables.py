@@ -48,6 +48,7 @@ class Task(NamedTuple):
     """One source -> target problem, dense and scaled by the source.
 
     `X_target` is for adaptation; `X_test` and `y_test` are other target rows, for the score.
+    `y_target` are the labels of `X_target`, for benchmarks in which some of them are known.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Task(NamedTuple):
     X_target: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
+    y_target: np.ndarray
 
 
 def data_folder(given: str | None = None) -> Path:
@@ -118,7 +120,13 @@ def load_task(
         scaler.transform(frame.iloc[rows]).astype(np.float32) for rows in (source_rows, adapt, test)
     )
     return Task(
-        f"{name}: {source} -> {target}", X_source, y[source_rows], X_target, X_test, y[test]
+        f"{name}: {source} -> {target}",
+        X_source,
+        y[source_rows],
+        X_target,
+        X_test,
+        y[test],
+        y[adapt],
     )
 
 

@@ -354,8 +354,17 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
 
     @explain_arguments
     @neutral_surroundings()
-    def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
-        """Train on labelled source rows and unlabelled target rows.
+    def fit(
+        self,
+        X_source,
+        y_source,
+        X_target=None,
+        *,
+        y_target=None,
+        sample_weight=None,
+        sample_domain=None,
+    ):
+        """Train on labelled source rows and target rows, few or none of which are labelled.
 
         Parameters
         ----------
@@ -366,9 +375,13 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled rows of the target domain, or a tuple with one array per target domain. In
+            Rows of the target domain, or a tuple with one array per target domain. In
             cross-validation, pass a tuple even for one target: ``(X_target,)``. Columns of data
             frames are matched by name.
+        y_target : array-like of shape (n_target,), tuple of these, or None, default=None
+            Labels of some rows of `X_target`, if there are any: NaN, None or masked where a row is
+            unlabelled. A tuple, as `X_target`, for several targets, with None for one without
+            labels. G_y is trained on these rows beside the source, see Notes.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the source rows, in both losses. Rows with weight 0 are dropped.
         sample_domain : array-like of int of shape (n_samples,) or None, default=None
@@ -392,6 +405,7 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
             X_source,
             y_source,
             X_target,
+            y_target=y_target,
             sample_weight=sample_weight,
             sample_domain=sample_domain,
         )

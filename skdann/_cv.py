@@ -222,7 +222,12 @@ class DANNClassifierCV(BaseDomainClassifier):
     ['baseline', 'alignment', 'self_training', 'balanced', 'trees']
     """
 
-    __metadata_request__fit: ClassVar = {"X_source": UNUSED, "y_source": UNUSED, "X_target": True}
+    __metadata_request__fit: ClassVar = {
+        "X_source": UNUSED,
+        "y_source": UNUSED,
+        "X_target": True,
+        "y_target": True,
+    }
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimator": [DANNClassifier, None],
@@ -269,7 +274,16 @@ class DANNClassifierCV(BaseDomainClassifier):
 
     @explain_arguments
     @neutral_surroundings()
-    def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
+    def fit(
+        self,
+        X_source,
+        y_source,
+        X_target=None,
+        *,
+        y_target=None,
+        sample_weight=None,
+        sample_domain=None,
+    ):
         """Train all candidates on source and target rows, and mix them or select among them.
 
         Parameters
@@ -279,7 +293,9 @@ class DANNClassifierCV(BaseDomainClassifier):
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled rows of the target domain. None trains the source-only baseline alone.
+            Rows of the target domain. None trains the source-only baseline alone.
+        y_target : array-like of shape (n_target,), tuple of these, or None, default=None
+            Labels of some of them, as in :meth:`DANNClassifier.fit`.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
             As in :meth:`DANNClassifier.fit`.
 
@@ -312,6 +328,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             X_source,
             y_source,
             X_target,
+            y_target=y_target,
             sample_weight=sample_weight,
             sample_domain=sample_domain,
             estimator=type(self).__name__,
@@ -366,15 +383,20 @@ class DANNClassifierCV(BaseDomainClassifier):
         return find_aggregate(self.aggregate, has_scorer=self.scoring is not None)
 
     def _source_models(
-        self, given: Candidate | None, base: DANNClassifier, data: DomainData, seed: int
+        self,
+        given: Candidate | None,
+        base: DANNClassifier,
+        data: DomainData,
+        folds: list[Fold],
+        seed: int,
     ) -> list[Candidate]:
         """Return the candidate of the family "trees": the model given, or trees if they fit."""
         if given is not None:
             return [given]
         if TREES not in self._families() or not data.n_targets or self.baseline is not None:
             return []
-        model = fit_trees(data, base.class_weight, seed)
-        return [] if model is None else [Candidate(TREES, [model], [])]
+        trees = fit_trees(data, base.class_weight, seed, folds)
+        return [] if trees is None else [trees]
 
     @with_callbacks
     def _fit_path(
@@ -399,7 +421,7 @@ class DANNClassifierCV(BaseDomainClassifier):
             weights = class_weights(base.class_weight, data.y, data.classes, data.weight)
             first = candidates[0].members[0]
             warn_if_unlearned(first.history_, data, weights, scales_columns=first._scales_columns())
-            candidates += self._source_models(given, base, data, seeds[0])
+            candidates += self._source_models(given, base, data, folds, seeds[0])
             outcome = self._select(candidates, folds, data, fold_seed)
             held_out = score_held_out(candidates[0].members, folds, data)
             self._set_columns(data)

@@ -59,8 +59,13 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
     A subclass says how labels are checked and adjusted, and what it predicts.
     """
 
-    # X_source and y_source are positional, not metadata; X_target is requested by default.
-    __metadata_request__fit: ClassVar = {"X_source": UNUSED, "y_source": UNUSED, "X_target": True}
+    # X_source and y_source are positional, not metadata; target rows are requested by default.
+    __metadata_request__fit: ClassVar = {
+        "X_source": UNUSED,
+        "y_source": UNUSED,
+        "X_target": True,
+        "y_target": True,
+    }
     __metadata_request__partial_fit: ClassVar = {
         "X_source": UNUSED,
         "y_source": UNUSED,
@@ -123,6 +128,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         y_source: Any,
         X_target: Any,
         *,
+        y_target: Any,
         sample_weight: Any,
         sample_domain: Any,
     ) -> Any:
@@ -132,6 +138,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
             X_source,
             y_source,
             X_target,
+            y_target=y_target,
             sample_weight=sample_weight,
             sample_domain=sample_domain,
             scales_columns=self._scales_columns(),
@@ -225,7 +232,16 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         return self._train_watched(net, fit_data, 1, known)
 
     @explain_arguments
-    def fit_transform(self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None):
+    def fit_transform(
+        self,
+        X,
+        y=None,
+        X_target=None,
+        *,
+        y_target=None,
+        sample_weight=None,
+        sample_domain=None,
+    ):
         """Fit as in :meth:`fit`, then return the features of the rows of `X`.
 
         Parameters
@@ -235,7 +251,9 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         y : array-like of shape (n_samples,)
             Labels of the source rows, the `y_source` of :meth:`fit`.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled rows of the target domain.
+            Rows of the target domain.
+        y_target : array-like of shape (n_target,), tuple of these, or None, default=None
+            Labels of some of them, as in :meth:`fit`.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
             As in :meth:`fit`.
 
@@ -245,7 +263,8 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
             Features of `X`, treated as the source rows that they are, or as `sample_domain` names
             them. For target rows call :meth:`transform`.
         """
-        self.fit(X, y, X_target, sample_weight=sample_weight, sample_domain=sample_domain)
+        weights = {"sample_weight": sample_weight, "sample_domain": sample_domain}
+        self.fit(X, y, X_target, y_target=y_target, **weights)
         if sample_domain is None:
             sample_domain = self.domains_[0]
         return self.transform(X, sample_domain=sample_domain)

@@ -23,15 +23,19 @@ from skdann._input.pooling import keep_source_rows, mark_unlabelled
 from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
 
-FIT_PARAMS = ("X_target", "sample_weight", "sample_domain")
-MIDDLE_PARAMS = ("X_target", "sample_domain")  # also passed to steps in the middle that adapt
+FIT_PARAMS = ("X_target", "y_target", "sample_weight", "sample_domain")
+MIDDLE_PARAMS = (
+    "X_target",
+    "y_target",
+    "sample_domain",
+)  # also passed to steps in the middle that adapt
 
 
 class DomainPipeline(Pipeline):
     """Pipeline of scikit-learn that sends `X_target` through its transformers in `fit`.
 
     `fit` fits the transformers on the source rows, transforms `X_target` with them, and passes the
-    result to the last step, together with `sample_weight` and `sample_domain`. With metadata
+    result to the last step, together with `y_target`, `sample_weight` and `sample_domain`. With metadata
     routing enabled it behaves as ``sklearn.pipeline.Pipeline`` with the same parameters.
 
     Parameters
@@ -72,7 +76,17 @@ class DomainPipeline(Pipeline):
     steps: list[tuple[str, Any]]
 
     @explain_arguments
-    def fit(self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params):
+    def fit(
+        self,
+        X,
+        y=None,
+        X_target=None,
+        *,
+        y_target=None,
+        sample_weight=None,
+        sample_domain=None,
+        **params,
+    ):
         """Fit the transformers on the source rows, then the last step on both domains.
 
         Parameters
@@ -82,7 +96,9 @@ class DomainPipeline(Pipeline):
         y : array-like of shape (n_samples,), default=None
             Labels of the source rows.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled target rows. Each step gets them transformed by the previous steps.
+            Target rows. Each step gets them transformed by the previous steps.
+        y_target : array-like of shape (n_target,), tuple of these, or None, default=None
+            Labels of some target rows, as in :meth:`DANNClassifier.fit`; passed unchanged.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
             Passed unchanged to the last step. An earlier step that takes `X_target`, such as a
             DANNClassifier that provides the features of another classifier, also gets
@@ -96,7 +112,7 @@ class DomainPipeline(Pipeline):
         DomainPipeline
             The fitted pipeline itself.
         """
-        given = self._check_given(X, X_target, sample_weight, sample_domain)
+        given = self._check_given(X, X_target, y_target, sample_weight, sample_domain)
         if get_config()["enable_metadata_routing"] or not self.transform_input:
             self._check_routed(given)
             return super().fit(X, y, **given, **params)
@@ -104,14 +120,14 @@ class DomainPipeline(Pipeline):
         return self
 
     def _check_given(
-        self, X: Any, X_target: Any, sample_weight: Any, sample_domain: Any
+        self, X: Any, X_target: Any, y_target: Any, sample_weight: Any, sample_domain: Any
     ) -> dict[str, Any]:
         """Return the parameters of `fit` that were passed."""
         without_mask(X, "X")  # transformers of scikit-learn would read under the mask
         for rows in X_target if isinstance(X_target, tuple) else (X_target,):
             without_mask(rows, "X_target")
             check_order("X_target", rows, X)
-        values = (X_target, sample_weight, sample_domain)
+        values = (X_target, y_target, sample_weight, sample_domain)
         given = zip(FIT_PARAMS, values, strict=True)
         return {name: value for name, value in given if value is not None}
 
@@ -233,7 +249,15 @@ class DomainPipeline(Pipeline):
 
     @explain_arguments
     def fit_transform(
-        self, X, y=None, X_target=None, *, sample_weight=None, sample_domain=None, **params
+        self,
+        X,
+        y=None,
+        X_target=None,
+        *,
+        y_target=None,
+        sample_weight=None,
+        sample_domain=None,
+        **params,
     ):
         """Fit as in :meth:`fit`, then return the transformed source rows.
 
@@ -244,8 +268,8 @@ class DomainPipeline(Pipeline):
         y : array-like of shape (n_samples,), default=None
             Labels of the source rows.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled target rows.
-        sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
+            Target rows.
+        y_target, sample_weight, sample_domain : array-like or None, default=None
             As in :meth:`fit`.
         **params : dict
             ``step__param`` for any step, passed unchanged.
@@ -255,7 +279,7 @@ class DomainPipeline(Pipeline):
         ndarray of shape (n_samples, n_features_out)
             Transformed source rows.
         """
-        given = self._check_given(X, X_target, sample_weight, sample_domain)
+        given = self._check_given(X, X_target, y_target, sample_weight, sample_domain)
         if get_config()["enable_metadata_routing"] or not self.transform_input:
             self._check_routed(given)
             return super().fit_transform(X, y, **given, **params)

@@ -258,8 +258,17 @@ class DANNRegressor(RegressorMixin, BaseDANN):
 
     @explain_arguments
     @neutral_surroundings()
-    def fit(self, X_source, y_source, X_target=None, *, sample_weight=None, sample_domain=None):
-        """Train on labelled source rows and unlabelled target rows.
+    def fit(
+        self,
+        X_source,
+        y_source,
+        X_target=None,
+        *,
+        y_target=None,
+        sample_weight=None,
+        sample_domain=None,
+    ):
+        """Train on labelled source rows and target rows, few or none of which are labelled.
 
         Parameters
         ----------
@@ -268,8 +277,10 @@ class DANNRegressor(RegressorMixin, BaseDANN):
         y_source : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their numbers.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Unlabelled rows of the target domain, or a tuple with one array per target domain. In
+            Rows of the target domain, or a tuple with one array per target domain. In
             cross-validation, pass a tuple even for one target: ``(X_target,)``.
+        y_target : array-like of shape (n_target,) or (n_target, n_outputs), tuple of these, or None
+            Numbers of some rows of `X_target`, as in :meth:`DANNClassifier.fit`; by default None.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the source rows, in both losses. Rows with weight 0 are dropped.
         sample_domain : array-like of int of shape (n_samples,) or None, default=None
@@ -294,6 +305,7 @@ class DANNRegressor(RegressorMixin, BaseDANN):
             X_source,
             y_source,
             X_target,
+            y_target=y_target,
             sample_weight=sample_weight,
             sample_domain=sample_domain,
         )

@@ -21,10 +21,7 @@ HINTS = {
     "y": "the labels of the source rows are y_source",
     "X_source": "pass the source rows as X",
     "y_source": "pass the labels of the source rows as y",
-    "y_target": (
-        "labels of target rows are not taken, as adaptation is unsupervised; leave them out of "
-        "fit, and use them to score predictions"
-    ),
+    "y_target": "labels of target rows are taken by fit alone, of the estimators of skdann",
 }
 # beginnings of names, in lower case, and the position of the argument of `fit` that is meant
 BEGINNINGS = {
@@ -33,7 +30,7 @@ BEGINNINGS = {
     ("xt", "x_t", "x_unl", "target", "unlabel"): 2,
 }
 HELD_OUT = ("x_val", "y_val", "valid", "eval")
-TOO_MANY = "labels of target rows are not taken, and the others are passed by name"
+TOO_MANY = "the others are passed by name, y_target=... for labels of some target rows"
 
 
 def explain_arguments(fit: _Method) -> _Method:
@@ -141,7 +138,7 @@ def guess_argument(name: str, names: list[str], params: list[str]) -> str:
         return "fit holds out source rows itself, with early_stopping=True"
     meant = [names[place] for starts, place in BEGINNINGS.items() if lower.startswith(starts)]
     if not meant and lower.startswith(("yt", "y_t")):
-        return HINTS["y_target"]
+        return "did you mean y_target?" if "y_target" in names else HINTS["y_target"]
     meant += difflib.get_close_matches(name, names, n=1)
     if meant:
         return f"did you mean {meant[0]}?"

@@ -31,6 +31,7 @@ from skdann._input.row_domains import check_known, check_sample_domain, index_in
 from skdann._input.rows import check_names, check_table
 from skdann._input.scales import stack_float32, warn_if_unscaled
 from skdann._input.tables import read_tables
+from skdann._input.target_labels import check_target_labels, stack_labels
 
 # labels that usually mark unlabelled rows, also after a conversion to text
 UNLABELLED = {-1, "-1", "", "?", "nan", "NaN", "None", "<NA>", "NaT", "unlabeled", "unlabelled"}
@@ -78,6 +79,10 @@ class DomainData:
         Column names of the input, if they are strings.
     other_names : list or None
         Column names of the input, if they are not strings.
+    labelled : ndarray of int of shape (n_labelled,), or None
+        Indices of the target rows that have labels; None if there are none.
+    y_labelled : ndarray of shape (n_labelled,) or (n_labelled, n_outputs), or None
+        Class indices or numbers of these rows.
     label_shift : LabelShift or None
         Correction for label shift, once it has been estimated.
     label_scale : LabelScale or None
@@ -97,6 +102,8 @@ class DomainData:
     n_targets: int
     feature_names: np.ndarray | None
     other_names: list[Any] | None = None
+    labelled: np.ndarray | None = None
+    y_labelled: np.ndarray | None = None
     label_shift: Any = None
     label_scale: Any = None
     is_unscaled: bool = False
@@ -106,6 +113,15 @@ class DomainData:
     def n_source(self) -> int:
         """Number of source rows."""
         return len(self.y)
+
+    @property
+    def y_known(self) -> np.ndarray:
+        """Labels of the source rows or, if target rows are labelled, of all rows; else 0."""
+        if self.labelled is None:
+            return self.y
+        labels = np.zeros((len(self.domain), *self.y.shape[1:]), dtype=self.y.dtype)
+        labels[: self.n_source], labels[self.labelled] = self.y, self.y_labelled
+        return labels
 
     @property
     def has_classes(self) -> bool:
@@ -140,6 +156,7 @@ def check_domains(
     y_source: Any,
     X_target: Any = None,
     *,
+    y_target: Any = None,
     sample_weight: Any = None,
     sample_domain: Any = None,
     classes: Any = None,
@@ -161,6 +178,8 @@ def check_domains(
         Labels; ignored where `sample_domain` is negative.
     X_target : array-like of shape (n_target, n_features), tuple of these, or None
         Unlabelled rows, one array per target domain.
+    y_target : array-like of shape (n_target,), tuple of these, or None
+        Labels of some rows of `X_target`.
     sample_weight, sample_domain : array-like of shape (n_samples,) or None
         Weights of the rows of `X_source`; their domains.
     classes : array-like or None
@@ -224,6 +243,8 @@ def check_domains(
     weight = check_weight(sample_weight, source, row_domain)
     is_kept = row_domain >= 0 if weight is None else (row_domain >= 0) & (weight > 0)
     label, known_classes = read_labels(y_source, is_kept, classes)
+    n_outputs = label.shape[1] if label.ndim == 2 else 1
+    labels = check_target_labels(y_target, X_target, known_classes, n_outputs)
     kept = source if is_kept.all() else source[is_kept]
     X, row_domain = _stack(kept, row_domain[is_kept], targets)
     known = check_known(row_domain, domains, estimator)
@@ -238,16 +259,21 @@ def check_domains(
             warn_of_domain_columns(columns, names, X[: len(label)], X[len(label) :])
     else:
         _warn_source_only(known_classes, known, estimator)
+    domain = index_in(known, row_domain)
+    n_targets = int((known < 0).sum())
+    labelled, y_labelled = stack_labels(labels, domain, n_targets) or (None, None)
     return DomainData(
         X=X,
         y=label,
-        domain=index_in(known, row_domain),
+        domain=domain,
         weight=None if weight is None else weight[is_kept],
         classes=known_classes,
         domains=known,
-        n_targets=int((known < 0).sum()),
+        n_targets=n_targets,
         feature_names=feature_names,
         other_names=other_names,
+        labelled=labelled,
+        y_labelled=y_labelled,
         is_unscaled=is_unscaled,
         columns=columns,
     )

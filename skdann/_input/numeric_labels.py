@@ -60,7 +60,10 @@ class LabelScale(NamedTuple):
 
 def with_label_scale(data: Any, scale: LabelScale) -> Any:
     """Return checked rows with scaled labels."""
-    return dataclasses.replace(data, y=scale.apply(data.y), label_scale=scale)
+    y_labelled = None if data.labelled is None else scale.apply(data.y_labelled)
+    return dataclasses.replace(
+        data, y=scale.apply(data.y), y_labelled=y_labelled, label_scale=scale
+    )
 
 
 def is_vector(y: Any) -> bool:

@@ -225,6 +225,8 @@ def _hash_rows(fit_data: Any) -> str:
     data, sha256 = fit_data.data, hashlib.sha256()
     parts = [data.X.data, data.X.indices, data.X.indptr] if sp.issparse(data.X) else [data.X]
     parts += [data.y, data.domain, data.weight, fit_data.train, fit_data.valid]
+    if fit_data.labelled is not None:
+        parts += [data.y_known, fit_data.labelled]
     for part in [*parts, fit_data.class_weight]:
         values = np.ascontiguousarray(np.zeros(0) if part is None else part)
         sha256.update(f"{values.dtype.str}{values.shape}".encode())

@@ -34,10 +34,10 @@ class Candidate:
     ----------
     family : str
         Family of the candidate; the first candidate is the source-only baseline.
-    members : list of DANNClassifier, or of one scikit-learn classifier
-        Members, each fitted on its fold; a classifier of the family "trees" on all source rows.
+    members : list of DANNClassifier, or of scikit-learn classifiers
+        Members, each fitted on its fold; those of the family "trees" on all source rows.
     folds : list of int
-        Index of the fold of each member.
+        Index of the fold of each member; empty if no row is held out.
     error : str
         Error of a member that diverged, which excludes the candidate; empty without error.
     proba_target : ndarray of shape (n_target, n_classes) or None
@@ -130,7 +130,8 @@ def make_folds(data: DomainData, n_seeds: int, n_folds: int, seed: int) -> list[
     """Split the source rows into folds, stratified if every class has enough rows.
 
     Each seed holds out a different fold, and no member is evaluated on a row it was trained on. All
-    seeds train on equally many rows.
+    seeds train on equally many rows. The labelled target rows are divided among the seeds, so that
+    each row is held out once; fewer than three are held out by none.
     """
     n_folds = min(n_folds, data.n_source)
     has_enough = np.bincount(data.y).min() >= n_folds
@@ -140,8 +141,28 @@ def make_folds(data: DomainData, n_seeds: int, n_folds: int, seed: int) -> list[
     folds = []
     for index in range(n_seeds):
         train, valid = parts[index % n_folds]
-        folds.append(Fold(train[:n_train], np.concatenate([valid, train[n_train:]])))
+        train, valid = train[:n_train], np.concatenate([valid, train[n_train:]])
+        folds.append(Fold(train, valid, *_hold_out_labels(data, index, n_seeds, seed)))
     return folds
+
+
+def _hold_out_labels(
+    data: DomainData, index: int, n_seeds: int, seed: int
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the labelled target rows that the member with this index is trained and evaluated on.
+
+    Members are trained on equally many; one row may occur twice.
+    """
+    if data.labelled is None:
+        return None, None
+    rows = np.random.default_rng(seed).permutation(data.labelled)
+    n_parts = max(3, n_seeds)
+    is_held_out = np.arange(len(rows)) % n_parts == index
+    if len(rows) < n_parts:
+        is_held_out[:] = False
+    train = rows[~is_held_out]
+    n_train = len(rows) - len(rows) // n_parts
+    return np.resize(train, n_train), rows[is_held_out]
 
 
 def train_candidates(

@@ -105,7 +105,7 @@ def _member_proba(
     if candidate.proba_target is not None:
         return [candidate.proba_target[drawn]]
     if candidate.family == TREES:
-        return [aligned_proba(candidate.members[0], X, classes)]
+        return [aligned_proba(member, X, classes) for member in candidate.members]
     return [_proba(member, X, domain) for member in candidate.members]
 
 
@@ -191,3 +191,46 @@ def _forest_scores(X: Any, is_target: np.ndarray, weight: np.ndarray, seed: int)
         min_samples_leaf=5, oob_score=True, random_state=seed, n_jobs=1
     ).fit(X, is_target, sample_weight=weight)
     return np.nan_to_num(forest.oob_decision_function_[:, 1], nan=0.5)
+
+
+def predict_labelled(
+    candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData
+) -> tuple[list[np.ndarray | None], np.ndarray]:
+    """Predict the labelled target rows by the members that were not trained on them.
+
+    Returns
+    -------
+    proba : list of ndarray of shape (n_labelled, n_classes), or None
+        For each candidate, its probabilities for the labelled rows that some member held out; None
+        for a candidate that failed.
+    y : ndarray of int of shape (n_labelled,)
+        Class indices of these rows.
+    """
+    parts = [fold.labelled_valid for fold in folds if fold.labelled_valid is not None]
+    held_out = np.concatenate(parts) if parts else np.arange(0)
+    proba = [
+        None if candidate.error else _predict_labelled(candidate, folds, held_out, data)
+        for candidate in candidates
+    ]
+    return proba, data.y_known[held_out]
+
+
+def _predict_labelled(
+    candidate: Candidate, folds: Sequence[Fold], held_out: np.ndarray, data: DomainData
+) -> np.ndarray:
+    """Return the mean probabilities of held-out target rows by the members that held them out."""
+    total, n_members = np.zeros((len(held_out), len(data.classes))), np.zeros((len(held_out), 1))
+    if candidate.proba_target is not None:
+        return candidate.proba_target[held_out - data.n_source]
+    for member, fold in zip(candidate.members, candidate.folds, strict=True):
+        places = np.flatnonzero(np.isin(held_out, folds[fold].labelled_valid))
+        rows = held_out[places]
+        if not len(rows):
+            continue
+        if candidate.family == TREES:
+            proba = aligned_proba(member, data.X[rows], data.classes)
+        else:
+            proba = _corrected(member, _proba(member, data.X[rows], data.domain[rows]))
+        total[places] += proba
+        n_members[places] += 1
+    return total / n_members

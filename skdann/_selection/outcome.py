@@ -12,6 +12,7 @@ from skdann._selection.candidates import Candidate
 from skdann._selection.rule import Ranking, share_changed
 
 TEMPERATURE = 0.3  # of the weights of a mixture
+MIN_SHOWN = 0.005  # smallest weight that is told in the reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,8 @@ def select(
     margin : float
         Required lead over the baseline; a mixture has none.
     aggregate : {"mixture", "passing", "best"}
-        "mixture" weights all candidates but the baseline by the exponential of their scores;
+        "mixture" weights all candidates but the baseline by the exponential of their scores, and
+        the baseline too if target labels count in them;
         "passing" selects those whose score exceeds the baseline's by more than the margin, and
         "best" the best of these.
 
@@ -84,7 +86,7 @@ def select(
     if ranking.objection or not np.isfinite(score[0]):
         weights = (np.arange(len(score)) == 0).astype(float)
     elif aggregate == "mixture":
-        weights = mixture_weights(score)
+        weights = mixture_weights(score, has_baseline=ranking.n_labels > 0)
     else:
         weights = _selected(score, margin, is_best_only=aggregate == "best")
     rows = [
@@ -100,6 +102,8 @@ def select(
     ]
     if aggregate == "mixture" and weights[0] < 1.0:
         reason = _mixture_reason([candidate.name for candidate in candidates], weights)
+        if ranking.n_labels:
+            reason += f", weighted by {ranking.n_labels} held-out labels of the target"
     else:
         reason = _reason(rows, best, ranking.objection, gain, margin)
     changed = _share_changed(weights, ranking.proba_target)
@@ -108,9 +112,9 @@ def select(
     return Outcome(rows, reason, ranking.shift, changed)
 
 
-def mixture_weights(score: np.ndarray) -> np.ndarray:
-    """Return weights proportional to exp(score / `TEMPERATURE`), without the baseline."""
-    others = np.where(np.arange(len(score)) > 0, score, -np.inf)
+def mixture_weights(score: np.ndarray, *, has_baseline: bool = False) -> np.ndarray:
+    """Return weights proportional to exp(score / `TEMPERATURE`), by default 0 for the baseline."""
+    others = np.where(np.arange(len(score)) > 0, score, score[0] if has_baseline else -np.inf)
     if not np.isfinite(others.max()):
         return (np.arange(len(score)) == 0).astype(float)
     weights = np.exp((others - others.max()) / TEMPERATURE)
@@ -139,7 +143,7 @@ def _share_changed(weights: np.ndarray, proba: Sequence[np.ndarray | None]) -> f
 def _mixture_reason(names: Sequence[str], weights: np.ndarray) -> str:
     """Return what is mixed, in one line, the greatest share first."""
     pairs = sorted(zip(-weights, names, strict=True), key=lambda pair: pair[0])
-    parts = ", ".join(f"{-weight:.0%} {name}" for weight, name in pairs if weight < 0)
+    parts = ", ".join(f"{-weight:.0%} {name}" for weight, name in pairs if weight < -MIN_SHOWN)
     return f"adapted by a mixture of {parts}"
 
 

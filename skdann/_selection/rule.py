@@ -8,7 +8,9 @@
   scored by balanced accuracy on the source rows, on columns scaled by the source and on columns
   scaled in each domain;
 - minus `CHANGE_PENALTY` times the share of target rows that are predicted otherwise than by the
-  source-only baseline.
+  source-only baseline;
+- plus `LABEL_VALUE` for each labelled target row that is predicted right by the members that held
+  it out, if there are any.
 
 Each figure alone can be misled: the first by predictions that are confident but wrong, reverse
 validation by predictions that equal the baseline's, or by any alignment. The rule also objects to
@@ -28,13 +30,20 @@ import numpy as np
 
 from skdann._input.domains import DomainData
 from skdann._selection.candidates import Candidate
-from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
+from skdann._selection.evidence import (
+    Evidence,
+    class_ratio,
+    collect_evidence,
+    matched_auc,
+    predict_labelled,
+)
 from skdann._training.fitting import Fold
 from skdann.model_selection._default_rule import DefaultRuleScorer, LinearWitness
 
 MARGIN = DefaultRuleScorer.margin
 MIN_AUC = 0.6
 CHANGE_PENALTY = 0.5
+LABEL_VALUE = 0.1
 FIGURES = ("score", "information", "reverse_source", "reverse_domain")
 FAILED = {**dict.fromkeys(FIGURES, -np.inf), "changed": np.nan}
 
@@ -53,12 +62,36 @@ class Ranking(NamedTuple):
     proba_target : sequence of ndarray of shape (n_target, n_classes) or None
         Predictions of each candidate for target rows, as `predict_proba` returns them, if the rule
         looked at them.
+    n_labels : int
+        Number of labelled target rows that count in the scores.
     """
 
     scores: list[dict[str, float]]
     objection: str = ""
     shift: str = ""
     proba_target: Sequence[np.ndarray | None] = ()
+    n_labels: int = 0
+
+    def with_labels(self, proba: Sequence[np.ndarray | None], y: np.ndarray) -> Ranking:
+        """Return the ranking in which held-out labels of the target count.
+
+        They tell more than any objection: the baseline is weighed like the other candidates.
+
+        Parameters
+        ----------
+        proba : sequence of ndarray of shape (n_labels, n_classes), or None
+            Predictions of each candidate for these rows.
+        y : ndarray of int of shape (n_labels,)
+            Class indices.
+        """
+        if not len(y):
+            return self
+        right = [0 if p is None else int((p.argmax(1) == y).sum()) for p in proba]
+        scores = [
+            {**row, "score": row["score"] + LABEL_VALUE * n, "labels_right": n}
+            for row, n in zip(self.scores, right, strict=True)
+        ]
+        return self._replace(scores=scores, n_labels=len(y), objection="")
 
 
 class Rule(Protocol):
@@ -90,7 +123,10 @@ class DefaultRule:
         self, candidates: Sequence[Candidate], folds: Sequence[Fold], data: DomainData
     ) -> Ranking:
         """Score the predictions of the candidates for the target rows."""
-        return self.rank_evidence(collect_evidence(candidates, folds, data, self.seed))
+        ranking = self.rank_evidence(collect_evidence(candidates, folds, data, self.seed))
+        if data.labelled is None:
+            return ranking
+        return ranking.with_labels(*predict_labelled(candidates, folds, data))
 
     def rank_evidence(self, evidence: Evidence) -> Ranking:
         """Score the predictions in the evidence."""

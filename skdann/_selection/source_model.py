@@ -24,6 +24,8 @@ from skdann._input.messages import warn_user
 from skdann._input.pooling import is_pooled, keep_source_rows
 from skdann._selection.candidates import Candidate
 from skdann._selection.families import TREES
+from skdann._training.batches import labelled_share
+from skdann._training.fitting import Fold
 from skdann._training.threads import suited_threads
 
 MOST_COLUMNS = 1000  # of trees: on more they take longer than all networks
@@ -69,24 +71,46 @@ def check_classes(model: Any, classes: np.ndarray) -> None:
         )
 
 
-def fit_trees(data: DomainData, class_weight: Any, seed: int) -> Any | None:
-    """Fit gradient-boosted trees on the source rows.
+def fit_trees(
+    data: DomainData, class_weight: Any, seed: int, folds: Sequence[Fold]
+) -> Candidate | None:
+    """Fit gradient-boosted trees on the source rows and the labelled target rows.
 
-    Returns None for one class, sparse rows, and more than `MOST_COLUMNS` columns.
+    With labelled target rows there is a model for each fold, else one. Returns None for one class,
+    sparse rows, and more than `MOST_COLUMNS` columns.
     """
     if sp.issparse(data.X) or len(data.classes) < 2 or data.X.shape[1] > MOST_COLUMNS:
         return None
+    if data.labelled is None:
+        return Candidate(TREES, [_fit_trees(data, class_weight, seed, None)], [])
+    members = [_fit_trees(data, class_weight, seed, fold.labelled) for fold in folds]
+    return Candidate(TREES, members, list(range(len(folds))))
+
+
+def _fit_trees(data: DomainData, class_weight: Any, seed: int, labelled: np.ndarray | None) -> Any:
+    """Fit trees on the source rows and some of the labelled target rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
 
-    X, y = data.X[: data.n_source], data.classes[data.y]
+    X, y = data.X[: data.n_source], data.y
     weight, per_class = data.weight, class_weights(class_weight, data.y, data.classes, data.weight)
+    if labelled is not None:
+        X, y = np.concatenate([X, data.X[labelled]]), np.concatenate([y, data.y_known[labelled]])
+        weight = weigh_labelled(np.ones(data.n_source) if weight is None else weight, labelled)
     if per_class is not None:  # HistGradientBoosting does not find string labels in a dict
-        weight = per_class[data.y] * (1.0 if weight is None else weight)
+        weight = per_class[y] * (1.0 if weight is None else weight)
+    y = data.classes[y]
     with suited_threads(0):  # small tables are fastest on one thread
         # early stopping holds out rows of each class
         stops_early = "auto" if np.bincount(data.y).min() > 1 else False
         model = HistGradientBoostingClassifier(early_stopping=stops_early, random_state=seed)
         return model.fit(X, y, sample_weight=weight)
+
+
+def weigh_labelled(weight: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Return the weights of source rows, then those of labelled target rows, in their share."""
+    share = labelled_share(len(labelled))
+    each = weight.sum() * share / (1.0 - share) / len(labelled)
+    return np.append(weight, np.full(len(labelled), each))
 
 
 def fit_given(

@@ -3,7 +3,8 @@
 An epoch is one pass over the shuffled source rows. The target rows are shuffled separately, and
 their passes continue across epochs. Each batch holds the source rows first, then as many target
 rows, in equal shares of the target domains. With pseudo-labels, rows are drawn by weights, and
-target rows can have labels too.
+target rows can have labels too. If some target rows have true labels, each batch holds some of them
+between the source rows and the other target rows, for the label loss alone.
 
 Rows are gathered in blocks of many steps, so that each batch is a contiguous view and no work is
 done per row. Sparse rows are converted to dense ones batch by batch.
@@ -24,6 +25,13 @@ from skdann.nn import Rows
 
 BLOCK_BYTES = 4_000_000
 SPARSE_SHARE = 0.05  # maximum share of non-zero values for which sparse products are faster
+LABELLED_ROWS = 0.25  # maximum number of labelled target rows in a batch, per source row
+HALF_SHARE = 20  # number of labelled target rows that have half of the label loss
+
+
+def labelled_share(n_labelled: int) -> float:
+    """Return the part of the label loss that is for the labelled target rows."""
+    return n_labelled / (n_labelled + HALF_SHARE)
 
 
 class Batch(NamedTuple):
@@ -34,8 +42,8 @@ class Batch(NamedTuple):
     x : Tensor of shape (n_rows, n_features)
         Source rows first. Rows that stay sparse are a list of CSR matrices, one per member.
     y : Tensor of shape (n_labelled,) or (n_labelled, n_outputs)
-        Class indices of the source rows or, with pseudo-labels to train on, of all rows; or numbers
-        of the source rows.
+        Class indices or numbers of the source rows and the labelled target rows or, with
+        pseudo-labels to train on, class indices of all rows.
     label_weight : Tensor of shape (n_labelled,)
         Weights of the rows in the label loss, which is the weighted sum of their losses.
     rows : Rows
@@ -70,7 +78,9 @@ class Batch(NamedTuple):
     @property
     def labelled(self) -> Rows:
         """The rows in the label loss."""
-        return self.rows if self.n_labelled > self.rows.n_source else self.rows.of_source()
+        if self.n_labelled == self.domain.shape[-1]:
+            return self.rows
+        return self.rows._replace(domain=self.domain[..., : self.n_labelled])
 
 
 class _StepLayout(NamedTuple):
@@ -83,15 +93,20 @@ class _StepLayout(NamedTuple):
     label_weight : Tensor of shape (size,)
         Weights that make the label loss a mean.
     domain_weight : Tensor of shape (n_rows,)
-        Weights that make the domain loss a sum of means over the rows of each domain.
+        Weights that make the domain loss a sum of means over the rows of each domain; 0 for
+        labelled target rows, which are drawn as target rows too.
     domain : Tensor of shape (n_rows,)
-        Domain indices of the rows if there is one source.
+        Domain indices of the rows if there is one source, and one target if rows of it are
+        labelled.
+    n_labelled : int
+        Number of labelled target rows in a step.
     """
 
     counts: list[int]
     label_weight: Tensor
     domain_weight: Tensor
     domain: Tensor
+    n_labelled: int
 
 
 class DomainBatches:
@@ -101,8 +116,9 @@ class DomainBatches:
     ----------
     X : ndarray or CSR of shape (n_rows, n_features), float32
         Source rows first.
-    y : ndarray of shape (n_source,)
-        Class indices.
+    y : ndarray of shape (n_source,) or (n_rows,), or with n_outputs columns
+        Class indices or numbers: of all rows if target rows are labelled, where those of unlabelled
+        rows do not matter.
     domain : ndarray of shape (n_rows,)
         Domain indices.
     n_domains, n_targets : int
@@ -117,6 +133,8 @@ class DomainBatches:
         Maximum number of source rows per step; the steps of an epoch differ by at most one row.
     generators : sequence of dict
         Random generators "source_order" and "target_order" of each member.
+    labelled_rows : ndarray of int of shape (n_labelled,) or (n_members, n_labelled), or None
+        Indices of the target rows whose labels are trained on.
     device : str or torch.device, default="cpu"
         Device of the batches, and of dense rows.
     """
@@ -134,6 +152,7 @@ class DomainBatches:
         class_weight: np.ndarray | None,
         batch_size: int,
         generators: Sequence[dict[str, torch.Generator]],
+        labelled_rows: np.ndarray | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         self.device = torch.device(device)
@@ -145,20 +164,22 @@ class DomainBatches:
         self.max_size = -(-self.n_source // self.n_steps)
         self.X: Any = X if sp.issparse(X) else torch.from_numpy(X).to(self.device)
         self.y = torch.from_numpy(y).to(self.device)
-        self.source_domain = torch.from_numpy(domain[: len(y)]).to(self.device)
+        self.row_domain = torch.from_numpy(domain[: len(y)]).to(self.device)
         self.source_rows = torch.from_numpy(source_rows).expand(self.n_members, -1)
         self.label_weight: Tensor | None = None
         self.label_factor: Tensor | None = None
         self.domain_weight: Tensor | None = None
         self.domain_factor: Tensor | None = None
         if sample_weight is not None or class_weight is not None:
-            weight = np.ones(len(y)) if sample_weight is None else sample_weight
+            weight = _pad(sample_weight, len(y))
             by_class = 1.0 if class_weight is None else class_weight[y]
             means = weight[source_rows].mean(1)
             self.label_weight = self._float(weight / means.mean() * by_class)
             self.label_factor = self._float(means.mean() / means).expand(self.n_members)
         if sample_weight is not None or self.n_sources > 1:
-            weight = np.ones(len(y)) if sample_weight is None else sample_weight / means.mean()
+            weight = np.ones(len(y))
+            if sample_weight is not None:
+                weight = _pad(sample_weight, len(y)) / means.mean()
             self.domain_weight = self._float(weight)
             factors = self._domain_factors(weight, domain[: len(y)], source_rows)
             self.domain_factor = self._float(factors).expand(self.n_members, -1)
@@ -168,10 +189,15 @@ class DomainBatches:
             torch.from_numpy(np.flatnonzero(domain == index))
             for index in range(self.n_sources, n_domains)
         ]
-        self.targets = [
-            list(map(ShuffledRows, targets, streams(member["target_order"])))
-            for member in generators
-        ]
+        self.targets: list[list[ShuffledRows]] = []
+        self.labelled: list[ShuffledRows] = []
+        for index, member in enumerate(generators):
+            orders = streams(member["target_order"])
+            self.targets.append([ShuffledRows(rows, next(orders)) for rows in targets])
+            if labelled_rows is not None:
+                rows = np.atleast_2d(labelled_rows)
+                chosen = torch.from_numpy(rows[index if len(rows) > 1 else 0])
+                self.labelled.append(ShuffledRows(chosen, next(orders)))
         self.source_weights: list[Tensor | None] = [None] * self.n_members
         self.labels: Tensor | None = None
 
@@ -204,8 +230,21 @@ class DomainBatches:
             return
         if self.labels is None:  # for source rows too, so that row indices need no change
             self.labels = self.y.new_full((self.n_members, self.X.shape[0]), -1)
-            self.labels[:, : len(self.y)] = self.y
         self.labels[member, shuffled.rows] = torch.from_numpy(label).to(self.device)
+        for known in self.labelled[member : member + 1]:
+            self.labels[member, known.rows] = self.y[known.rows]
+
+    def draw_labelled(self, member: int, weight: np.ndarray) -> None:
+        """Draw the labelled target rows of a member in proportion to these weights."""
+        self.labelled[member].weigh(torch.from_numpy(weight))
+
+    def _passes(self) -> Iterator[tuple[str, ShuffledRows]]:
+        """Yield the passes over target rows, with their names in the state."""
+        for member, targets in enumerate(self.targets):
+            for target, shuffled in enumerate(targets):
+                yield f"{member}.{target}", shuffled
+        for member, shuffled in enumerate(self.labelled):
+            yield f"{member}.labelled", shuffled
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state kept between epochs: remaining rows, generators, draws and labels."""
@@ -215,24 +254,22 @@ class DomainBatches:
                 state[f"{member}.weight"] = weight
         if self.labels is not None:
             state["labels"] = self.labels
-        for member, targets in enumerate(self.targets):
-            for target, shuffled in enumerate(targets):
-                if len(shuffled.remaining):  # older safetensors cannot read an empty tensor
-                    state[f"{member}.{target}.left"] = shuffled.remaining
-                if shuffled.weight is not None:
-                    state[f"{member}.{target}.weight"] = shuffled.weight
-                state[f"{member}.{target}.generator"] = shuffled.generator.get_state()
+        for name, shuffled in self._passes():
+            if len(shuffled.remaining):  # older safetensors cannot read an empty tensor
+                state[f"{name}.left"] = shuffled.remaining
+            if shuffled.weight is not None:
+                state[f"{name}.weight"] = shuffled.weight
+            state[f"{name}.generator"] = shuffled.generator.get_state()
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore the state returned by :meth:`state_dict`."""
         self.labels = state["labels"].to(self.device) if "labels" in state else None
         self.source_weights = [state.get(f"{member}.weight") for member in range(self.n_members)]
-        for member, targets in enumerate(self.targets):
-            for target, shuffled in enumerate(targets):
-                shuffled.weight = state.get(f"{member}.{target}.weight")
-                shuffled.remaining = state.get(f"{member}.{target}.left", shuffled.rows[:0]).clone()
-                shuffled.generator.set_state(state[f"{member}.{target}.generator"].clone())
+        for name, shuffled in self._passes():
+            shuffled.weight = state.get(f"{name}.weight")
+            shuffled.remaining = state.get(f"{name}.left", shuffled.rows[:0]).clone()
+            shuffled.generator.set_state(state[f"{name}.generator"].clone())
 
     def _float(self, values: np.ndarray) -> Tensor:
         with np.errstate(over="ignore"):  # an infinite weight raises DivergenceError later
@@ -278,18 +315,17 @@ class DomainBatches:
     def _uniform_steps(self, order: Tensor, size: int) -> Iterator[Batch]:
         """Yield batches of `size` source rows each, gathered in blocks of many steps."""
         n_steps = order.shape[1] // size
-        counts = self._layout(size).counts
-        n_bytes = 4 * self.n_features * self.n_members * (size + sum(counts))
+        layout = self._layout(size)
+        n_bytes = 4 * self.n_features * self.n_members * len(layout.domain_weight)
         n_block = max(1, BLOCK_BYTES // max(1, n_bytes))
         for first in range(0, n_steps, n_block):
             n = min(n_block, n_steps - first)
             steps = order[:, first * size : (first + n) * size]
-            index = [self.source_rows.gather(1, steps).view(self.n_members, n, size)] + [
-                torch.stack([member[t].draw(n * count) for member in self.targets]).view(
-                    self.n_members, n, count
-                )
-                for t, count in enumerate(counts)
-            ]
+            index = [self.source_rows.gather(1, steps).view(self.n_members, n, size)]
+            if layout.n_labelled:
+                index.append(_draw(self.labelled, n, layout.n_labelled))
+            for t, count in enumerate(layout.counts):
+                index.append(_draw([member[t] for member in self.targets], n, count))
             block = torch.cat(index, 2).transpose(0, 1).to(self.device)
             yield from self._gather(block.squeeze(1) if self.n_members == 1 else block, size)
 
@@ -298,13 +334,23 @@ class DomainBatches:
         if size not in self.layouts:
             n_targets = self.n_domains - self.n_sources
             counts = [max(1, size // n_targets + (t < size % n_targets)) for t in range(n_targets)]
-            n_rows = torch.tensor([size, *counts])
-            weight = (1.0 / n_rows.to(torch.float32)).repeat_interleave(n_rows).to(self.device)
-            index = torch.tensor([0, *range(self.n_sources, self.n_domains)])
+            n_labelled = self._count_labelled(size)
+            n_rows = torch.tensor([size, n_labelled, *counts])
+            each = 1.0 / n_rows.to(torch.float32)
+            each[1] = 0.0
+            weight = each.repeat_interleave(n_rows).to(self.device)
+            index = torch.tensor([0, self.n_sources, *range(self.n_sources, self.n_domains)])
             domain = index.repeat_interleave(n_rows).to(self.device)
             domain_weight = weight * (2.0 / self.n_domains)
-            self.layouts[size] = _StepLayout(counts, weight[:size], domain_weight, domain)
+            layout = _StepLayout(counts, weight[:size], domain_weight, domain, n_labelled)
+            self.layouts[size] = layout
         return self.layouts[size]
+
+    def _count_labelled(self, size: int) -> int:
+        """Return the number of labelled target rows in steps with `size` source rows."""
+        if not self.labelled:
+            return 0
+        return max(1, min(len(self.labelled[0].rows), int(LABELLED_ROWS * size)))
 
     def _gather(self, block: Tensor, size: int) -> Iterator[Batch]:
         """Yield the batches of one block of row indices, of shape (n_steps, ..., n_rows)."""
@@ -312,7 +358,7 @@ class DomainBatches:
         fields = zip(
             self._rows(block),
             *self._labels(block, source),
-            self._domains(source),
+            self._domains(block, source),
             self._domain_weights(source),
             strict=True,
         )
@@ -320,19 +366,38 @@ class DomainBatches:
             yield Batch(x, y, label_weight, Rows(size, domain), domain_weight)
 
     def _labels(self, block: Tensor, source: Tensor) -> tuple[Iterable[Tensor], Iterable[Tensor]]:
-        """Return the class indices and label weights of the labelled rows of each step."""
+        """Return the labels and label weights of the labelled rows of each step."""
         weight = self._label_weights(source)
+        y = self.y[source]
+        n_labelled = self._layout(source.shape[-1]).n_labelled
+        if n_labelled:
+            rows = block[..., source.shape[-1] :][..., :n_labelled]
+            y = torch.cat([y, self.y[rows]], len(rows.shape) - 1)
+            weight = self._add_labelled(torch.stack(list(weight)), rows)
         if self.labels is None:
-            return self.y[source], weight
+            return y, weight
+        return self._add_pseudo_labels(y, torch.stack(list(weight)), block)
+
+    def _add_labelled(self, weight: Tensor, rows: Tensor) -> Tensor:
+        """Divide the label loss between source rows and labelled target rows."""
+        share = labelled_share(len(self.labelled[0].rows))
+        each = self.y.new_full(rows.shape, share / rows.shape[-1], dtype=weight.dtype)
+        if self.label_weight is not None:
+            each = each * self.label_weight[rows]
+        return torch.cat([weight.expand(*rows.shape[:-1], -1) * (1.0 - share), each], -1)
+
+    def _add_pseudo_labels(self, y: Tensor, weight: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the pseudo-labels of the target rows, and divide the label loss by half."""
+        assert self.labels is not None
+        rest = block[..., y.shape[-1] :]
         member = torch.arange(self.n_members, device=self.device)[:, None]
-        y = self.labels[0][block] if self.n_members == 1 else self.labels[member, block]
-        n_target = block.shape[-1] - source.shape[-1]
-        is_labelled = y[..., -1:] >= 0
-        weight = torch.stack(list(weight)).expand(source.shape)
+        label = self.labels[0][rest] if self.n_members == 1 else self.labels[member, rest]
+        is_labelled = label[..., -1:] >= 0
         half = torch.where(is_labelled, 0.5, 1.0).to(weight.dtype)  # not torch's default dtype
-        weight = weight * half
-        rest = ((1.0 - half) / n_target).expand(*y.shape[:-1], n_target)
-        return y.clamp(min=0), torch.cat([weight, rest], -1)
+        weight = weight.expand(y.shape) * half
+        n_rest = rest.shape[-1]
+        of_rest = ((1.0 - half) / n_rest).expand(*y.shape[:-1], n_rest)
+        return torch.cat([y, label.clamp(min=0)], -1), torch.cat([weight, of_rest], -1)
 
     def _label_weights(self, source: Tensor) -> Iterable[Tensor]:
         per_row = self.layouts[source.shape[-1]].label_weight
@@ -341,20 +406,21 @@ class DomainBatches:
         factor = self.label_factor.view(*source.shape[1:-1], 1)
         return self.label_weight[source] * factor * per_row
 
-    def _domains(self, source: Tensor) -> Iterable[Tensor]:
-        size = source.shape[-1]
-        domain = self.layouts[size].domain
-        if self.n_sources == 1:
-            return [domain] * len(source)
-        target = domain[size:].expand(*source.shape[:-1], -1)
-        return torch.cat([self.source_domain[source], target], -1)
+    def _domains(self, block: Tensor, source: Tensor) -> Iterable[Tensor]:
+        layout = self.layouts[source.shape[-1]]
+        n_labelled = layout.n_labelled
+        if self.n_sources == 1 and not (n_labelled and self.n_domains > 2):
+            return [layout.domain] * len(source)
+        n_known = source.shape[-1] + n_labelled
+        target = layout.domain[n_known:].expand(*source.shape[:-1], -1)
+        return torch.cat([self.row_domain[block[..., :n_known]], target], -1)
 
     def _domain_weights(self, source: Tensor) -> Iterable[Tensor]:
         size = source.shape[-1]
         per_row = self.layouts[size].domain_weight
         if self.domain_weight is None or self.domain_factor is None:
             return [per_row.expand(*source.shape[1:-1], -1)] * len(source)
-        domain = self.source_domain[source]
+        domain = self.row_domain[source]
         member = torch.arange(self.n_members, device=self.device).view(*source.shape[1:-1], 1)
         weight = self.domain_weight[source] * self.domain_factor[member, domain]
         target = per_row[size:].expand(*source.shape[:-1], -1)
@@ -377,3 +443,16 @@ class DomainBatches:
             else:
                 dense = torch.from_numpy(step.toarray())
                 yield dense.view(*block.shape[1:], self.n_features).to(self.device)
+
+
+def _draw(passes: Sequence[ShuffledRows], n_steps: int, count: int) -> Tensor:
+    """Return the next rows of each member for some steps, (n_members, n_steps, count)."""
+    rows = torch.stack([shuffled.draw(n_steps * count) for shuffled in passes])
+    return rows.view(len(passes), n_steps, count)
+
+
+def _pad(weight: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Return the weights of the source rows, and their mean for labelled target rows after them."""
+    if weight is None:
+        return np.ones(n_rows)
+    return np.append(weight, np.full(n_rows - len(weight), weight.mean()))

@@ -92,7 +92,7 @@ def prepare(estimator: Any, data: DomainData, split_seed: int | None = None) -> 
     weights = class_weights(
         read_param(estimator, "class_weight"), data.y, data.classes, data.weight
     )
-    return FitData(data, train, valid, weights)
+    return FitData(data, train, valid, weights, labelled=data.labelled)
 
 
 def adjust_for_label_shift(estimator: Any, data: DomainData, seed: int) -> DomainData:
@@ -193,10 +193,20 @@ def measure_columns(net: DANNNet, fit_data: FitData) -> None:
 
 
 class Fold(NamedTuple):
-    """Indices of the source rows that a member is trained on, and those it is evaluated on."""
+    """Rows of a member.
+
+    Attributes
+    ----------
+    train, valid : ndarray of int
+        Indices of the source rows that it is trained on, and of those that it is evaluated on.
+    labelled, labelled_valid : ndarray of int, or None
+        Indices of such rows among the labelled target rows; None without these.
+    """
 
     train: np.ndarray
     valid: np.ndarray
+    labelled: np.ndarray | None = None
+    labelled_valid: np.ndarray | None = None
 
 
 def can_train_together(estimator: Any) -> bool:
@@ -241,7 +251,12 @@ def train_members(
     is_alone = len(members) == 1
     valid = folds[0].valid if is_alone and first.early_stopping else folds[0].valid[:0]
     indices = folds[0].train if is_alone else np.stack([fold.train for fold in folds])
-    fit_data = prepare(first, data)._replace(train=indices, valid=valid, teachers=tuple(teachers))
+    labelled = None
+    if data.labelled is not None:
+        labelled = folds[0].labelled if is_alone else np.stack([fold.labelled for fold in folds])
+    fit_data = prepare(first, data)._replace(
+        train=indices, valid=valid, teachers=tuple(teachers), labelled=labelled
+    )
     net = new_net(
         first,
         DataShape.of(data),

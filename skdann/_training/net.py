@@ -53,6 +53,8 @@ class FitData(NamedTuple):
         Weights of the classes in the label loss.
     teachers : tuple of DANNNet, default=()
         Trained nets whose mean prediction for the target gives the first pseudo-labels.
+    labelled : ndarray of int of shape (n_labelled,) or (n_members, n_labelled), or None
+        Indices of the labelled target rows to train on.
     """
 
     data: DomainData
@@ -60,6 +62,7 @@ class FitData(NamedTuple):
     valid: np.ndarray
     class_weight: np.ndarray | None
     teachers: tuple[DANNNet, ...] = ()
+    labelled: np.ndarray | None = None
 
 
 class DANNNet(CallbackInterface):
@@ -301,7 +304,7 @@ class DANNNet(CallbackInterface):
         data = fit_data.data
         return DomainBatches(
             data.X,
-            data.y,
+            data.y_known,
             data.domain,
             n_domains=self.n_domains,
             n_targets=self.n_targets,
@@ -310,6 +313,7 @@ class DANNNet(CallbackInterface):
             class_weight=fit_data.class_weight,
             batch_size=self.batch_size,
             generators=self.generators_,
+            labelled_rows=fit_data.labelled,
             device=self.device,
         )
 

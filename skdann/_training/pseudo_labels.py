@@ -221,9 +221,20 @@ class PseudoLabels:
         mass = np.ones(data.n_source) if data.weight is None else data.weight
         weight = balance_source(data.y[train], data.domain[train], mass[train])
         self.batches.draw_source(member, weight)
+        self._balance_labelled(member)
         standardizer = getattr(self.net.module_, "standardizer", None)
         if standardizer is not None and not self.is_chunk:
             rows = np.concatenate([train, np.arange(data.n_source, len(data.domain))])
             weights = np.concatenate([mass[train], np.ones(len(target_weight))])
             draws = np.concatenate([weight, target_weight])
             standardizer.measure(member, data.X[rows], data.domain[rows], weights, draws)
+
+    def _balance_labelled(self, member: int) -> None:
+        """Draw the labelled target rows of a member by class, as source rows."""
+        data, labelled = self.fit_data.data, self.fit_data.labelled
+        if labelled is None:
+            return
+        rows = np.atleast_2d(labelled)
+        rows = rows[member if len(rows) > 1 else 0]
+        weight = balance_source(data.y_known[rows], data.domain[rows], np.ones(len(rows)))
+        self.batches.draw_labelled(member, weight)

@@ -545,3 +545,101 @@ def test_draws_and_labels_are_restored():
     other.load_state_dict(make_batches(rows, 7, seeds=(0, 1)).state_dict())
     assert other.labels is None
     assert not other.has_weights
+
+
+# Labelled target rows
+
+
+def with_labels(rows, batch_size, labelled, seeds=(0,), **changed):
+    """Batches with labels of some target rows: class 2 for each."""
+    y = np.full(len(rows.domain), 2)
+    y[: len(rows.y)] = rows.y
+    known = rows._replace(y=y)
+    source_rows = np.arange(len(rows.y))
+    given = {"source_rows": source_rows, "labelled_rows": np.array(labelled), **changed}
+    return make_batches(known, batch_size, seeds=seeds, **given)
+
+
+@pytest.mark.parametrize("target_sizes", [[18], [8, 10]])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_some_labelled_target_rows_are_in_each_batch_for_the_label_loss_alone(
+    target_sizes, weighted
+):
+    rows = make_rows([11, 9] if weighted else [20], target_sizes)
+    given = {"sample_weight": np.linspace(0.5, 1.5, 20)} if weighted else {}
+    labelled = [23, 30, 35]
+    batches, plain = with_labels(rows, 7, labelled, **given), make_batches(rows, 7, **given)
+    seen = []
+    for batch, other in zip(batches.epoch(), plain.epoch(), strict=True):
+        n_source = batch.rows.n_source
+        source, target = row_indices(batch)
+        n_known = batch.n_labelled - n_source
+        assert n_known == max(1, n_source // 4)
+        known = target[:n_known]
+        seen += known.tolist()
+        assert set(known) <= set(labelled)
+        assert_array_equal(source, row_indices(other)[0])
+        assert_array_equal(batch.y, [*other.y, *[2] * n_known])
+        assert_array_equal(batch.y_source, other.y)
+        assert_array_equal(batch.rows.domain, rows.domain[row_indices_of(batch)])
+        drawn = batch.rows.domain[batch.n_labelled :]
+        assert_array_equal(drawn, other.rows.domain[n_source:])
+        assert batch.labelled.n_source == n_source
+        assert_array_equal(batch.labelled.domain, batch.rows.domain[: batch.n_labelled])
+        share = _batches.labelled_share(3)
+        assert_allclose(batch.label_weight[:n_source], other.label_weight * (1 - share))
+        assert_allclose(batch.label_weight[n_source:].sum(), share, rtol=1e-6)
+        assert (batch.domain_weight[n_source : batch.n_labelled] == 0).all()
+        rest = np.r_[0:n_source, batch.n_labelled : len(batch.domain_weight)]
+        assert_allclose(batch.domain_weight[rest], other.domain_weight, rtol=1e-6)
+    assert set(seen[:3]) == set(labelled)  # one pass draws each
+
+
+def row_indices_of(batch):
+    return batch.x[..., 0].long().numpy()
+
+
+def test_class_weights_apply_to_labelled_target_rows():
+    rows = make_rows([12], [9])
+    batches = with_labels(rows, 12, [13, 14], class_weight=np.array([1.0, 1.0, 3.0]))
+    [batch] = batches.epoch()
+    share = _batches.labelled_share(2)
+    assert_allclose(batch.label_weight[12:], 3 * share / 2)
+
+
+def test_each_member_has_its_labelled_rows():
+    rows = make_rows([12], [9])
+    together = with_labels(rows, 5, [[13, 14], [18, 20]], seeds=(0, 1))
+    apart = [with_labels(rows, 5, each, seeds=(i,)) for i, each in enumerate([[13, 14], [18, 20]])]
+    for batch, *others in zip(together.epoch(), *(one.epoch() for one in apart), strict=True):
+        for member, other in enumerate(others):
+            assert_array_equal(batch.x[member], other.x)
+            assert_array_equal(batch.y[member], other.y)
+
+
+def test_true_labels_replace_pseudo_labels():
+    rows = make_rows([12], [9])
+    batches = with_labels(rows, 12, [13, 14])
+    batches.draw_target(0, 0, np.ones(9), np.zeros(9, dtype=int))
+    [batch] = batches.epoch()
+    index = row_indices_of(batch)
+    n_known = batch.n_labelled - len(index)
+    assert n_known == 0  # all rows are in the label loss
+    assert_array_equal(batch.y[index >= 12], np.where(np.isin(index[12:], [13, 14]), 2, 0))
+    share = _batches.labelled_share(2)
+    assert_allclose(batch.label_weight[:12].sum(), (1 - share) / 2, rtol=1e-6)
+    assert_allclose(batch.label_weight[12:14].sum(), share / 2, rtol=1e-6)
+    assert_allclose(batch.label_weight[14:].sum(), 0.5, rtol=1e-6)
+
+
+def test_labelled_rows_can_be_drawn_by_weights_and_their_pass_is_stored():
+    rows = make_rows([24], [9])
+    batches = with_labels(rows, 6, [25, 26, 27])
+    batches.draw_labelled(0, np.array([0.0, 1.0, 1.0]))
+    for batch in batches.epoch():
+        assert 25 not in row_indices_of(batch)[6 : batch.n_labelled]
+    other = with_labels(rows, 6, [25, 26, 27])
+    state = {name: value.clone() for name, value in batches.state_dict().items()}
+    other.load_state_dict(state)
+    other.source_generators[0].set_state(batches.source_generators[0].get_state())
+    assert_same_batches(batches.epoch(), other.epoch())
