@@ -208,6 +208,15 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
     predictions of a linear classifier. On real tables, known shares improve both methods and
     estimated shares make both worse (see the guide); hence the default None.
 
+    With labels of n target rows (`y_target`), each batch holds some of them too, at most one for
+    four source rows. The label loss is then
+
+    .. math:: (1 - \omega) \operatorname{mean}_{(x, y) \in S} -\log p_y(x)
+        + \omega \operatorname{mean}_{(x, y) \in L} -\log p_y(x), \qquad \omega = \frac{n}{n + 20},
+
+    over the source rows S and the labelled target rows L of the batch. G_d sees the target as
+    without labels.
+
     Pseudo-labels are predictions of the network being trained. They are computed when one third of
     the epochs is done and again at two thirds; in `partial_fit` for each chunk after the first
     third. Of a target with more rows than 4,000 and than the source, a sample is used. Let

@@ -30,6 +30,7 @@ from skdann._input.pooling import (
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings
+from skdann._input.target_labels import find_labels
 from skdann._saving.checkpoint import numbered_checkpoints
 from skdann._selection.candidates import (
     Candidate,
@@ -56,6 +57,7 @@ from skdann._training.params import check_constraints, check_params, count_epoch
 from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.recognition import measure_domains, measure_source
 from skdann.inspection._accuracy import AccuracyEstimate, estimate_accuracy, score_source
+from skdann.inspection._query import choose_rows
 from skdann.inspection._reliability import RowReliability, row_agreement, row_distance
 
 N_FOLDS = 5
@@ -134,7 +136,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         once the class shares are matched; "" with `scoring` or without target rows.
     scores_ : list of dict
         One entry per candidate, ready for a DataFrame: "family", "lambda_max" and "standardize"
-        (tuples if its members differ), "score", the figures that the score consists of, "weight"
+        (tuples if its members differ), "score", the figures that the score consists of (with
+        `y_target` also "labels_right", a number of held-out target labels), "weight"
         (share in the predictions), and "error" if its training failed. Candidates are families or,
         with `aggregate` "passing" or "best", settings; the first is the source-only baseline.
     candidates_ : list of list of classifiers
@@ -188,6 +191,12 @@ class DANNClassifierCV(BaseDomainClassifier):
     scored on the source), minus half the share of target rows predicted otherwise than by the
     baseline. A mixture has weights :math:`w_i \propto \exp(s_i / 0.3)` for scores :math:`s_i`.
     Evidence reads at most 4,000 rows of each domain.
+
+    With `y_target`, all families are trained on the labels, the trees with one model for each seed.
+    Each seed holds out a different third of the labels (with more than three seeds, a smaller
+    part). Every held-out label that a family predicts right adds 0.1 to its score, and the baseline
+    is mixed like the other families, whatever the difference between the domains. A model passed as
+    `baseline` gets no target labels. Fewer than three labels are trained on, but not held out.
 
     The source-only baseline predicts alone if the domains hardly differ (neither a linear
     classifier nor a random forest reaches a domain AUC of 0.6), or hardly once the source classes
@@ -628,12 +637,79 @@ class DANNClassifierCV(BaseDomainClassifier):
         """
         check_is_fitted(self)
         rows = check_rows_to_predict(self, X)
-        domain = self.domains_[self.domains_ < 0]
-        known = int(domain[0]) if len(domain) == 1 else None
+        agreement = self._agreement(X, rows)
+        return RowReliability(agreement, row_distance(rows, *self._source_moments))
+
+    def _agreement(self, X: Any, rows: Any) -> np.ndarray:
+        """Return, for each target row, the share of families that predict the class predicted."""
+        known = self._only_target()
         families = [self._family_proba(members, X, rows, known) for members in self.candidates_]
         predicted = self.predict_proba(X, sample_domain=known).argmax(axis=1)
-        agreement = row_agreement(predicted, [p.argmax(1) for p in families if p is not None])
-        return RowReliability(agreement, row_distance(rows, *self._source_moments))
+        return row_agreement(predicted, [p.argmax(1) for p in families if p is not None])
+
+    def _only_target(self) -> int | None:
+        """Return the domain of the target if there is one, None for any target."""
+        targets = self.domains_[self.domains_ < 0]
+        return int(targets[0]) if len(targets) == 1 else None
+
+    @neutral_surroundings()
+    def query(self, X_target, n, *, y_target=None):
+        """Choose target rows whose labels would tell most, to pass them as `y_target` of `fit`.
+
+        The rows are those on which the families disagree, spread over the target: one from each of
+        n clusters of the rows, which are weighted by the disagreement.
+
+        Parameters
+        ----------
+        X_target : array-like, data frame or sparse matrix of shape (n_target, n_features)
+            Rows of the target.
+        n : int
+            Number of rows to choose.
+        y_target : array-like of shape (n_target,) or None, default=None
+            Labels that are known already, NaN or None for the others: such rows are not chosen.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            Indices of rows of `X_target`, in ascending order.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than `n` rows without a label, or rows or labels do not match.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skdann import DANNClassifierCV
+        >>> from skdann.datasets import make_covariate_shift
+        >>> X_source, y_source, X_target, truth = make_covariate_shift(random_state=0)
+        >>> clf = DANNClassifierCV(random_state=0).fit(X_source, y_source, X_target)
+        >>> rows = clf.query(X_target, 20)  # to be labelled by someone
+        >>> y_target = np.full(len(X_target), np.nan)
+        >>> y_target[rows] = truth[rows]
+        >>> clf = clf.fit(X_source, y_source, X_target, y_target=y_target)
+        """
+        check_is_fitted(self)
+        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"n={n!r} must be a whole number >= 1, the number of rows to choose.")
+        rows = check_rows_to_predict(self, X_target)
+        free = np.arange(rows.shape[0])
+        if y_target is not None:
+            is_labelled = find_labels(y_target)
+            if len(is_labelled) != len(free):
+                raise ValueError(
+                    f"y_target has {len(is_labelled)} labels, but X_target has {len(free)} rows; "
+                    "pass a label for each row, NaN or None where it is unknown."
+                )
+            free = np.flatnonzero(~is_labelled)
+        if n > len(free):
+            raise ValueError(
+                f"n={n} rows cannot be chosen from {len(free)} unlabelled rows; lower n."
+            )
+        agreement = self._agreement(X_target, rows)[free]
+        features = self.candidates_[0][0].transform(rows, sample_domain=self._only_target())
+        return free[choose_rows(features[free], agreement, int(n), draw_seed(self.random_state))]
 
     def _family_predictions(
         self, X_source: Any, X_target: Any, classifier: Any

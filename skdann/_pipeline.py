@@ -35,7 +35,7 @@ class DomainPipeline(Pipeline):
     """Pipeline of scikit-learn that sends `X_target` through its transformers in `fit`.
 
     `fit` fits the transformers on the source rows, transforms `X_target` with them, and passes the
-    result to the last step, together with `y_target`, `sample_weight` and `sample_domain`. With metadata
+    result to the last step, with `y_target`, `sample_weight` and `sample_domain`. With metadata
     routing enabled it behaves as ``sklearn.pipeline.Pipeline`` with the same parameters.
 
     Parameters
@@ -337,6 +337,29 @@ class DomainPipeline(Pipeline):
         rows, targets = self._transform_domains(X_source, X_target)
         names = _raw_names(self[:-1], X_source) if len(self.steps) > 1 else None
         return self.steps[-1][1]._diagnose(rows, targets, y_source, names)
+
+    @available_if(lambda self: hasattr(self.steps[-1][1], "query"))
+    def query(self, X_target, n, *, y_target=None):
+        """Transform the rows, then choose those whose labels would tell most.
+
+        Parameters
+        ----------
+        X_target : array-like of shape (n_target, n_features)
+            Rows of the target.
+        n : int
+            Number of rows to choose.
+        y_target : array-like of shape (n_target,) or None, default=None
+            Labels that are known already, NaN or None for the others.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            Indices of rows of `X_target`, as :meth:`skdann.DANNClassifierCV.query` returns them.
+        """
+        for _, step in self.steps[:-1]:
+            if step is not None and step != "passthrough":
+                X_target = _transform_as_target(step, X_target)
+        return self.steps[-1][1].query(X_target, n, y_target=y_target)
 
     @available_if(lambda self: hasattr(self.steps[-1][1], "estimate_accuracy"))
     def estimate_accuracy(self, X_source, y_source, X_target):

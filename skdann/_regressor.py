@@ -154,6 +154,8 @@ class DANNRegressor(RegressorMixin, BaseDANN):
     probabilities, and there is no regressor that chooses by itself, as :class:`DANNClassifierCV`
     does: no score that was tried gains as much as the default.
 
+    Labels of some target rows (`y_target`) are trained on as in :class:`DANNClassifier`.
+
     Not offered, because they are defined by classes: `class_weight`, `label_smoothing`,
     `label_shift`, `target_priors`, and `conditioning`, the outer product of features and class
     probabilities. `pseudo_labels` neither: a squared error has its minimum at the network's own

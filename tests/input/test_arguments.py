@@ -16,11 +16,11 @@ from tests.input.tables import ONES, XS, XT, YS
 CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "labels of the target": (
         lambda clf: clf.fit(XS, YS, XT, np.ones(30)),
-        "fit takes X_source, y_source, X_target by position.*labels of target rows are not taken",
+        "fit takes X_source, y_source, X_target by position.*y_target=... for labels of some target",
     ),
     "y_target": (
-        lambda clf: clf.fit(XS, YS, XT, y_target=np.ones(30)),
-        "unexpected argument 'y_target': labels of target rows are not taken.*score predictions",
+        lambda clf: clf.fit(XS, YS, XT, yt=np.ones(30)),
+        r"unexpected argument 'yt': did you mean y_target\?",
     ),
     "X and y": (
         lambda clf: clf.fit(X=XS, y=YS),
@@ -57,9 +57,9 @@ def test_arguments_that_fit_does_not_take_are_explained(make: Any, call: Any, sa
 @pytest.mark.parametrize(
     ("arguments", "params", "says"),
     [
-        ((XS, YS, XT, YS), {}, "by position but got 4 arguments: labels of target rows"),
+        ((XS, YS, XT, YS), {}, "by position but got 4 arguments: .* y_target="),
         ((), {"X_source": XS, "y_source": YS}, "unexpected argument 'X_source'.*rows as X"),
-        ((XS, YS), {"y_target": YS}, "unexpected argument 'y_target': labels of target rows"),
+        ((XS, YS), {"y_tgt": YS}, "unexpected parameter 'y_tgt': did you mean y_target?"),
     ],
 )
 def test_arguments_that_a_pipeline_does_not_take_are_explained(
