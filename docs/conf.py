@@ -19,6 +19,7 @@ import skdann
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import parameter_groups  # noqa: E402
 import public_names  # noqa: E402
 import results  # noqa: E402
 
@@ -125,8 +126,8 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {name: [] for name in ("index", "tutorial", "benchmarks", "comparison")}
-html_sidebars |= {name: [] for name in ("migration", "references", "changelog")}
+html_sidebars = {name: [] for name in ("index", "tutorial", "benchmarks", "benchmark_tables")}
+html_sidebars |= {name: [] for name in ("comparison", "migration", "references", "changelog")}
 
 
 def _math(node: nodes.math | nodes.math_block, *, is_block: bool) -> str:
@@ -157,6 +158,7 @@ def _make_pages(app: Sphinx) -> None:
 
 def setup(app: Sphinx) -> None:
     """Render equations as MathML, without JavaScript; generate pages before the build."""
+    app.connect("autodoc-process-docstring", parameter_groups.process_docstring, priority=600)
     app.add_directive("public-names", public_names.PublicNames)
     app.add_html_math_renderer("mathml", (_visit_inline, None), (_visit_block, None))
     app.connect("builder-inited", _make_pages, priority=1)

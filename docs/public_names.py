@@ -1,8 +1,9 @@
 """API lists generated from each package's ``__all__``.
 
 The directive ``.. public-names:: skdann.metrics`` is an autosummary of the package's public names,
-so a page needs no edit when a name is added. Autosummary reads files, rather than running
-directives, to find out which stub pages to generate; `write_stub_list` writes such a file.
+so a page needs no edit when a name is added. ``:only:`` and ``:except:`` split a package over
+several lists. Autosummary reads files, rather than running directives, to find out which stub pages
+to generate; `write_stub_list` writes such a file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import inspect
 import re
 from pathlib import Path
 
+from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.ext.autosummary import Autosummary
 
@@ -48,7 +50,7 @@ def write_stub_list(page: Path, path: Path) -> None:
     path : Path
         File to write, one folder below `page`.
     """
-    packages = DIRECTIVE.findall(page.read_text(encoding="utf-8"))
+    packages = dict.fromkeys(DIRECTIVE.findall(page.read_text(encoding="utf-8")))
     names = [name for package in packages for name in public_names(package)]
     head = ".. autosummary::\n   :toctree: ../api\n\n"
     path.parent.mkdir(exist_ok=True)
@@ -56,10 +58,14 @@ def write_stub_list(page: Path, path: Path) -> None:
 
 
 class PublicNames(Autosummary):
-    """An autosummary of a package's public names, with links to their pages."""
+    """An autosummary of a package's public names, with links to their pages.
+
+    Options: `only` lists these names in this order, `except` all but these.
+    """
 
     required_arguments = 1
     has_content = False
+    option_spec = {"only": directives.unchanged, "except": directives.unchanged}  # noqa: RUF012
 
     def run(self):
         """Fill in the names, and let autosummary make the table."""
@@ -67,6 +73,11 @@ class PublicNames(Autosummary):
         self.env.note_dependency(inspect.getfile(importlib.import_module(package)))
         self.env.ref_context["py:module"] = package  # as currentmodule does, for short names
         names = [name.removeprefix(f"{package}.") for name in public_names(package)]
+        left_out = self.options.get("except", "").split()
+        chosen = self.options.get("only", "").split()
+        if unknown := {*left_out, *chosen} - set(names):
+            raise self.error(f"{package} has no public name {sorted(unknown)}")
+        names = chosen or [name for name in names if name not in left_out]
         self.content = StringList(names, source=package)
         self.options = {"toctree": "api", "nosignatures": None}
         return super().run()

@@ -33,6 +33,8 @@ REPORTS = {
     "accuracy2_reporting": ("accuracy.py", "accuracy2.jsonl", "--half", "reporting"),
     "accuracy2_tasks": ("accuracy.py", "accuracy2.jsonl", "--tasks", "--systems", *BY_TASK2),
     "accuracy_amazon": ("accuracy.py", "accuracy-amazon.jsonl", "--amazon"),
+    "cost": ("cost.py", "cost.jsonl"),
+    "how_many_rows": ("how_many_rows.py", "how_many_rows.jsonl"),
     "defaults": ("defaults.py", "defaults.jsonl"),
     "regression_reporting": (
         "regression.py",

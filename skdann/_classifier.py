@@ -34,6 +34,10 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
     reversal layer, a domain classifier G_d, trained on both domains. G_f therefore learns features
     that predict the label but not the domain [1]_.
 
+    Six parameters matter first: `lambda_max` (how strongly to adapt), `standardize` (scaling of the
+    columns), `max_epochs`, `feature_extractor` (sizes of the network), `pseudo_labels` and
+    `random_state`. The defaults of the others suit most tables.
+
     Parameters
     ----------
     feature_extractor : tuple of int, module, class or factory, default=(128, 64)

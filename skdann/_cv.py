@@ -71,6 +71,8 @@ class DANNClassifierCV(BaseDomainClassifier):
     baseline, all networks as members of an ensemble, and averages their probabilities. Weights
     follow the evidence of each family, and no family is trusted alone.
 
+    Most users set `random_state`, `baseline` (the model they use now) and perhaps `estimator`.
+
     Parameters
     ----------
     estimator : DANNClassifier or None, default=None
@@ -81,7 +83,7 @@ class DANNClassifierCV(BaseDomainClassifier):
     lambdas : sequence of float, default=(0.3,)
         Values of ``lambda_max`` in the families "alignment" and "balanced"; "alignment" also uses 0
         with every scaling but the first.
-    standardize : sequence of {None, "source", "domain"}, default=(None, "domain")
+    standardize : sequence of {None, "source", "domain"}, default=("source", "domain")
         Scalings of the columns. The first is that of the source-only baseline and of
         "self_training", the last that of "balanced"; "alignment" uses all. Sparse input uses the
         first one only.

@@ -32,6 +32,9 @@ class DANNRegressor(RegressorMixin, BaseDANN):
     label predictor G_y returns one number per output, and the label loss is that of a regression.
     Numbers are scaled inside, so `y` may be on any scale.
 
+    Six parameters matter first: `lambda_max` (how strongly to adapt), `standardize` (scaling of the
+    columns), `max_epochs`, `feature_extractor` (sizes of the network), `loss` and `random_state`.
+
     Parameters
     ----------
     loss : {"squared_error", "absolute_error", "quantile"}, default="squared_error"

@@ -146,6 +146,24 @@ def test_every_public_name_is_in_the_api_reference(tmp_path, monkeypatch):
     assert sorted(listed) == sorted(names)
 
 
+@pytest.mark.parametrize("name", ["DANNClassifier", "DANNClassifierCV", "DANNRegressor"])
+def test_every_parameter_of_an_estimator_has_a_group_on_its_page(name, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    from numpydoc.docscrape_sphinx import get_doc_object
+    from parameter_groups import GROUPS, MOST_USED, group_parameters
+
+    estimator, groups = getattr(skdann, name), GROUPS[f"skdann.{name}"]
+    grouped = [parameter for members in groups.values() for parameter in members]
+    assert set(inspect.signature(estimator).parameters) <= set(grouped)
+    assert len(grouped) == len(set(grouped))
+
+    doc = str(get_doc_object(estimator, config={"show_class_members": False}))
+    lines = group_parameters(f"skdann.{name}", doc.splitlines())
+    assert set(doc.splitlines()) - set(lines) == {":Parameters:"}
+    first = lines.index(f":{MOST_USED}:")
+    assert first < min(lines.index(f":{title}:") for title in groups if title != MOST_USED)
+
+
 # -- notebooks and the page of a package index ------------------------------------------------
 
 

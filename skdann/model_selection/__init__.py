@@ -15,17 +15,19 @@ it was constructed without, it takes the metadata ``X_target``, which it request
 
 Pass a tuple in both cases: scikit-learn slices any other container that has as many rows as ``X``.
 
+Begin with the first, the score of :class:`skdann.DANNClassifierCV`.
+
 =============================  =======================================  ===========================
 scorer                         uses                                     assumes that
 =============================  =======================================  ===========================
+DefaultRuleScorer              information, linear reverse validation   errors do not cancel
+InformationMaximizationScorer  confidence and diversity of predictions  classes are of similar size
+ReverseValidationScorer        a classifier trained back to the source  errors do not cancel
 ImportanceWeightedScorer       labels of source rows similar to target  p(y | x) is shared
 DeepEmbeddedValidationScorer   the same, in feature space               features keep the labels
-ReverseValidationScorer        a classifier trained back to the source  errors do not cancel
-InformationMaximizationScorer  confidence and diversity of predictions  classes are of similar size
 SoftNeighborhoodDensityScorer  density of similar predictions           classes are clusters
 BatchNuclearNormScorer         confidence and diversity of predictions  classes are of similar size
 MixValScorer                   predictions between target rows          classes are clusters
-DefaultRuleScorer              information, linear reverse validation   errors do not cancel
 =============================  =======================================  ===========================
 
 No scorer is always right, and each docstring says when the scorer fails. For the reasons see
