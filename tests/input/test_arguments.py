@@ -16,7 +16,7 @@ from tests.input.tables import ONES, XS, XT, YS
 CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "labels of the target": (
         lambda clf: clf.fit(XS, YS, XT, np.ones(30)),
-        "fit takes X_source, y_source, X_target by position.*y_target=... for labels of some target",
+        "fit takes X_source, y_source, X_target by position.*y_target=... for labels",
     ),
     "y_target": (
         lambda clf: clf.fit(XS, YS, XT, yt=np.ones(30)),
