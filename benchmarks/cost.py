@@ -34,7 +34,7 @@ BY_COLUMNS = ((1000, 10), (1000, 50), (1000, 500), (1000, 2000))
 SIZES = tuple(dict.fromkeys(BY_ROWS + BY_COLUMNS))
 LONG = 8.0  # seconds; a longer fit is repeated three times instead of five
 RESULTS = Path(__file__).parent / "results" / "cost.jsonl"
-NAMES = {"hgb": "HistGradientBoosting", "dann": "DANNClassifier()", "cv": "DANNClassifierCV()"}
+NAMES = {"hgb": "boosted trees", "dann": "DANNClassifier", "cv": "DANNClassifierCV"}
 
 
 def make_estimators(seed: int) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def report(args: argparse.Namespace) -> None:
     loads = [line["machine"]["load"][0] for line in lines]
     print(
         f"Seconds of CPU time on one thread ({machine['cpu']}, {machine['cores']} cores), in "
-        f"parentheses times HistGradientBoosting. Median of five fits, or of three where one takes "
+        f"parentheses times boosted trees. Median of five fits, or of three where one takes "
         f"more than {LONG:.0f} seconds. Other processes used the machine: load "
         f"{min(loads):.1f} to {max(loads):.1f}."
     )

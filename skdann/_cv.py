@@ -71,7 +71,7 @@ class DANNClassifierCV(BaseDomainClassifier):
     baseline, all networks as members of an ensemble, and averages their probabilities. Weights
     follow the evidence of each family, and no family is trusted alone.
 
-    Most users set `random_state`, `baseline` (the model they use now) and perhaps `estimator`.
+    Pass the model that you use now as `baseline`, and parameters of the networks in `estimator`.
 
     Parameters
     ----------
