@@ -88,6 +88,7 @@ sphinx_gallery_conf = {
             "plot_embedding.py",
             "plot_choose_without_labels.py",
             "plot_label_shift.py",
+            "plot_target_labels.py",
             "plot_several_sources.py",
             "plot_regression.py",
             "plot_custom_modules.py",
