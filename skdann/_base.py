@@ -187,9 +187,9 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
 
         The report has the domain AUC of the columns and of the features, the columns that shift
         most, the class shares, the effective sample size of the importance weights, how training
-        ended, how many predictions adaptation changed (of :class:`skdann.DANNClassifierCV`), and a
-        verdict with a next step. It uses at most 2,000 rows of each domain, drawn by
-        `random_state`.
+        ended, how many predictions adaptation changed and the accuracy to expect on the target
+        (both of :class:`skdann.DANNClassifierCV`), and a verdict with a next step. It uses at most
+        2,000 rows of each domain, drawn by `random_state`.
 
         Parameters
         ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -59,6 +60,7 @@ from skdann._training.recognition import measure_domains, measure_source
 from skdann.inspection._accuracy import AccuracyEstimate, estimate_accuracy, score_source
 from skdann.inspection._query import choose_rows
 from skdann.inspection._reliability import RowReliability, row_agreement, row_distance
+from skdann.inspection._report import Diagnosis
 
 N_FOLDS = 5
 
@@ -541,8 +543,8 @@ class DANNClassifierCV(BaseDomainClassifier):
         X_source : array-like, data frame or sparse matrix of shape (n_source, n_features)
             Labelled source rows: those of `fit`, or others, whose accuracy counts if it is lower
             than that of the rows held out in `fit`.
-        y_source : array-like of shape (n_source,)
-            Their labels.
+        y_source : array-like of shape (n_source,) or None
+            Their labels; None uses the rows held out in `fit` alone.
         X_target : array-like of shape (n_target, n_features), or tuple of these
             Unlabelled rows of the target; at most 4,000 of each target are used.
 
@@ -598,9 +600,11 @@ class DANNClassifierCV(BaseDomainClassifier):
     ) -> AccuracyEstimate:
         """Estimate the accuracy of a classifier, this or another, by the families of this one."""
         check_is_fitted(self)
-        label = plain_labels(y_source, "y_source")
-        source = self.domains_[self.domains_ >= 0][0]
-        found = score_source(label, classifier.predict(X_source, sample_domain=source))
+        found = self.held_out_
+        if y_source is not None:
+            label = plain_labels(y_source, "y_source")
+            source = self.domains_[self.domains_ >= 0][0]
+            found = score_source(label, classifier.predict(X_source, sample_domain=source))
         held_out = self.held_out_ or found
         lower = {name: min(value, held_out[name]) for name, value in found.items()}
         predictions = self._family_predictions(X_source, X_target, classifier)
@@ -742,6 +746,16 @@ class DANNClassifierCV(BaseDomainClassifier):
             return None
         proba = [self._member_proba(member, X, rows, domain) for member in members]
         return np.mean(proba, axis=0)
+
+    def _diagnose(
+        self, X_source: Any, X_target: Any, y_source: Any, names: Any = None
+    ) -> Diagnosis:
+        """Add the accuracy to expect to the report."""
+        report = super()._diagnose(X_source, X_target, y_source, names)
+        if not (self.held_out_ or y_source is not None):
+            return report
+        expected = self._estimate_accuracy(self, X_source, y_source, X_target)
+        return dataclasses.replace(report, expected=expected)
 
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
         """Return the first network of the candidate with the greatest weight, then score."""

@@ -42,8 +42,9 @@ def test_pages_with_code_are_found():
     [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in WITH_CODE],
 )
 def test_code_blocks_run(page, tmp_path, monkeypatch):
-    X_source, y_source, X_target, _ = make_covariate_shift(120, random_state=0)
+    X_source, y_source, X_target, y_collected = make_covariate_shift(120, random_state=0)
     names = {"X_source": X_source, "y_source": y_source, "X_target": X_target}
+    names["y_collected"] = y_collected  # of the page on target labels
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     for block in code_blocks(page):

@@ -12,6 +12,8 @@ from html import escape
 from textwrap import fill
 from typing import Any, NamedTuple
 
+from skdann.inspection._accuracy import AccuracyEstimate
+
 
 class ColumnShift(NamedTuple):
     """Shift of a column between the domains.
@@ -84,6 +86,8 @@ class Diagnosis:
     changed : float, default=nan
         Share of the target rows that DANNClassifierCV predicts otherwise than its source-only
         baseline; nan if unknown.
+    expected : AccuracyEstimate or None, default=None
+        Accuracy to expect on the target, of DANNClassifierCV.
 
     See Also
     --------
@@ -127,6 +131,7 @@ class Diagnosis:
     domain_columns: tuple[str, ...] = ()
     share_intervals: dict[Any, tuple[float, float]] = field(default_factory=dict)
     changed: float = math.nan
+    expected: AccuracyEstimate | None = None
 
     @property
     def findings(self) -> dict[str, str]:
@@ -257,12 +262,26 @@ class Diagnosis:
                 *([] if self.columns else [("none beyond chance",)]),
             ],
             *class_shares,
+            *self._expectation(),
             [
                 ("Importance weighting", "rows"),
                 ("source rows", f"{self.n_source:,}"),
                 ("effective sample size", f"{self.effective_sample_size:,.0f}"),
             ],
             [("Training", "value"), *(row for row in training if "nan" not in row[1])],
+        ]
+
+    def _expectation(self) -> list[list[tuple[str, ...]]]:
+        """Return the table of the accuracy to expect on the target, if it was estimated."""
+        if self.expected is None or self.expected.interval is None:
+            return []
+        low, high = self.expected.interval
+        return [
+            [
+                ("Expected on the target", "estimate", "90 %"),
+                ("accuracy", f"{self.expected.accuracy:.2f}", f"{low:.2f}-{high:.2f}"),
+                ("balanced accuracy", f"{self.expected.balanced_accuracy:.2f}", ""),
+            ]
         ]
 
     def _title(self) -> str:

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from skdann.inspection import Diagnosis
+from skdann import DANNClassifier, DANNClassifierCV
+from skdann.inspection import AccuracyEstimate, Diagnosis
 from skdann.inspection import _diagnosis as module
 from skdann.inspection._report import RULES
 
@@ -222,3 +223,18 @@ class TestPrint:
         text = " ".join(str(ADAPTED).split())
         for cell in re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", html):
             assert cell in text
+
+
+def test_the_accuracy_to_expect_is_part_of_the_report_of_a_search(domains):
+    tiny = DANNClassifier(feature_extractor=(8,), domain_classifier=(4,), max_epochs=5)
+    search = DANNClassifierCV(tiny, n_seeds=2, random_state=0).fit(*domains[:3])
+    for y_source in (domains.y_source, None):
+        report = search.diagnose(domains.X_source, domains.X_target, y_source=y_source)
+        expected = search.estimate_accuracy(domains.X_source, y_source, domains.X_target)
+        assert report.expected == expected
+    shown = replace(report, expected=AccuracyEstimate(0.756, 0.712, (0.55, 0.862), "agreement"))
+    assert re.search(r"Expected on the target +estimate +90 %\n", str(shown))
+    assert re.search(r"  accuracy +0\.76 +0\.55-0\.86\n  balanced accuracy +0\.71\n", str(shown))
+    assert "<td" in shown._repr_html_()
+    for nothing in (None, AccuracyEstimate(None, None, None, "too few rows")):
+        assert "Expected on" not in str(replace(report, expected=nothing))
