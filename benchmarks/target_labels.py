@@ -12,7 +12,7 @@ Systems, on the same rows and labels:
   alone, as FineTuning of the package ADAPT does; 100 epochs of batches of 16 at a tenth of the
   learning rate;
 - "lr", "hgb": logistic regression and HistGradientBoosting on source rows and labelled rows
-  together; "lr_weighted" and "hgb_weighted" give both parts equal total weight.
+  together; "lr_equal" and "hgb_equal" repeat the labelled rows until both parts are equal.
 
 Half of the target rows are for adaptation, and of these come the labels; the other half is for the
 score. A task is used if it has at least twice as many labels as needed, and all its classes are in
@@ -70,15 +70,14 @@ def fine_tune(task: Any, y: np.ndarray, known: np.ndarray, label: np.ndarray, se
 
 def fit_pooled(task: Any, y: np.ndarray, known: np.ndarray, label: np.ndarray, seed: int) -> Any:
     """Yield the name and the model of each learner on source rows and labelled rows together."""
-    X = np.concatenate([task.X_source, task.X_target[known]])
-    both = np.append(y, label[known])
-    weight = np.append(np.ones(len(y)), np.full(len(known), len(y) / max(len(known), 1)))
     for name, model in (
         ("lr", LogisticRegression(max_iter=2000)),
         ("hgb", HistGradientBoostingClassifier(random_state=seed)),
     ):
-        yield name, model.fit(X, both)
-        yield f"{name}_weighted", model.fit(X, both, sample_weight=weight)
+        for suffix, times in (("", 1), ("_equal", max(1, round(len(y) / max(len(known), 1))))):
+            rows = np.repeat(known, times)
+            X = np.concatenate([task.X_source, task.X_target[rows]])
+            yield name + suffix, model.fit(X, np.append(y, label[rows]))
 
 
 def measure(folder: str, task: Any, seed: int, max_rows: int) -> list[dict[str, Any]]:

@@ -196,7 +196,8 @@ class DANNClassifierCV(BaseDomainClassifier):
     baseline. A mixture has weights :math:`w_i \propto \exp(s_i / 0.3)` for scores :math:`s_i`.
     Evidence reads at most 4,000 rows of each domain.
 
-    With `y_target`, all families are trained on the labels, the trees with one model for each seed.
+    With `y_target`, all families are trained on the labels: the trees with one model for each seed,
+    on as many repetitions of the labelled rows as there are source rows.
     Each seed holds out a different third of the labels (with more than three seeds, a smaller
     part). Every held-out label that a family predicts right adds 0.1 to its score, and the baseline
     is mixed like the other families, whatever the difference between the domains. A model passed as

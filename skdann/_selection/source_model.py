@@ -24,7 +24,6 @@ from skdann._input.messages import warn_user
 from skdann._input.pooling import is_pooled, keep_source_rows
 from skdann._selection.candidates import Candidate
 from skdann._selection.families import TREES
-from skdann._training.batches import labelled_share
 from skdann._training.fitting import Fold
 from skdann._training.threads import suited_threads
 
@@ -88,14 +87,16 @@ def fit_trees(
 
 
 def _fit_trees(data: DomainData, class_weight: Any, seed: int, labelled: np.ndarray | None) -> Any:
-    """Fit trees on the source rows and some of the labelled target rows."""
+    """Fit trees on the source rows and some of the labelled target rows, in equal parts."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
 
     X, y = data.X[: data.n_source], data.y
     weight, per_class = data.weight, class_weights(class_weight, data.y, data.classes, data.weight)
-    if labelled is not None:
-        X, y = np.concatenate([X, data.X[labelled]]), np.concatenate([y, data.y_known[labelled]])
-        weight = weigh_labelled(np.ones(data.n_source) if weight is None else weight, labelled)
+    if labelled is not None:  # repeated, as weights make the trees several times slower
+        rows = np.repeat(labelled, max(1, round(data.n_source / len(labelled))))
+        X, y = np.concatenate([X, data.X[rows]]), np.concatenate([y, data.y_known[rows]])
+        if weight is not None:
+            weight = np.append(weight, np.full(len(rows), weight.mean()))
     if per_class is not None:  # HistGradientBoosting does not find string labels in a dict
         weight = per_class[y] * (1.0 if weight is None else weight)
     y = data.classes[y]
@@ -104,13 +105,6 @@ def _fit_trees(data: DomainData, class_weight: Any, seed: int, labelled: np.ndar
         stops_early = "auto" if np.bincount(data.y).min() > 1 else False
         model = HistGradientBoostingClassifier(early_stopping=stops_early, random_state=seed)
         return model.fit(X, y, sample_weight=weight)
-
-
-def weigh_labelled(weight: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Return the weights of source rows, then those of labelled target rows, in their share."""
-    share = labelled_share(len(labelled))
-    each = weight.sum() * share / (1.0 - share) / len(labelled)
-    return np.append(weight, np.full(len(labelled), each))
 
 
 def fit_given(
