@@ -46,7 +46,7 @@ LONG = int(os.environ.get("SKDANN_FUZZ", "0"))
 FOLDER = tempfile.TemporaryDirectory()
 MODEL, CHECKPOINT = (os.path.join(FOLDER.name, name) for name in ("model", "checkpoint"))
 SECONDS = 60  # of computing; a fit here takes milliseconds
-ARGUMENTS = ("X_source", "y_source", "X_target", "sample_weight", "sample_domain")
+ARGUMENTS = ("X_source", "y_source", "X_target", "y_target", "sample_weight", "sample_domain")
 PARAMETERS = tuple(DANNClassifier().get_params())
 OF_SEARCH = ("lambdas", "n_seeds", "margin", "aggregate", "scoring")
 NAMES = re.compile(rf"(?<![\w.])({'|'.join((*ARGUMENTS, *PARAMETERS, *OF_SEARCH))})(?!\w)")
@@ -527,6 +527,32 @@ def _weights(kind: str, n_rows: int, rng: np.random.Generator) -> Any:
     return make[kind]()
 
 
+TARGET_LABELS = ("objects", "series", "masked", "unknown", "all")
+WRONG_TARGET_LABELS = ("short", "new_class", "3d", "two_parts")
+
+
+def _target_labels(kind: str, classes: np.ndarray, n_rows: int, rng: np.random.Generator) -> Any:
+    """Labels of some rows of one target; of all for the kind "all"."""
+    label = np.empty(n_rows, dtype=object)
+    label[:] = [classes.tolist()[i] for i in rng.integers(0, len(classes), n_rows)]
+    is_known = rng.random(n_rows) < (1.0 if kind == "all" else 0.5)
+    some = np.where(is_known, label, None)
+    make = {
+        "objects": lambda: some,
+        "series": lambda: pd.Series(some, index=np.zeros(n_rows)),
+        "masked": lambda: np.ma.masked_array(
+            classes[rng.integers(0, len(classes), n_rows)], ~is_known
+        ),
+        "unknown": lambda: np.full(n_rows, np.nan),
+        "all": lambda: np.array(label.tolist()),
+        "short": lambda: some[:-1],
+        "new_class": lambda: np.array([object(), *some[1:]], dtype=object),
+        "3d": lambda: some[:, None, None],
+        "two_parts": lambda: (some,) * 4,
+    }
+    return make[kind]()
+
+
 # -- parameters -----------------------------------------------------------------------------------
 
 
@@ -735,6 +761,7 @@ def cases(draw: st.DrawFn, call: str = "fit") -> Case:
         return contained
 
     case.args["X_source"] = X_source = rows("X_source", n_rows, n_columns, container)
+    sizes = [n_rows]
     how = one_of(("none", "one", "one", "one", "one", "tuple", "tuple", "same", "copy"))
     if how == "same":
         case.args["X_target"] = X_source
@@ -802,6 +829,18 @@ def cases(draw: st.DrawFn, call: str = "fit") -> Case:
         case.suspects |= {"sample_domain", "sample_weight"}
     if len(np.unique(index[is_kept])) < 2:
         case.suspects |= {"y_source"}
+
+    # labels of some target rows
+    target = case.args.get("X_target")
+    has_target = target is not None and not {"X_source", "y_source", "X_target"} & wrong
+    is_labelled = "y_target" in wrong or one_of((False, False, True))
+    if has_target and is_labelled and call != "partial_fit" and is_kept.any():
+        kind = one_of(WRONG_TARGET_LABELS if "y_target" in wrong else TARGET_LABELS)
+        classes = np.unique(np.asarray(case.args["y_source"]).ravel()[is_kept])
+        made = [_target_labels(kind, classes, n, rng) for n in sizes]
+        case.args["y_target"] = tuple(made) if isinstance(target, tuple) else made[0]
+        if kind in WRONG_TARGET_LABELS:
+            case.suspects.add("y_target")
 
     # parameters
     for name in PARAMETERS:

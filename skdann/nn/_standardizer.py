@@ -202,4 +202,4 @@ def _mean_and_std(
     else:
         mean = np.average(X, axis=0, weights=weight)
         variance = np.average((X - mean) ** 2, axis=0, weights=weight)
-    return mean, np.sqrt(variance)
+    return mean, np.sqrt(np.maximum(variance, 0.0))  # rounding may leave it below 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,7 +11,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdann import DANNClassifier
-from skdann.nn._standardizer import DomainStandardizer
+from skdann.nn._standardizer import DomainStandardizer, _mean_and_std
 from tests.training.members import rows
 
 
@@ -113,3 +115,14 @@ def test_standardize_with_all_rows_of_a_domain_held_out(make_clf):
     for seed in range(10):
         clf.set_params(random_state=seed).fit(X, np.arange(20) % 2, X + 1.0, sample_domain=domain)
         assert torch.isfinite(clf.module_.standardizer.mean).all()
+
+
+def test_the_variance_of_a_constant_sparse_column_is_not_below_zero():
+    rng = np.random.default_rng(0)
+    for value in (3.0, 0.1, -7.3):
+        X = sp.csr_array(np.full((5, 1), value, dtype=np.float32))
+        for _ in range(50):
+            with warnings.catch_warnings(action="error"):
+                mean, std = _mean_and_std(X, rng.random(5), np.ones(5, dtype=bool))
+            assert_allclose(mean, value, rtol=1e-6)
+            assert_allclose(std, 0.0, atol=1e-6)
