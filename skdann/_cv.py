@@ -710,13 +710,14 @@ class DANNClassifierCV(BaseDomainClassifier):
                     "pass a label for each row, NaN or None where it is unknown."
                 )
             free = np.flatnonzero(~is_labelled)
-        if n > len(free):
+        n_rows = int(n)
+        if n_rows > len(free):
             raise ValueError(
                 f"n={n} rows cannot be chosen from {len(free)} unlabelled rows; lower n."
             )
         agreement = self._agreement(X_target, rows)[free]
         features = self.candidates_[0][0].transform(rows, sample_domain=self._only_target())
-        return free[choose_rows(features[free], agreement, int(n), draw_seed(self.random_state))]
+        return free[choose_rows(features[free], agreement, n_rows, draw_seed(self.random_state))]
 
     def _family_predictions(
         self, X_source: Any, X_target: Any, classifier: Any

@@ -85,24 +85,24 @@ def _read(
 
 def find_labels(y: Any, name: str = "y_target") -> np.ndarray:
     """Return which labels of a vector, or a table with one column per output, are not missing."""
-    masked = np.ma.getmaskarray(y) if isinstance(y, np.ma.MaskedArray) else None
-    values = np.asarray(unwrap(y.data if masked is not None else y, name))
+    is_masked = isinstance(y, np.ma.MaskedArray)
+    values = np.asarray(unwrap(y.data if is_masked else y, name))
     if values.ndim not in (1, 2):
         raise ValueError(
             f"{name} must have one label per row of the target, but has shape {values.shape}; "
             f"{REMEDY}."
         )
     table = values.reshape(len(values), -1)
-    is_missing_value = masked.reshape(table.shape) if masked is not None else _find_missing(table)
-    if masked is not None:
-        is_missing_value = is_missing_value | _find_missing(table)
-    is_partial = is_missing_value.any(axis=1) & ~is_missing_value.all(axis=1)
+    is_unknown = _find_missing(table)
+    if is_masked:
+        is_unknown |= np.ma.getmaskarray(y).reshape(table.shape)
+    is_partial = is_unknown.any(axis=1) & ~is_unknown.all(axis=1)
     if is_partial.any():
         raise ValueError(
             f"{name} lacks some of the {table.shape[1]} numbers of row "
             f"{np.flatnonzero(is_partial)[0]}; give all of them, or none (NaN) if it is unlabelled."
         )
-    return ~is_missing_value.any(axis=1)
+    return np.asarray(~is_unknown.any(axis=1))
 
 
 def _find_missing(table: np.ndarray) -> np.ndarray:

@@ -223,7 +223,8 @@ def _predict_labelled(
     if candidate.proba_target is not None:
         return candidate.proba_target[held_out - data.n_source]
     for member, fold in zip(candidate.members, candidate.folds, strict=True):
-        places = np.flatnonzero(np.isin(held_out, folds[fold].labelled_valid))
+        own = folds[fold].labelled_valid
+        places = np.flatnonzero(np.isin(held_out, np.arange(0) if own is None else own))
         rows = held_out[places]
         if not len(rows):
             continue

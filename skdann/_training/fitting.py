@@ -253,7 +253,8 @@ def train_members(
     indices = folds[0].train if is_alone else np.stack([fold.train for fold in folds])
     labelled = None
     if data.labelled is not None:
-        labelled = folds[0].labelled if is_alone else np.stack([fold.labelled for fold in folds])
+        parts = [fold.labelled for fold in folds if fold.labelled is not None]
+        labelled = parts[0] if is_alone else np.stack(parts)
     fit_data = prepare(first, data)._replace(
         train=indices, valid=valid, teachers=tuple(teachers), labelled=labelled
     )
