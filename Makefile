@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # -qq prints errors only
 INSTALL := $(BIN)/python -m pip install -qq --constraint constraints.txt
+# on Linux, the package index alone has the build for GPUs
+CPU_TORCH := --find-links https://download.pytorch.org/whl/cpu/torch/
 # small networks are fastest on one thread, and two test processes share two cores
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
@@ -11,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 .PHONY: demo test check docs fuzz package lint format types lock clean
 
 demo: .venv/installed
-	@echo "==> Training on the breast cancer data, five seeds of three systems: under a minute"
+	@echo "==> Training on the breast cancer data, five seeds of five systems: under a minute"
 	$(BIN)/python examples/quickstart.py
 
 # all checks that a change must pass; CI runs this
@@ -58,7 +60,7 @@ lock:
 	@echo "==> Making the environment .venv"
 	$(PYTHON) -m venv .venv
 	@echo "==> Installing torch: 200 MB as a CPU build"
-	$(INSTALL) torch hatchling hatch-fancy-pypi-readme editables
+	$(INSTALL) $(CPU_TORCH) torch hatchling hatch-fancy-pypi-readme editables
 	@echo "==> Installing skdann with scikit-learn and matplotlib: 100 MB"
 	$(INSTALL) --no-build-isolation --editable ".[plots]"
 	@touch $@

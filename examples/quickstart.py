@@ -128,6 +128,7 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "output")
     start = time.perf_counter()
     print("Breast cancer, laboratory A (labelled) to B (other objectives, no labels)")
+    print(f"balanced accuracy on B: {', '.join(SYSTEMS)}", flush=True)
     scores = []
     for seed in SEEDS:
         seed_scores, networks = run(seed)

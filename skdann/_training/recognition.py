@@ -7,6 +7,8 @@ column in each domain,
 
 .. math:: \ell_D(x) = -\sum_j \Big(\log \sigma_{Dj}
     + \frac{\min(z_{Dj}^2, 25)}{2}\Big), \qquad z_{Dj} = \frac{x_j - \mu_{Dj}}{\sigma_{Dj}}.
+
+Columns that a normal distribution misrepresents do not count.
 """
 
 from __future__ import annotations
@@ -49,17 +51,30 @@ class DomainStatistics(NamedTuple):
         parts = [_moments(data.X[: data.n_source]), _moments(data.X[data.n_source :])]
         mean, std = (np.stack(moments) for moments in zip(*parts, strict=True))
         pooled = np.sqrt((std**2).mean(0) + mean.var(0))
-        return cls(mean, np.maximum(std, np.where(pooled > 0, MIN_STD_SHARE * pooled, 1.0)))
+        std = np.maximum(std, np.where(pooled > 0, MIN_STD_SHARE * pooled, 1.0))
+        return cls(mean, std)._ignore_misleading(data.X[: data.n_source], data.X[data.n_source :])
+
+    def _ignore_misleading(self, X_source: Any, X_target: Any) -> DomainStatistics:
+        """Make columns neutral by which the rows of a domain resemble the other one.
+
+        A rare indicator that the other domain lacks does so, because squares are limited.
+        """
+        source, target = (self._column_ratios(_sample(X)).mean(0) for X in (X_source, X_target))
+        ignored = (source < 0) | (target > 0)
+        std = np.where(ignored, 1.0, self.std)
+        return DomainStatistics(np.where(ignored, self.mean.mean(0), self.mean), std)
 
     def log_ratio(self, X: Any) -> np.ndarray:
         """Return log-likelihoods under the source minus the target, for a subsample of rows."""
-        n_max = MAX_SPARSE_ROWS if sp.issparse(X) else MAX_ROWS
-        return self._log_ratio(X[:: -(-X.shape[0] // n_max)])
+        return self._log_ratio(_sample(X))
 
     def _log_ratio(self, rows: Any) -> np.ndarray:
+        return self._column_ratios(rows).sum(1)
+
+    def _column_ratios(self, rows: Any) -> np.ndarray:
         rows = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
         source, target = (
-            -np.log(std).sum() - np.minimum(((rows - mean) / std) ** 2, MAX_SQUARE).sum(1) / 2
+            -np.log(std) - np.minimum(((rows - mean) / std) ** 2, MAX_SQUARE) / 2
             for mean, std in zip(self.mean, self.std, strict=True)
         )
         return source - target
@@ -123,6 +138,12 @@ def measure_domains(
         return None
     mean, std = DomainStatistics.measure(data)
     return mean, std
+
+
+def _sample(X: Any) -> Any:
+    """Return evenly spaced rows, at most `MAX_ROWS`."""
+    n_max = MAX_SPARSE_ROWS if sp.issparse(X) else MAX_ROWS
+    return X[:: -(-X.shape[0] // n_max)]
 
 
 def _moments(X: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -183,3 +183,16 @@ def test_predictions_for_source_rows_warn_once(is_search, make_clf):
     assert len(caught) == 1
     clf.predict(X_target)
     clf.predict(X, sample_domain=0)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_rare_indicators_that_the_source_lacks_do_not_make_target_rows_source_rows(container):
+    X, y, X_target = two_domains(shift=0.5)
+    rare = np.arange(len(X_target)) % 12 == 0
+    X, X_target = np.c_[X, np.zeros(len(X))], np.c_[X_target, rare]
+    statistics = measure(container(X), y, container(X_target))
+    assert_array_equal(statistics.std[:, 3], 1.0)
+    assert not statistics.is_source(X_target)
+    assert statistics.is_source(X)
+    plain = measure(X[:, :3], y, X_target[:, :3])
+    assert_allclose(statistics.log_ratio(X_target), plain.log_ratio(X_target[:, :3]), rtol=1e-6)
