@@ -4,8 +4,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 # -qq prints errors only
 INSTALL := $(BIN)/python -m pip install -qq --constraint constraints.txt
-# on Linux, the package index alone has the build for GPUs
-CPU_TORCH := --find-links https://download.pytorch.org/whl/cpu/torch/
 # small networks are fastest on one thread, and two test processes share two cores
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
@@ -60,7 +58,7 @@ lock:
 	@echo "==> Making the environment .venv"
 	$(PYTHON) -m venv .venv
 	@echo "==> Installing torch: 200 MB as a CPU build"
-	$(INSTALL) $(CPU_TORCH) torch hatchling hatch-fancy-pypi-readme editables
+	$(INSTALL) torch hatchling hatch-fancy-pypi-readme editables
 	@echo "==> Installing skdann with scikit-learn and matplotlib: 100 MB"
 	$(INSTALL) --no-build-isolation --editable ".[plots]"
 	@touch $@
