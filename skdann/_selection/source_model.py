@@ -71,7 +71,7 @@ def check_classes(model: Any, classes: np.ndarray) -> None:
 
 
 def fit_trees(
-    data: DomainData, class_weight: Any, seed: int, folds: Sequence[Fold]
+    data: DomainData, class_weight: Any, seed: int, folds: Sequence[Fold] = ()
 ) -> Candidate | None:
     """Fit gradient-boosted trees on the source rows and the labelled target rows.
 

@@ -282,7 +282,8 @@ def test_folds_hold_out_every_row_and_train_on_equally_many(n_rows, n_seeds):
     assert len(folds) == n_seeds
     assert len({len(fold.train) for fold in folds}) == 1
     for fold in folds:
-        assert_array_equal(np.sort(np.concatenate(fold)), np.arange(n_rows))
+        assert_array_equal(np.sort(np.concatenate([fold.train, fold.valid])), np.arange(n_rows))
+        assert fold.labelled is fold.labelled_valid is None
     if n_seeds >= 5:
         assert len(np.unique(np.concatenate([fold.valid for fold in folds]))) == n_rows
     again = make_folds(data, n_seeds, 5, 0)

@@ -62,7 +62,7 @@ def test_the_seed_draws_the_rows(monkeypatch):
 def test_constants():
     assert (DefaultRule.margin, MARGIN, MIN_AUC, ScorerRule.margin) == (0.05, 0.05, 0.6, 0.0)
     assert rule.CHANGE_PENALTY == 0.5
-    assert Ranking([]) == ([], "", "", ())
+    assert Ranking([]) == ([], "", "", (), 0)
 
 
 def judge(evidence, seed=0, is_linear=True):
@@ -234,7 +234,7 @@ def test_the_score_is_the_mean_over_the_held_out_rows_of_the_members(data):
         return member
 
     ranking = rank(scoring, data, [1.0, 4.0], [np.float32(2.0), 3])
-    assert ranking == ([{"score": 2.5}, {"score": 2.5}], "", "", ())
+    assert ranking == ([{"score": 2.5}, {"score": 2.5}], "", "", (), 0)
     for (X, y), fold in zip(seen, FOLDS * 2, strict=True):
         assert_array_equal(X, data.X[fold.valid])
         assert_array_equal(y, data.classes[data.y[fold.valid]])

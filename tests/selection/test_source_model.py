@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 from skdann._input.containers import column_names
 from skdann._input.domains import check_domains
-from skdann._selection.candidates import Candidate
+from skdann._selection.candidates import Candidate, make_folds
 from skdann._selection.families import FAMILIES
 from skdann._selection.source_model import (
     aligned_proba,
@@ -115,7 +115,7 @@ def test_trees_are_trained_with_the_weights_of_the_networks(table, class_weight,
     labels = np.array(["no", "yes"])[y]
     weight = np.linspace(0.1, 1.0, len(y)) if is_weighted else None
     data = check_domains(X, labels, X_target, sample_weight=weight)
-    model = fit_trees(data, class_weight, 3)
+    [model] = fit_trees(data, class_weight, 3).members
     by_hand = np.ones(len(y)) if weight is None else data.weight
     if class_weight == "balanced":
         mass = np.bincount(y, weights=by_hand)
@@ -127,6 +127,22 @@ def test_trees_are_trained_with_the_weights_of_the_networks(table, class_weight,
     assert_array_equal(model.classes_, ["no", "yes"])
     rows = data.X[60:]
     np.testing.assert_allclose(model.predict_proba(rows), expected.predict_proba(rows), rtol=1e-6)
+
+
+def test_trees_of_each_fold_have_its_labelled_rows_as_often_as_source_rows(table):
+    X, y, X_target = table
+    y_target = np.where(np.arange(30) < 6, 1, np.nan)
+    data = check_domains(X, y, X_target, y_target=y_target, sample_weight=np.full(60, 2.0))
+    folds = make_folds(data, 3, 5, 0)
+    trees = fit_trees(data, None, 3, folds)
+    assert trees.folds == [0, 1, 2]
+    for member, fold in zip(trees.members, folds, strict=True):
+        rows = np.concatenate([np.arange(60), np.repeat(fold.labelled, 15)])
+        assert set(fold.labelled).isdisjoint(fold.labelled_valid)
+        expected = HistGradientBoostingClassifier(random_state=3)
+        expected.fit(data.X[rows], data.y_known[rows])
+        found = member.predict_proba(data.X)
+        np.testing.assert_allclose(found, expected.predict_proba(data.X), rtol=1e-6)
 
 
 def test_there_are_no_trees_on_sparse_rows(table):
