@@ -588,7 +588,7 @@ def test_marked_target_rows_among_the_source_rows_are_recognized() -> None:
     [
         ("Xt", "did you mean X_target"), ("target", "did you mean X_target"),
         ("X_unlabeled", "did you mean X_target"), ("X_train", "did you mean X"),
-        ("ys", "did you mean y"), ("yt", "labels of target rows are not taken"),
+        ("ys", "did you mean y"), ("yt", "did you mean y_target"),
         ("validation_data", "early_stopping=True"), ("batch_size", "passed to the constructor"),
         ("epochs", "max_epochs=..."),
     ],

@@ -366,10 +366,11 @@ def test_the_target_is_requested_by_default(method: str) -> None:
 @pytest.mark.usefixtures("routed")
 def test_requests_can_be_changed_but_not_for_the_source() -> None:
     clf = DANNClassifier().set_fit_request(
-        X_target=False, sample_weight=True, sample_domain="where"
+        X_target=False, y_target=False, sample_weight=True, sample_domain="where"
     )
     assert clf.get_metadata_routing().fit.requests == {
         "X_target": False,
+        "y_target": False,
         "sample_weight": True,
         "sample_domain": "where",
     }

@@ -334,7 +334,7 @@ def test_unknown_parameters_raise(raw: Any, make_clf: Any, routing: bool, name: 
 
 
 def test_an_unknown_parameter_is_answered_with_the_known_ones(raw: Any, make_clf: Any) -> None:
-    says = r"X_targets.*X_target, sample_weight, sample_domain.*stepname__parameter"
+    says = r"X_targets.*X_target, y_target, sample_weight, sample_domain.*stepname__parameter"
     with pytest.raises(TypeError, match=says):
         make_pipeline(StandardScaler(), make_clf()).fit(
             raw.X_source, raw.y_source, X_targets=raw.X_target

@@ -528,6 +528,7 @@ class TestContinuing:
 class TestNetworks:
     def test_custom_modules(self, drift):
         X, y, X_target, _ = drift
+        torch.manual_seed(0)  # of the modules, which are built here
         reg = quick(
             feature_extractor=torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Tanh()),
             label_predictor=torch.nn.Linear,
