@@ -7,9 +7,8 @@
 
 `run` fits the default classifier on every task of the choosing half and keeps, for each family, the
 figures of its score and its predictions for target rows that were not used for adaptation.
-``--set NAME=VALUE`` replaces a constant of `skdann._training.pseudo_labels`,
-`skdann._training.params` or `skdann._selection`. `report` mixes the kept predictions with other
-constants. Target labels are used only for the scores in the table.
+``--set NAME=VALUE`` replaces a constant of the modules in `MODULES`. `report` mixes the kept
+predictions with other constants. Target labels are used only for the scores in the table.
 """
 
 from __future__ import annotations
@@ -34,7 +33,8 @@ RESULTS = Path(__file__).parent / "results" / "mixture.pkl"
 FAMILIES = ("alignment", "self_training", "balanced", "trees")
 TERMS = ("information", "reverse_source", "reverse_domain", "changed")
 SIGNS = dict(zip(TERMS, (1.0, 1.0, 1.0, -0.5), strict=True))
-MODULES = ("_training.pseudo_labels", "_training.params", "_selection.rule", "_selection.outcome")
+MODULES = ("_training.pseudo_labels", "_training.params", "_training.batches")
+MODULES += ("_selection.rule", "_selection.outcome")
 
 
 def replace_constants(settings: list[str]) -> None:

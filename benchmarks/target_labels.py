@@ -3,6 +3,7 @@
     python benchmarks/target_labels.py run --data ../shared/data ../shared/data2
     python benchmarks/target_labels.py report
     python benchmarks/target_labels.py report --half choosing
+    python benchmarks/target_labels.py run --half choosing --set HALF_SHARE=60 --results share.jsonl
 
 Systems, on the same rows and labels:
 
@@ -16,7 +17,8 @@ Systems, on the same rows and labels:
 
 Half of the target rows are for adaptation, and of these come the labels; the other half is for the
 score. A task is used if it has at least twice as many labels as needed, and all its classes are in
-the source. `--per-set` limits the number of tasks of a data set.
+the source. `--per-set` limits the number of tasks of a data set. `--set NAME=VALUE` replaces a
+constant: HALF_SHARE or LABELLED_ROWS of the training, LABEL_VALUE of the weights of the families.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ import pandas as pd
 import tables
 from accuracy import HALVES, score
 from joblib import Parallel, delayed
+from mixture import replace_constants
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -80,9 +83,12 @@ def fit_pooled(task: Any, y: np.ndarray, known: np.ndarray, label: np.ndarray, s
             yield name + suffix, model.fit(X, np.append(y, label[rows]))
 
 
-def measure(folder: str, task: Any, seed: int, max_rows: int) -> list[dict[str, Any]]:
+def measure(
+    folder: str, task: Any, seed: int, max_rows: int, constants: list[str]
+) -> list[dict[str, Any]]:
     """Return the result lines of one task and seed."""
     warnings.simplefilter("ignore")
+    replace_constants(constants)
     rows = tables.load_task(
         Path(folder), task.set, task.source, task.target, max_rows=max_rows, seed=seed
     )
@@ -126,7 +132,7 @@ def run(args: argparse.Namespace) -> None:
             name = f"{task.set}: {task.source} -> {task.target}"
             for seed in range(args.seeds):
                 if (name, seed) not in done:
-                    jobs.append((str(folder), task, seed, args.max_rows))
+                    jobs.append((str(folder), task, seed, args.max_rows, args.set))
     jobs.sort(key=lambda job: job[2])
     found = Parallel(n_jobs=args.jobs, return_as="generator_unordered")(
         delayed(measure)(*job) for job in jobs
@@ -176,6 +182,7 @@ def main() -> None:
     runs.add_argument("--seeds", type=int, default=5)
     runs.add_argument("--max-rows", type=int, default=1000)
     runs.add_argument("--per-set", type=int, default=1000)
+    runs.add_argument("--set", action="append", default=[], help="NAME=VALUE")
     runs.add_argument("--jobs", type=int, default=1)
     runs.set_defaults(command=run)
     reports = commands.add_parser("report")

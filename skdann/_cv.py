@@ -201,7 +201,8 @@ class DANNClassifierCV(BaseDomainClassifier):
     Each seed holds out a different third of the labels (with more than three seeds, a smaller
     part). Every held-out label that a family predicts right adds 0.1 to its score, and the baseline
     is mixed like the other families, whatever the difference between the domains. A model passed as
-    `baseline` gets no target labels. Fewer than three labels are trained on, but not held out.
+    `baseline` gets no target labels. If there are fewer labels than three, or than seeds, all
+    are trained on and none is held out.
 
     The source-only baseline predicts alone if the domains hardly differ (neither a linear
     classifier nor a random forest reaches a domain AUC of 0.6), or hardly once the source classes
@@ -571,8 +572,9 @@ class DANNClassifierCV(BaseDomainClassifier):
         If the domains hardly differ (`shift_` is "none"), the estimate is the accuracy on the rows
         held out, and the interval that of a proportion of so many rows.
 
-        There is no estimate if fewer than two families are fitted, with fewer than 30 held-out
-        source rows or target rows, and if families agree on fewer than half of the target rows.
+        No estimate is made if fewer than two families are fitted, if there are fewer than 30
+        held-out source rows or target rows, or if families agree on fewer than half of the target
+        rows. Labels passed to `fit` as `y_target` are not used.
 
         That accuracy on the target falls with the agreement of models was found by [1]_ and [2]_.
 

@@ -24,11 +24,7 @@ from skdann._saving.onnx import save_onnx
 from skdann._training.progress import watch_steps
 
 FIT_PARAMS = ("X_target", "y_target", "sample_weight", "sample_domain")
-MIDDLE_PARAMS = (
-    "X_target",
-    "y_target",
-    "sample_domain",
-)  # also passed to steps in the middle that adapt
+MIDDLE_PARAMS = ("X_target", "y_target", "sample_domain")  # also of steps in the middle that adapt
 
 
 class DomainPipeline(Pipeline):

@@ -22,6 +22,9 @@ from skdann import (
     DomainPipeline,
     make_pipeline,
 )
+from skdann._input.domains import check_domains
+from skdann._selection.candidates import make_folds
+from skdann._training.fitting import train_members
 from skdann._training.net import DANNNet
 
 TINY = {"feature_extractor": (8,), "domain_classifier": (4,), "batch_size": 16, "lr": 0.01}
@@ -109,15 +112,23 @@ def test_several_targets_have_labels_of_their_own(flipped):
     assert scores["none"] + 0.2 < scores["both"]
 
 
-def test_members_with_labels_equal_single_fits(flipped):
-    """Members of a search that train together on their part of the labels."""
+@pytest.mark.parametrize("pseudo_labels", [None, "train", "balance"])
+def test_members_with_labels_train_together_as_they_do_alone(flipped, pseudo_labels):
     X, y, X_target, y_target, _ = flipped
-    search = DANNClassifierCV(make(max_epochs=3), random_state=0).fit(
-        X, y, X_target, y_target=y_target
-    )
-    own = search.candidates_[0][0]
-    assert own.score(X_target[:20], y_target[:20]) >= 0.5
-    assert len(search.candidates_[-1]) == 3  # trees, one for each third of the labels
+    data = check_domains(X, y, X_target, y_target=y_target)
+    folds = make_folds(data, 3, 5, 0)
+
+    def members():
+        return [make(random_state=i, max_epochs=6, pseudo_labels=pseudo_labels) for i in range(3)]
+
+    together, alone = members(), members()
+    assert train_members(together, data, folds, [], None) == [None] * 3
+    for member, other, fold in zip(together, alone, folds, strict=True):
+        train_members([other], data, [fold], [], None)
+        found, expected = (each.predict_proba(X_target) for each in (member, other))
+        assert_allclose(found, expected, atol=1e-4)
+    apart = np.abs(together[0].predict_proba(X_target) - together[1].predict_proba(X_target))
+    assert apart.max() > 0.01
 
 
 def test_the_checkpoint_of_a_fit_with_labels_resumes(flipped, tmp_path, monkeypatch):

@@ -130,8 +130,9 @@ def make_folds(data: DomainData, n_seeds: int, n_folds: int, seed: int) -> list[
     """Split the source rows into folds, stratified if every class has enough rows.
 
     Each seed holds out a different fold, and no member is evaluated on a row it was trained on. All
-    seeds train on equally many rows. The labelled target rows are divided among the seeds, so that
-    each row is held out once; fewer than three are held out by none.
+    seeds train on equally many rows. The labelled target rows are divided into three parts, or one
+    for each seed if there are more, and each seed holds out a different part. If there are fewer
+    labelled rows than parts, none is held out.
     """
     n_folds = min(n_folds, data.n_source)
     has_enough = np.bincount(data.y).min() >= n_folds

@@ -376,7 +376,8 @@ class DomainBatches:
             weight = self._add_labelled(torch.stack(list(weight)), rows)
         if self.labels is None:
             return y, weight
-        return self._add_pseudo_labels(y, torch.stack(list(weight)), block)
+        rest = block[..., source.shape[-1] + n_labelled :]
+        return self._add_pseudo_labels(y, torch.stack(list(weight)), rest, self.labels)
 
     def _add_labelled(self, weight: Tensor, rows: Tensor) -> Tensor:
         """Divide the label loss between source rows and labelled target rows."""
@@ -386,12 +387,12 @@ class DomainBatches:
             each = each * self.label_weight[rows]
         return torch.cat([weight.expand(*rows.shape[:-1], -1) * (1.0 - share), each], -1)
 
-    def _add_pseudo_labels(self, y: Tensor, weight: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the pseudo-labels of the target rows, and divide the label loss by half."""
-        assert self.labels is not None
-        rest = block[..., y.shape[-1] :]
+    def _add_pseudo_labels(
+        self, y: Tensor, weight: Tensor, rest: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Add the pseudo-labels of the other target rows, which get half of the label loss."""
         member = torch.arange(self.n_members, device=self.device)[:, None]
-        label = self.labels[0][rest] if self.n_members == 1 else self.labels[member, rest]
+        label = labels[0][rest] if self.n_members == 1 else labels[member, rest]
         is_labelled = label[..., -1:] >= 0
         half = torch.where(is_labelled, 0.5, 1.0).to(weight.dtype)  # not torch's default dtype
         weight = weight.expand(y.shape) * half
