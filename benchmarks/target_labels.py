@@ -12,13 +12,17 @@ Systems, on the same rows and labels:
 - "fine_tuning": a source-only network, all of whose layers are then trained on the labelled rows
   alone, as FineTuning of the package ADAPT does; 100 epochs of batches of 16 at a tenth of the
   learning rate;
+- "adapt": FineTuning of ADAPT 0.4.5 itself, on two layers of 100, with the schedule of its example:
+  100 epochs on the source, then on the labelled rows 30 for the last layer and 100 for all. It is
+  measured with `--adapt`, in an environment that has it, and nothing else then;
 - "lr", "hgb": logistic regression and HistGradientBoosting on source rows and labelled rows
   together; "lr_equal" and "hgb_equal" repeat the labelled rows until both parts are equal.
 
 Half of the target rows are for adaptation, and of these come the labels; the other half is for the
 score. A task is used if it has at least twice as many labels as needed, and all its classes are in
-the source. `--per-set` limits the number of tasks of a data set. `--set NAME=VALUE` replaces a
-constant: HALF_SHARE or LABELLED_ROWS of the training, LABEL_VALUE of the weights of the families.
+the source. `--per-set` limits the number of tasks of a data set, `--skip` leaves sets out. `--set
+NAME=VALUE` replaces a constant: HALF_SHARE or LABELLED_ROWS of the training, LABEL_VALUE of the
+weights of the families.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ import argparse
 import json
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +45,7 @@ from joblib import Parallel, delayed
 from mixture import replace_constants
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 RESULTS = Path(__file__).parent / "results" / "target_labels.jsonl"
 COUNTS = (0, 5, 20, 50, 200)
@@ -71,6 +77,38 @@ def fine_tune(task: Any, y: np.ndarray, known: np.ndarray, label: np.ndarray, se
     return clf
 
 
+def fine_tune_adapt(
+    task: Any, y: np.ndarray, label: np.ndarray, order: np.ndarray, seed: int
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Yield the system, the number of labels and the class probabilities for each number."""
+    import tensorflow as tf
+    from adapt.parameter_based import FineTuning
+
+    tf.keras.utils.set_random_seed(seed)
+    scaler = StandardScaler().fit(task.X_source)
+    X_source, X_target, X_test = (
+        scaler.transform(X).astype(np.float32) for X in (task.X_source, task.X_target, task.X_test)
+    )
+    one_hot = np.eye(y.max() + 1, dtype=np.float32)
+    layers, hidden = tf.keras.layers, {"activation": "relu"}
+    networks = {
+        "encoder": tf.keras.Sequential([layers.Dense(100, **hidden), layers.Dense(100, **hidden)]),
+        "task": tf.keras.Sequential([layers.Dense(len(one_hot), activation="softmax")]),
+    }
+    settings = {"loss": "categorical_crossentropy", "optimizer": "adam", "random_state": seed}
+    source = FineTuning(**networks, **settings)
+    source.fit(X_source, one_hot[y], epochs=100, batch_size=64, verbose=0)
+    for n in label_counts(label):
+        known, model = order[:n], source
+        if n:
+            parts = {"encoder": source.encoder_, "task": source.task_}
+            model = FineTuning(**parts, pretrain=True, pretrain__epochs=30, **settings)
+            rows = X_target[known], one_hot[label[known]]
+            model.fit(*rows, epochs=100, batch_size=16, verbose=0)
+        proba = np.asarray(model.predict(X_test, verbose=0), dtype=float)
+        yield "adapt", n, proba / proba.sum(axis=1, keepdims=True)
+
+
 def fit_pooled(task: Any, y: np.ndarray, known: np.ndarray, label: np.ndarray, seed: int) -> Any:
     """Yield the name and the model of each learner on source rows and labelled rows together."""
     for name, model in (
@@ -83,42 +121,49 @@ def fit_pooled(task: Any, y: np.ndarray, known: np.ndarray, label: np.ndarray, s
             yield name + suffix, model.fit(X, np.append(y, label[rows]))
 
 
-def measure(
-    folder: str, task: Any, seed: int, max_rows: int, constants: list[str]
-) -> list[dict[str, Any]]:
+def label_counts(label: np.ndarray) -> list[int]:
+    """Return the numbers of labels for which there are enough rows."""
+    return [n for n in COUNTS if len(label) >= 2 * n]
+
+
+def fit_all(
+    task: Any, y: np.ndarray, label: np.ndarray, order: np.ndarray, seed: int
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Yield the system, the number of labels and the class probabilities of all fits."""
+    first = None
+    for n in label_counts(label):
+        known = order[:n]
+        ours = fit_ours(task, y, mark(label, known), seed)
+        first = first or ours
+        yield "ours", n, ours.predict_proba(task.X_test)
+        if n in QUERIED:
+            chosen = first.query(task.X_target, n)
+            queried = fit_ours(task, y, mark(label, chosen), seed)
+            yield "query", n, queried.predict_proba(task.X_test)
+        tuned = fine_tune(task, y, known, label, seed)
+        yield "fine_tuning", n, tuned.predict_proba(task.X_test)
+        for name, model in fit_pooled(task, y, known, label, seed):
+            yield name, n, model.predict_proba(task.X_test)
+
+
+def measure(folder: str, task: Any, seed: int, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the result lines of one task and seed."""
     warnings.simplefilter("ignore")
-    replace_constants(constants)
+    replace_constants(args.set)
     rows = tables.load_task(
-        Path(folder), task.set, task.source, task.target, max_rows=max_rows, seed=seed
+        Path(folder), task.set, task.source, task.target, max_rows=args.max_rows, seed=seed
     )
     classes, y = np.unique(rows.y_source, return_inverse=True)
     if not np.isin(rows.y_target, classes).all() or not np.isin(rows.y_test, classes).all():
         return []
     label, y_test = (np.searchsorted(classes, part) for part in (rows.y_target, rows.y_test))
     order = np.random.default_rng(seed).permutation(len(label))
-    line = {"task": rows.name, "set": task.set, "seed": seed, "max_rows": max_rows}
-    lines = []
-
-    def add(system: str, n: int, model: Any) -> None:
-        figures = score(y_test, model.predict_proba(rows.X_test))
-        lines.append({**line, "n_labels": n, "system": system, **figures})
-
-    first = None
-    for n in COUNTS:
-        if len(label) < 2 * n:
-            continue
-        known = order[:n]
-        ours = fit_ours(rows, y, mark(label, known), seed)
-        first = first or ours
-        add("ours", n, ours)
-        if n in QUERIED:
-            chosen = first.query(rows.X_target, n)
-            add("query", n, fit_ours(rows, y, mark(label, chosen), seed))
-        add("fine_tuning", n, fine_tune(rows, y, known, label, seed))
-        for name, model in fit_pooled(rows, y, known, label, seed):
-            add(name, n, model)
-    return lines
+    line = {"task": rows.name, "set": task.set, "seed": seed, "max_rows": args.max_rows}
+    systems = fine_tune_adapt if args.adapt else fit_all
+    return [
+        {**line, "n_labels": n, "system": system, **score(y_test, proba)}
+        for system, n, proba in systems(rows, y, label, order, seed)
+    ]
 
 
 def run(args: argparse.Namespace) -> None:
@@ -128,11 +173,12 @@ def run(args: argparse.Namespace) -> None:
     jobs = []
     for folder in args.data or [tables.data_folder()]:
         tasks = tables.list_tasks(Path(folder), HALVES[args.half])
+        tasks = tasks[~tasks["set"].isin(args.skip)]
         for task in tasks.groupby("set").head(args.per_set).itertuples():
             name = f"{task.set}: {task.source} -> {task.target}"
             for seed in range(args.seeds):
                 if (name, seed) not in done:
-                    jobs.append((str(folder), task, seed, args.max_rows, args.set))
+                    jobs.append((str(folder), task, seed, args))
     jobs.sort(key=lambda job: job[2])
     found = Parallel(n_jobs=args.jobs, return_as="generator_unordered")(
         delayed(measure)(*job) for job in jobs
@@ -181,9 +227,11 @@ def main() -> None:
     runs.add_argument("--data", nargs="+", help="data folders")
     runs.add_argument("--seeds", type=int, default=5)
     runs.add_argument("--max-rows", type=int, default=1000)
+    runs.add_argument("--skip", nargs="+", default=[], help="data sets to leave out")
     runs.add_argument("--per-set", type=int, default=1000)
     runs.add_argument("--set", action="append", default=[], help="NAME=VALUE")
     runs.add_argument("--jobs", type=int, default=1)
+    runs.add_argument("--adapt", action="store_true", help="measure FineTuning of ADAPT alone")
     runs.set_defaults(command=run)
     reports = commands.add_parser("report")
     reports.set_defaults(command=report)
