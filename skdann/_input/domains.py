@@ -233,8 +233,8 @@ def check_domains(
     feature_names, other_names = check_names(names, "X_source")
     is_chunk = is_chunk or classes is not None
     size = _LeastSize(least_target, is_chunk=is_chunk, is_first=domains is None)
-    tables = {"X_source": X_source, **_match_targets(X_target, X_source, size)}
-    columns, (source, *parts) = read_tables(tables, columns, estimator)
+    tables = _match_targets(X_target, X_source, size)
+    columns, (source, *parts) = read_tables({"X_source": X_source, **tables}, columns, estimator)
     row_domain = check_sample_domain(sample_domain, n_rows)
     targets = _group_targets(source, parts)
     for name in np.unique(row_domain[row_domain < 0]).tolist():
@@ -244,7 +244,7 @@ def check_domains(
     is_kept = row_domain >= 0 if weight is None else (row_domain >= 0) & (weight > 0)
     label, known_classes = read_labels(y_source, is_kept, classes)
     n_outputs = label.shape[1] if label.ndim == 2 else 1
-    labels = check_target_labels(y_target, X_target, known_classes, n_outputs)
+    labels = check_target_labels(y_target, tables, known_classes, n_outputs)
     kept = source if is_kept.all() else source[is_kept]
     X, row_domain = _stack(kept, row_domain[is_kept], targets)
     known = check_known(row_domain, domains, estimator)

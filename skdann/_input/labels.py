@@ -22,7 +22,9 @@ ENCODED_LABELS = (
 )
 
 
-def plain_labels(y: Any, name: str = "y", *, is_kept: np.ndarray | None = None) -> np.ndarray:
+def plain_labels(
+    y: Any, name: str = "y", *, is_kept: np.ndarray | None = None, takes_objects: bool = False
+) -> np.ndarray:
     """Return labels as an array of a plain dtype that scikit-learn's metrics take.
 
     Parameters
@@ -33,6 +35,8 @@ def plain_labels(y: Any, name: str = "y", *, is_kept: np.ndarray | None = None) 
         Name of the argument in error messages.
     is_kept : ndarray of bool of shape (n_samples,) or None, default=None
         Rows whose labels count; the others may hold anything, also nothing.
+    takes_objects : bool, default=False
+        Whether numbers and booleans may be in an array of objects, as if some were missing.
 
     Returns
     -------
@@ -55,7 +59,8 @@ def plain_labels(y: Any, name: str = "y", *, is_kept: np.ndarray | None = None) 
     if label.dtype.kind == "O":
         _check_objects(label, name)
         # a column of objects holds numbers where values are missing, here in rows left out
-        label = _as_plain(label, name, is_forced=not are_all_kept or not _is_object(y))
+        is_forced = takes_objects or not are_all_kept or not _is_object(y)
+        label = _as_plain(label, name, is_forced=is_forced)
     with naming(name, "must hold class labels: strings, whole numbers or booleans"):
         if label.dtype.kind not in "biufOU":
             raise TypeError(f"labels of dtype {label.dtype} are none of these")

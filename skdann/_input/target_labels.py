@@ -10,7 +10,6 @@ import numpy as np
 from skdann._input.callers import is_cut
 from skdann._input.containers import shape_of, unwrap
 from skdann._input.labels import is_missing, plain_labels
-from skdann._input.matching import name_targets
 from skdann._input.messages import warn_user
 from skdann._input.numeric_labels import plain_numbers
 
@@ -18,7 +17,7 @@ REMEDY = "pass a label for each row of X_target, and NaN or None for unlabelled 
 
 
 def check_target_labels(
-    y_target: Any, X_target: Any, classes: np.ndarray, n_outputs: int
+    y_target: Any, targets: dict[str, Any], classes: np.ndarray, n_outputs: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Check the labels of target rows against the rows and the labels of the source.
 
@@ -27,8 +26,8 @@ def check_target_labels(
     y_target : array-like of shape (n_target,) or (n_target, n_outputs), tuple of these, or None
         Labels; missing or masked where a row is unlabelled. For several targets a tuple with one
         array, or None, for each.
-    X_target : array-like, tuple of these, or None
-        Rows of each target.
+    targets : dict of {str: table}
+        Checked rows of each target, by the name of the argument.
     classes : ndarray
         Labels of the classes; empty if labels are numbers.
     n_outputs : int
@@ -46,21 +45,20 @@ def check_target_labels(
     """
     if y_target is None:
         return []
-    if X_target is None:
+    if not targets:
         raise ValueError(
             "y_target was passed without X_target; pass the rows that it labels as X_target."
         )
-    rows = name_targets(X_target)
     parts = y_target if isinstance(y_target, tuple) else (y_target,)
-    if len(parts) != len(rows):
+    if len(parts) != len(targets):
         raise ValueError(
-            f"y_target has labels of {len(parts)} target(s), but X_target has {len(rows)}; pass a "
-            "tuple with the labels of each target, None for one without labels."
+            f"y_target has labels of {len(parts)} target(s), but X_target has {len(targets)}; pass "
+            "a tuple with the labels of each target, None for one without labels."
         )
     read = _read_classes if len(classes) else _read_numbers
     expected: Any = classes if len(classes) else n_outputs
     found = []
-    for (name, X), y in zip(rows.items(), parts, strict=True):
+    for (name, X), y in zip(targets.items(), parts, strict=True):
         n_rows = shape_of(X)[0]
         labels = _read(y, name.replace("X_target", "y_target"), name, n_rows, read, expected)
         found.append(labels)
@@ -118,7 +116,7 @@ def _read_classes(y: Any, name: str, is_known: np.ndarray, classes: np.ndarray) 
     """Return the class indices of the labelled rows."""
     if not is_known.any():
         return np.zeros(0, dtype=np.int64)
-    label = plain_labels(y, name, is_kept=is_known).tolist()
+    label = plain_labels(y, name, is_kept=is_known, takes_objects=True).tolist()
     known = {value: index for index, value in enumerate(classes.tolist())}
     unknown = sorted({value for value in label if value not in known}, key=str)
     if unknown:

@@ -10,6 +10,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from skdann._input.domains import check_domains
+from skdann._input.matching import name_targets
 from skdann._input.target_labels import check_target_labels, find_labels, stack_labels
 
 X = np.zeros((4, 2))
@@ -18,7 +19,8 @@ TEXTS = np.array(["a", "b"])
 
 
 def check(y_target, X_target=X, classes=CLASSES, n_outputs=1):
-    return check_target_labels(y_target, X_target, classes, n_outputs)
+    targets = {} if X_target is None else name_targets(X_target)
+    return check_target_labels(y_target, targets, classes, n_outputs)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,23 @@ def test_labels_that_are_texts(y_target):
     [(rows, label)] = check(y_target, classes=TEXTS)
     assert_array_equal(rows, [0, 3])
     assert_array_equal(label, [1, 0])
+
+
+@pytest.mark.parametrize("y_target", [[2, 2, 1, 0], [True, True, False, True]])
+def test_objects_are_read_alike_whether_labels_are_missing_or_not(y_target):
+    y_target = np.array(y_target, dtype=object)
+    [(rows, label)] = check(y_target)
+    assert_array_equal(rows, np.arange(4))
+    assert_array_equal(label, y_target.astype(int))
+    y_target[0] = None
+    assert_array_equal(check(y_target)[0][1], label[1:])
+
+
+def test_rows_in_a_container_that_does_not_know_their_number():
+    X_target = pl.DataFrame(X, schema=["a", "b"]).lazy()
+    data = check_domains(X_target, [0, 1, 2, 0], X_target, y_target=[None, 2, 1, None])
+    assert_array_equal(data.labelled, [5, 6])
+    assert_array_equal(data.y_labelled, [2, 1])
 
 
 def test_minus_one_is_a_class_like_others():
