@@ -70,7 +70,7 @@ class TestEstimatorChecks:
     @pytest.mark.slow
     def test_checks_pass_except_declared_failures(self):
         results = check_estimator(
-            DANNRegressor(), expected_failed_checks=EXPECTED_FAILURES, on_fail=None
+            DANNRegressor(max_epochs=30), expected_failed_checks=EXPECTED_FAILURES, on_fail=None
         )
         by_status = {}
         for result in results:

@@ -52,10 +52,11 @@ class NumericColumns:
         values = np.concatenate(parts)
         if np.isnan(values).all():
             raise ValueError("X_source has no value in any column; pass rows with values.")
-        fill = [
-            np.median(column[~np.isnan(column)]) if n else 0.0
-            for column, n in zip(values.T, (~np.isnan(values)).sum(0), strict=True)
-        ]
+        with np.errstate(all="ignore"):  # infinite values, which are refused later
+            fill = [
+                np.median(column[~np.isnan(column)]) if n else 0.0
+                for column, n in zip(values.T, (~np.isnan(values)).sum(0), strict=True)
+            ]
         return cls(np.nan_to_num(np.array(fill, dtype=np.float64)), values.shape[1])
 
     @classmethod
