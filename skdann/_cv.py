@@ -308,7 +308,9 @@ class DANNClassifierCV(BaseDomainClassifier):
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Rows of the target domain. None trains the source-only baseline alone.
+            Rows of the target domain, of which all candidates share a random sample where there
+            are far more than training can draw, as in :class:`DANNClassifier`. None trains the
+            source-only baseline alone.
         y_target : array-like of shape (n_target,), tuple of these, or None, default=None
             Labels of some of them, as in :meth:`DANNClassifier.fit`.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
