@@ -1,6 +1,6 @@
 """Large tables: time as a function of rows, memory of a million rows, data larger than memory.
 
-    python benchmarks/scale.py                 # all parts, about six minutes
+    python benchmarks/scale.py                 # all parts, about fifteen minutes
     python benchmarks/scale.py --parts linear --rows 10000 100000 1000000
     python benchmarks/scale.py --parts million chunks mapped
 
@@ -12,8 +12,10 @@
 - `mapped`: memory-mapped arrays, which need not be copied.
 - `unlabelled`: 100 labelled rows, and 10,000,000 target rows in a memory map, of which a sample is
   read; with all rows for comparison.
+- `sampled`: accuracy of fits on samples of the target, and on all rows.
 
-All parts except `linear` run in separate processes and report the peak growth of the process.
+All parts except `linear` and `sampled` run in separate processes and report the peak growth of the
+process.
 """
 
 from __future__ import annotations
@@ -268,9 +270,41 @@ def unlabelled(args: argparse.Namespace) -> list[dict[str, Any]]:
     return [{"part": "unlabelled", "rows": args.unlabelled_rows} | line for line in lines]
 
 
+def sampled(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Compare the accuracy of fits on a sample of the target with that of fits on all rows."""
+    from skdann import DANNClassifier, datasets
+    from skdann._input import large_targets
+
+    warnings.filterwarnings("ignore", ".*random sample")
+    lines = []
+    samples = {10_000: "10,000 rows", 100_000: "100,000 rows", 10**12: "all rows"}
+    print(
+        f"\n| accuracy, 200 labelled rows, {args.sampled_rows:,} target rows | standardize "
+        f"| {' | '.join(samples.values())} |"
+    )
+    print("|---|---|" + "---|" * len(samples))
+    for name in ("make_inter_twinning_moons", "make_covariate_shift", "make_label_shift"):
+        for standardize in ("source", "domain"):
+            accuracy: dict[int, list[float]] = {n: [] for n in samples}
+            for seed in range(args.repeats):
+                X, y, X_target, y_target = getattr(datasets, name)(
+                    200, n_target=args.sampled_rows, random_state=seed
+                )
+                for n in samples:
+                    large_targets.LEAST_SAMPLE = n
+                    clf = DANNClassifier(standardize=standardize, random_state=seed)
+                    clf.fit(X, y, X_target)
+                    accuracy[n].append(clf.score(X_target[::30], y_target[::30]))
+            shown = " | ".join(f"{np.mean(a):.3f} ± {np.std(a):.3f}" for a in accuracy.values())
+            print(f"| {name} | {standardize} | {shown} |", flush=True)
+            figures = {samples[n]: values for n, values in accuracy.items()}
+            lines.append({"part": "sampled", "data": name, "standardize": standardize} | figures)
+    return lines
+
+
 PARTS = {
     **{"linear": linear, "million": million, "chunks": chunks, "mapped": mapped},
-    "unlabelled": unlabelled,
+    **{"unlabelled": unlabelled, "sampled": sampled},
 }
 
 
@@ -282,12 +316,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="sizes for linear")
     parser.add_argument("--batch", type=int, default=256, help="batch size for linear")
     parser.add_argument("--epochs", type=int, default=2, help="epochs for linear")
-    parser.add_argument("--repeats", type=int, default=5, help="of linear and unlabelled")
+    parser.add_argument("--repeats", type=int, default=5, help="of linear, unlabelled, sampled")
     parser.add_argument("--million-rows", type=int, default=1_000_000)
     parser.add_argument("--chunk", type=int, default=50_000)
     parser.add_argument("--chunk-rows", type=int, nargs="+", default=[200_000, 1_000_000])
     parser.add_argument("--mapped-rows", type=int, default=400_000)
     parser.add_argument("--unlabelled-rows", type=int, default=10_000_000)
+    parser.add_argument("--sampled-rows", type=int, default=600_000)
     parser.add_argument("--json", type=Path, default=RESULTS, help="file for the figures")
     args = parser.parse_args()
     machine = facts()

@@ -342,6 +342,9 @@ class DANNClassifierCV(BaseDomainClassifier):
         base.set_params(verbose=verbose, warm_start=False, checkpoint=None)
         check_params(base)
         X_target, y_target = self._sample_targets(X_source, X_target, y_target)
+        X_source, y_source, sample_weight, sample_domain = self._sample_pooled(
+            X_source, y_source, sample_weight, sample_domain
+        )
         data = check_domains(
             X_source,
             y_source,

@@ -54,14 +54,14 @@ class Blocks(NamedTuple):
 def find_blocks(X: Any) -> Blocks | None:
     """Return the blocks of a container; None if its rows cannot be counted.
 
-    Counting reads no rows, except in lazy frames of dask and polars and in arrays of dask whose
-    chunks have unknown sizes: these are computed once to count them.
+    Counting reads no rows, except in arrays of dask whose chunks have unknown sizes and in lazy
+    frames of dask and polars that are not files with a known length: these are computed once.
     """
     if _is_dask(X, "chunks"):
-        return _blocks_of_array(X)
-    if _is_dask(X, "columns"):
-        sizes = X.map_partitions(len).compute()
-        return Blocks(list(sizes), lambda i, rows: X.partitions[i].compute().iloc[rows])
+        return _blocks_of_array(X) if X.ndim else None
+    if _is_dask(X, "partitions"):
+        sizes = [len(part) for part in X.partitions]  # from metadata, for parquet
+        return Blocks(sizes, lambda i, rows: X.partitions[i].compute().iloc[rows])
     if is_dataset(X):
         return Blocks([X.count_rows()], lambda _, rows: _read_batches(X, rows))
     if type(X).__module__.startswith("polars.") and hasattr(X, "collect"):
@@ -83,9 +83,9 @@ def check_memory(X: Any, name: str) -> None:
     size = 4.0 * np.prod(shape)  # as float32; NaN if it is unknown
     if size > total_memory():
         raise ValueError(
-            f"{name} has {shape[0]:,} rows and {shape[1]} columns, which take {size / 2**30:,.0f} "
-            f"GiB as float32, but this machine has {total_memory() / 2**30:,.0f} GiB of memory; "
-            "pass a sample of the rows, or call partial_fit with one chunk at a time."
+            f"{name} of shape {shape} takes {size / 2**30:,.0f} GiB as float32, but this machine "
+            f"has {total_memory() / 2**30:,.0f} GiB of memory; pass a sample of the rows, or call "
+            "partial_fit with one chunk at a time."
         )
 
 

@@ -1,7 +1,7 @@
 """Targets that are far larger than training can use, replaced by a random sample of their rows.
 
 A fit draws as many target rows as source rows in each epoch, so that with few source rows it never
-sees most of a large target. The rows left out are neither read nor copied.
+sees most of a large target. The rows left out are neither checked nor copied.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from skdann._input.containers import load
 from skdann._input.drawing import sample_rows
 from skdann._input.matching import name_targets
 from skdann._input.messages import warn_user
+from skdann._input.row_domains import check_sample_domain
 from skdann._input.seeding import draw_seed
 from skdann._input.target_labels import find_labels
 
-LEAST_SAMPLE = 100_000  # more than any statistic of the target needs
+LEAST_SAMPLE = 100_000  # enough for the statistics of a target, see benchmarks/scale.py
 FAR_LARGER = 4  # rows per row of the sample, up to which a target is used as it is
 
 
@@ -94,7 +95,8 @@ def sample_targets(
         rows[index] = target.blocks.take(kept)
         if labels[index] is not None:
             labels[index] = safe_indexing(load(labels[index]), kept)
-    _warn_of_samples({names[index]: target for index, target in large.items()})
+    sizes = {names[index]: target.blocks.n_rows for index, target in large.items()}
+    _warn_of_samples(sizes, max(target.n_sample for target in large.values()))
     return tuple(rows), None if y_target is None else tuple(labels)
 
 
@@ -126,11 +128,62 @@ def _find_large(
     return large
 
 
-def _warn_of_samples(large: dict[str, _LargeTarget]) -> None:
-    sizes = " and ".join(f"{name} has {each.blocks.n_rows:,}" for name, each in large.items())
-    n_sample = max(each.n_sample for each in large.values())
+def sample_pooled(
+    X_source: Any,
+    y_source: Any,
+    sample_weight: Any,
+    sample_domain: Any,
+    count_draws: Callable[[int], int],
+    random_state: Any,
+) -> tuple[Any, ...]:
+    """Replace targets among the rows of `X_source` as :func:`sample_targets` does others.
+
+    Parameters
+    ----------
+    X_source, y_source, sample_weight, sample_domain : array-like of n_samples rows, or None
+        As passed to `fit`.
+    count_draws, random_state
+        As in :func:`sample_targets`.
+
+    Returns
+    -------
+    X_source, y_source, sample_weight, sample_domain
+        Unchanged, or the rows of the source and of the samples, in their order.
+
+    Warns
+    -----
+    UserWarning
+        If a target was sampled.
+    """
+    given = (X_source, y_source, sample_weight, sample_domain)
+    if y_source is None or sample_domain is None:
+        return given
+    blocks = {i: find_blocks(each) for i, each in enumerate(given) if each is not None}
+    counts = {0 if each is None else each.n_rows for each in blocks.values()}
+    n_rows = min(counts)
+    if len(counts) > 1 or n_rows <= FAR_LARGER * LEAST_SAMPLE:
+        return given
+    domain = check_sample_domain(sample_domain, n_rows)
+    n_sample = max(LEAST_SAMPLE, count_draws(int((domain >= 0).sum())))
+    names, sizes = np.unique(domain[domain < 0], return_counts=True)
+    is_large = sizes > FAR_LARGER * n_sample
+    if not is_large.any():
+        return given
+    generator = np.random.default_rng(draw_seed(random_state))
+    is_kept = ~np.isin(domain, names[is_large])
+    for name, size in zip(names[is_large], sizes[is_large], strict=True):
+        sample = sample_rows(size, n_sample, generator)
+        is_kept[np.flatnonzero(domain == name)[sample]] = True
+    large = zip(names[is_large].tolist(), sizes[is_large].tolist(), strict=True)
+    _warn_of_samples({f"Target domain {name}": size for name, size in large}, n_sample)
+    kept = np.flatnonzero(is_kept)
+    return tuple(part.take(kept) if (part := blocks.get(i)) else None for i in range(len(given)))
+
+
+def _warn_of_samples(sizes: dict[str, int], n_sample: int) -> None:
+    has = " and ".join(f"{name} has {n_rows:,}" for name, n_rows in sizes.items())
     warn_user(
-        f"{sizes} rows, far more than this fit can train on: it uses a random sample of "
+        f"{has} rows, far more than this fit can train on: it uses a random sample of "
         f"{n_sample:,} rows, drawn by random_state. To choose the rows, pass at most "
         f"{FAR_LARGER * n_sample:,}, which are used as they are; to train on more, raise "
         "max_epochs."

@@ -20,7 +20,7 @@ from scipy import sparse
 from skdann._input import blocks
 from skdann._input.blocks import check_memory, find_blocks
 from skdann._input.containers import load
-from tests.input.common import arrow, pandas, polars
+from tests.input.common import arrow, make_clf, pandas, polars
 
 X = np.arange(120.0).reshape(60, 2)
 ROWS = np.array([0, 3, 19, 20, 59])
@@ -57,7 +57,7 @@ def test_rows_of_every_container_are_counted_and_taken(name: str) -> None:
     assert_array_equal(dense(found.take(ROWS)), X[ROWS])
 
 
-@pytest.mark.parametrize("value", [None, 3, object(), iter([])])
+@pytest.mark.parametrize("value", [None, 3, object(), iter([]), da.from_array(np.array(1.0))])
 def test_what_cannot_be_counted_has_no_blocks(value: Any) -> None:
     assert find_blocks(value) is None
 
@@ -126,9 +126,12 @@ def test_lazy_rows_beyond_memory_are_refused(
     monkeypatch.setattr(blocks, "total_memory", lambda: 4 * X.size)
     check_memory(make(X), "X_source")
     monkeypatch.setattr(blocks, "total_memory", lambda: 4 * X.size - 1)
-    with pytest.raises(ValueError, match=r"X_source has 60 rows and 2 columns.*partial_fit"):
+    with pytest.raises(ValueError, match=r"X_source of shape \(60, 2\).*partial_fit"):
         check_memory(make(X), "X_source")
     check_memory(X, "X_source")  # in memory already
+    for rows in ((make(X), X[:, 0] > 9, X), (X, X[:, 0] > 9, make(X))):
+        with pytest.raises(ValueError, match=r"X_(source|target) of shape \(60, 2\) takes"):
+            make_clf().fit(*rows)
 
 
 def test_memory_is_unlimited_where_the_system_does_not_tell(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pyarrow.dataset as ds
 import pytest
 from numpy.testing import assert_array_equal
@@ -19,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdann import DANNClassifier, DANNClassifierCV, DANNRegressor, make_pipeline
 from skdann._input import large_targets
-from skdann._input.large_targets import sample_targets
+from skdann._input.large_targets import sample_pooled, sample_targets
 from tests.input.common import XS, YS, arrow, make_clf, pandas, polars
 
 LEAST = 25
@@ -128,6 +129,59 @@ def test_labels_that_do_not_match_are_left_to_the_checks_of_fit(y: Any) -> None:
     assert sample(XT, y)[0] is XT
     with pytest.raises(ValueError, match="y_target has"):
         make_clf().fit(XS, YS, XT, y_target=y)
+
+
+# targets in X_source
+
+
+def pooled() -> dict[str, Any]:
+    """Return 40 source rows, and a large and a small target, in random order."""
+    order = np.random.default_rng(1).permutation(40 + N + 30)
+    return {
+        "X_source": np.vstack([XS, XT, XT[:30] + 5])[order],
+        "y_source": np.append(YS, np.full(N + 30, -1))[order],
+        "sample_weight": np.linspace(1, 2, 40 + N + 30)[order],
+        "sample_domain": np.repeat([0, -1, -2], [40, N, 30])[order],
+    }
+
+
+@pytest.mark.parametrize(
+    "make",
+    [np.asarray, list, pd.Series, lambda v: dd.from_pandas(pd.Series(v), npartitions=3)],
+    ids=["array", "list", "series", "dask"],
+)
+def test_large_targets_in_the_source_are_sampled_with_labels_weights_and_domains(make: Any) -> None:
+    X, *vectors = pooled().values()
+    with pytest.warns(UserWarning, match="Target domain -1 has 1,000 rows") as record:
+        found = sample_pooled(X, *map(make, vectors), lambda n_rows: n_rows, 0)
+    rows, y, weight, domain = map(np.asarray, found)
+    assert len(record) == 1
+    assert [(domain == each).sum() for each in (0, -1, -2)] == [40, 40, 30]
+    positions = [np.flatnonzero((row == X).all(axis=1))[0] for row in rows]
+    assert positions == sorted(set(positions))
+    for before, after in zip(vectors, (y, weight, domain), strict=True):
+        assert_array_equal(after, before[positions])
+
+
+def test_small_targets_and_rows_that_do_not_match_are_left_to_the_checks_of_fit() -> None:
+    given = pooled()
+    for change in ({"sample_domain": None}, {"y_source": None}, {"sample_weight": np.ones(3)}):
+        values = (given | change).values()
+        assert list(map(id, sample_pooled(*values, len, 0))) == list(map(id, values))
+    values = given.values()
+    found = sample_pooled(*values, lambda n_rows: N // 4, 0)
+    assert list(map(id, found)) == list(map(id, values))
+
+
+@pytest.mark.usefixtures("ignored")
+@pytest.mark.parametrize("name", ["classifier", "choosing"])
+def test_fit_with_a_large_target_in_the_source_equals_the_fit_on_its_sample(name: str) -> None:
+    make, names = ESTIMATORS[name], list(pooled())
+    found = sample_pooled(*pooled().values(), lambda n_rows: 40, 0)
+    expected = (
+        make().fit(**dict(zip(names, found, strict=True))).predict_proba(XT, sample_domain=-1)
+    )
+    assert_array_equal(make().fit(**pooled()).predict_proba(XT, sample_domain=-1), expected)
 
 
 # estimators

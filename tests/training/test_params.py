@@ -10,6 +10,7 @@ import pytest
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skdann import DANNClassifier, DANNRegressor
+from skdann._training import params as params_module
 from skdann._training.params import (
     ABSENT,
     DataShape,
@@ -176,6 +177,8 @@ def test_auto_epochs_count_the_rows_trained_on():
 def test_a_fit_draws_at_most_the_rows_that_are_counted(params, n_rows, monkeypatch):
     drawn = []
     draw = ShuffledRows.draw
+    monkeypatch.setattr(params_module, "MIN_STEPS", 30)
+    monkeypatch.setattr(params_module, "MIN_EPOCHS", 3)
     monkeypatch.setattr(
         ShuffledRows, "draw", lambda self, count: drawn.append(count) or draw(self, count)
     )
