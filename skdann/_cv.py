@@ -341,10 +341,10 @@ class DANNClassifierCV(BaseDomainClassifier):
         verbose = base.verbose if self.verbose is None else self.verbose
         base.set_params(verbose=verbose, warm_start=False, checkpoint=None)
         check_params(base)
-        X_target, y_target = self._sample_targets(X_source, X_target, y_target)
         X_source, y_source, sample_weight, sample_domain = self._sample_pooled(
             X_source, y_source, sample_weight, sample_domain
         )
+        X_target, y_target = self._sample_targets(X_source, X_target, y_target)
         data = check_domains(
             X_source,
             y_source,

@@ -135,10 +135,10 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
     ) -> Any:
         """Train on checked parameters, from the start or with warm start."""
         is_continued = self.warm_start and hasattr(self, "net_")
-        X_target, y_target = self._sample_targets(X_source, X_target, y_target)
         X_source, y_source, sample_weight, sample_domain = self._sample_pooled(
             X_source, y_source, sample_weight, sample_domain
         )
+        X_target, y_target = self._sample_targets(X_source, X_target, y_target)
         data = check_domains(
             X_source,
             y_source,
