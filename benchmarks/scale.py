@@ -1,6 +1,6 @@
 """Large tables: time as a function of rows, memory of a million rows, data larger than memory.
 
-    python benchmarks/scale.py                 # all parts, about six minutes
+    python benchmarks/scale.py                 # all parts, about fifteen minutes
     python benchmarks/scale.py --parts linear --rows 10000 100000 1000000
     python benchmarks/scale.py --parts million chunks mapped
 
@@ -10,8 +10,12 @@
 - `chunks`: `partial_fit` over the row groups of a parquet file, at two sizes. The peak memory
   should be equal.
 - `mapped`: memory-mapped arrays, which need not be copied.
+- `unlabelled`: 100 labelled rows, and 10,000,000 target rows in a memory map, of which a sample is
+  read; with all rows for comparison.
+- `sampled`: accuracy of fits on samples of the target, and on all rows.
 
-All parts except `linear` run in separate processes and report the peak growth of the process.
+All parts except `linear` and `sampled` run in separate processes and report the peak growth of the
+process.
 """
 
 from __future__ import annotations
@@ -20,17 +24,18 @@ import argparse
 import json
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from machine import Stopwatch, describe, facts
+from machine import Stopwatch, describe, facts, spread
 from peaks import MB, PeakGrowth, in_child, make_domains, measured_fit, warm_up
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
-N_FEATURES = 50
+N_FEATURES, N_NARROW = 50, 8
 BOUND = 0.10
 
 
@@ -195,7 +200,112 @@ def mapped(args: argparse.Namespace) -> list[dict[str, Any]]:
     return [{"part": "mapped", "rows": args.mapped_rows} | figures]
 
 
-PARTS = {"linear": linear, "million": million, "chunks": chunks, "mapped": mapped}
+# ---- a memory map with far more target rows than training can draw
+
+
+def write_unlabelled(path: Path, n_rows: int) -> None:
+    """Write target rows to a .npy file."""
+    rows = np.lib.format.open_memmap(path, "w+", np.float32, (n_rows, N_NARROW))
+    for start in range(0, n_rows, 500_000):
+        part = rows[start : start + 500_000]
+        part[:] = np.random.default_rng(start).standard_normal(part.shape, dtype=np.float32)
+        part += 0.5
+
+
+def evict(path: Path) -> None:
+    """Drop a file from the cache of the system."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def bytes_from_disk() -> int:
+    """Return the bytes that this process has read from disk, including pages of mapped files."""
+    return int(Path("/proc/self/io").read_text().partition("\nread_bytes: ")[2].split()[0])
+
+
+def fit_unlabelled(path: Path, name: str, samples: bool) -> dict[str, float]:
+    """Fit 100 labelled rows and the target rows of the file, and measure the fit."""
+    import skdann
+    from skdann._input import large_targets
+
+    if not samples:
+        large_targets.LEAST_SAMPLE = 10**12
+    rows, labels, X_target = make_domains(1000, N_NARROW, "float32")
+    clf = getattr(skdann, name)(random_state=0)
+    clf.fit(rows[:100], labels[:100], X_target)  # loads the libraries
+    X_target = np.load(path, mmap_mode="r")
+    before = bytes_from_disk()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*random sample")
+        figures = measured_fit(clf, rows[:100], labels[:100], X_target, watch_anonymous=True)
+    return figures | {"disk_mb": (bytes_from_disk() - before) / MB}
+
+
+def unlabelled(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure time, memory and bytes read with few labelled and very many target rows."""
+    lines: list[dict[str, Any]] = []
+    print(
+        f"\n| 100 labelled rows, {args.unlabelled_rows:,} target rows x {N_NARROW} | CPU, s "
+        "| peak growth without mapped pages, MB | with them, MB | read from disk, MB |"
+    )
+    print("|---|---|---|---|---|")
+    cases = (("DANNClassifier", True), ("DANNClassifier", False), ("DANNClassifierCV", True))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "target.npy"
+        in_child(write_unlabelled, path, args.unlabelled_rows)
+        for _ in range(args.repeats):
+            for name, samples in cases:
+                evict(path)
+                figures = in_child(fit_unlabelled, path, name, samples)
+                lines.append({"estimator": name, "samples": samples} | figures)
+    for name, samples in cases:
+        part = [each for each in lines if (each["estimator"], each["samples"]) == (name, samples)]
+        cpu = spread([each["cpu_s"] for each in part], 1)
+        sizes = [
+            spread([each[size] for each in part], 0)
+            for size in ("anonymous_mb", "growth_mb", "disk_mb")
+        ]
+        print(f"| {name}, {'a sample' if samples else 'all rows'} | {cpu} | {' | '.join(sizes)} |")
+    return [{"part": "unlabelled", "rows": args.unlabelled_rows} | line for line in lines]
+
+
+def sampled(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Compare the accuracy of fits on a sample of the target with that of fits on all rows."""
+    from skdann import DANNClassifier, datasets
+    from skdann._input import large_targets
+
+    warnings.filterwarnings("ignore", ".*random sample")
+    lines = []
+    samples = {10_000: "10,000 rows", 100_000: "100,000 rows", 10**12: "all rows"}
+    print(
+        f"\n| accuracy, 200 labelled rows, {args.sampled_rows:,} target rows | standardize "
+        f"| {' | '.join(samples.values())} |"
+    )
+    print("|---|---|" + "---|" * len(samples))
+    for name in ("make_inter_twinning_moons", "make_covariate_shift", "make_label_shift"):
+        for standardize in ("source", "domain"):
+            accuracy: dict[int, list[float]] = {n: [] for n in samples}
+            for seed in range(args.repeats):
+                X, y, X_target, y_target = getattr(datasets, name)(
+                    200, n_target=args.sampled_rows, random_state=seed
+                )
+                for n in samples:
+                    large_targets.LEAST_SAMPLE = n
+                    clf = DANNClassifier(standardize=standardize, random_state=seed)
+                    clf.fit(X, y, X_target)
+                    accuracy[n].append(clf.score(X_target[::30], y_target[::30]))
+            shown = " | ".join(f"{np.mean(a):.3f} ± {np.std(a):.3f}" for a in accuracy.values())
+            print(f"| {name} | {standardize} | {shown} |", flush=True)
+            figures = {samples[n]: values for n, values in accuracy.items()}
+            lines.append({"part": "sampled", "data": name, "standardize": standardize} | figures)
+    return lines
+
+
+PARTS = {
+    **{"linear": linear, "million": million, "chunks": chunks, "mapped": mapped},
+    **{"unlabelled": unlabelled, "sampled": sampled},
+}
 
 
 def main() -> None:
@@ -206,11 +316,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="sizes for linear")
     parser.add_argument("--batch", type=int, default=256, help="batch size for linear")
     parser.add_argument("--epochs", type=int, default=2, help="epochs for linear")
-    parser.add_argument("--repeats", type=int, default=5, help="repeats for linear")
+    parser.add_argument("--repeats", type=int, default=5, help="of linear, unlabelled, sampled")
     parser.add_argument("--million-rows", type=int, default=1_000_000)
     parser.add_argument("--chunk", type=int, default=50_000)
     parser.add_argument("--chunk-rows", type=int, nargs="+", default=[200_000, 1_000_000])
     parser.add_argument("--mapped-rows", type=int, default=400_000)
+    parser.add_argument("--unlabelled-rows", type=int, default=10_000_000)
+    parser.add_argument("--sampled-rows", type=int, default=600_000)
     parser.add_argument("--json", type=Path, default=RESULTS, help="file for the figures")
     args = parser.parse_args()
     machine = facts()

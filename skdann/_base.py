@@ -18,6 +18,7 @@ from skdann._input.column_table import ColumnTable
 from skdann._input.columns import NumericColumns, TableColumns, read_description
 from skdann._input.containers import unwrap
 from skdann._input.labels import plain_labels
+from skdann._input.large_targets import sample_pooled, sample_targets
 from skdann._input.pooling import mark_unlabelled
 from skdann._input.row_domains import check_domain_vector
 from skdann._input.rows import check_rows_to_predict
@@ -104,6 +105,21 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
                 "of scikit-learn counts as errors; score by the method score "
                 "(scoring=None), which ignores these rows, or pass labelled rows."
             )
+
+    @abstractmethod
+    def _count_draws(self, n_rows: int) -> int:
+        """Return the maximum number of target rows that `fit` draws, given that of source rows."""
+
+    def _sample_targets(self, X_source: Any, X_target: Any, y_target: Any) -> tuple[Any, Any]:
+        """Return target rows and labels, sampled if `fit` cannot draw most of them."""
+        return sample_targets(X_source, X_target, y_target, self._count_draws, self.random_state)
+
+    def _sample_pooled(
+        self, X_source: Any, y_source: Any, sample_weight: Any, sample_domain: Any
+    ) -> tuple[Any, ...]:
+        """Return rows, labels, weights and domains, with targets among the rows sampled alike."""
+        rows = (X_source, y_source, sample_weight, sample_domain)
+        return sample_pooled(*rows, self._count_draws, self.random_state)
 
     @abstractmethod
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:

@@ -197,6 +197,11 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
     With scikit-learn 1.9 or newer, scikit-learn's callbacks follow a fit epoch by epoch, as in
     ``clf.set_callbacks(sklearn.callback.ProgressBar())``, also inside a pipeline or a search.
 
+    A target of more than 400,000 rows, and more than four times as many as training can draw (the
+    number of source rows times that of epochs), is replaced by a random sample: as many rows as
+    training can draw, at least 100,000, beside all labelled rows. The other rows of a memory map,
+    or of a dataset of dask or pyarrow, are not held in memory.
+
     The prediction of a row does not depend on the other rows passed with it, except in the last
     bits if the width of a layer is odd.
 
@@ -390,7 +395,8 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
             Rows of the target domain, or a tuple with one array per target domain. In
             cross-validation, pass a tuple even for one target: ``(X_target,)``. Columns of data
-            frames are matched by name.
+            frames are matched by name. Where there are far more rows than training can draw, a
+            random sample is used, with a warning, see Notes.
         y_target : array-like of shape (n_target,), tuple of these, or None, default=None
             Labels of some rows of `X_target`, if there are any: NaN, None or masked where a row is
             unlabelled. A tuple, as `X_target`, for several targets, with None for one without

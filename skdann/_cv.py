@@ -54,7 +54,7 @@ from skdann._selection.source_model import (
 )
 from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import Fold
-from skdann._training.params import check_constraints, check_params, count_epochs
+from skdann._training.params import check_constraints, check_params, count_draws, count_epochs
 from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.recognition import measure_domains, measure_source
 from skdann.inspection._accuracy import AccuracyEstimate, estimate_accuracy, score_source
@@ -308,7 +308,9 @@ class DANNClassifierCV(BaseDomainClassifier):
         y_source : array-like of shape (n_samples,)
             Their labels.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
-            Rows of the target domain. None trains the source-only baseline alone.
+            Rows of the target domain, of which all candidates share a random sample where there
+            are far more than training can draw, as in :class:`DANNClassifier`. None trains the
+            source-only baseline alone.
         y_target : array-like of shape (n_target,), tuple of these, or None, default=None
             Labels of some of them, as in :meth:`DANNClassifier.fit`.
         sample_weight, sample_domain : array-like of shape (n_samples,) or None, default=None
@@ -339,6 +341,10 @@ class DANNClassifierCV(BaseDomainClassifier):
         verbose = base.verbose if self.verbose is None else self.verbose
         base.set_params(verbose=verbose, warm_start=False, checkpoint=None)
         check_params(base)
+        X_source, y_source, sample_weight, sample_domain = self._sample_pooled(
+            X_source, y_source, sample_weight, sample_domain
+        )
+        X_target, y_target = self._sample_targets(X_source, X_target, y_target)
         data = check_domains(
             X_source,
             y_source,
@@ -390,6 +396,10 @@ class DANNClassifierCV(BaseDomainClassifier):
         if is_nested and params.get("estimator", self.estimator) is None:
             params = {**params, "estimator": DANNClassifier()}
         return super().set_params(**params)
+
+    def _count_draws(self, n_rows: int) -> int:
+        check_constraints(self)
+        return count_draws(DANNClassifier() if self.estimator is None else self.estimator, n_rows)
 
     def _families(self) -> tuple[str, ...]:
         return find_families(self.families, has_scorer=self.scoring is not None)

@@ -44,6 +44,7 @@ from skdann._training.objective import ADVERSARIES
 from skdann._training.params import (
     NETWORKS,
     DataShape,
+    count_draws,
     network_params,
     training_params,
 )
@@ -134,6 +135,10 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
     ) -> Any:
         """Train on checked parameters, from the start or with warm start."""
         is_continued = self.warm_start and hasattr(self, "net_")
+        X_source, y_source, sample_weight, sample_domain = self._sample_pooled(
+            X_source, y_source, sample_weight, sample_domain
+        )
+        X_target, y_target = self._sample_targets(X_source, X_target, y_target)
         data = check_domains(
             X_source,
             y_source,
@@ -422,6 +427,9 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
             is_target = expit(logits)
             return np.hstack([1.0 - is_target, is_target])
         return softmax(logits, axis=1)
+
+    def _count_draws(self, n_rows: int) -> int:
+        return count_draws(self, n_rows)
 
     def _diagnosed(self) -> tuple[Any, dict[str, Any]]:
         return self, {}

@@ -17,6 +17,7 @@ from skdann._base import BaseDomainEstimator
 from skdann._compat import safe_indexing, with_callbacks
 from skdann._input.arguments import explain_arguments, guess_argument, takes
 from skdann._input.containers import column_names, load, without_mask
+from skdann._input.large_targets import sample_targets
 from skdann._input.matching import check_order
 from skdann._input.messages import naming_step
 from skdann._input.pooling import keep_source_rows, mark_unlabelled
@@ -118,14 +119,26 @@ class DomainPipeline(Pipeline):
     def _check_given(
         self, X: Any, X_target: Any, y_target: Any, sample_weight: Any, sample_domain: Any
     ) -> dict[str, Any]:
-        """Return the parameters of `fit` that were passed."""
+        """Return the parameters of `fit` that were passed, with a sample of a large target."""
         without_mask(X, "X")  # transformers of scikit-learn would read under the mask
+        X_target, y_target = self._sample_targets(X, X_target, y_target)
         for rows in X_target if isinstance(X_target, tuple) else (X_target,):
             without_mask(rows, "X_target")
             check_order("X_target", rows, X)
         values = (X_target, y_target, sample_weight, sample_domain)
         given = zip(FIT_PARAMS, values, strict=True)
         return {name: value for name, value in given if value is not None}
+
+    def _sample_targets(self, X: Any, X_target: Any, y_target: Any) -> tuple[Any, Any]:
+        """Sample target rows before they are transformed, as the adaptive steps would."""
+        steps = [step for _, step in self.steps if isinstance(step, BaseDomainEstimator)]
+        if not steps:
+            return X_target, y_target
+
+        def count_draws(n_rows: int) -> int:
+            return max(step._count_draws(n_rows) for step in steps)
+
+        return sample_targets(X, X_target, y_target, count_draws, steps[-1].random_state)
 
     def _check_routed(self, given: dict[str, Any]) -> None:
         """Raise if a step behind a DANNClassifier would be trained on unlabelled target rows."""

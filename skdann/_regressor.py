@@ -283,7 +283,9 @@ class DANNRegressor(RegressorMixin, BaseDANN):
             Their numbers.
         X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
             Rows of the target domain, or a tuple with one array per target domain. In
-            cross-validation, pass a tuple even for one target: ``(X_target,)``.
+            cross-validation, pass a tuple even for one target: ``(X_target,)``. Where there are far
+            more rows than training can draw, a random sample is used, with a warning, see Notes of
+            :class:`DANNClassifier`.
         y_target : array-like of shape (n_target,) or (n_target, n_outputs), tuple of these, or None
             Numbers of some rows of `X_target`, as in :meth:`DANNClassifier.fit`; by default None.
         sample_weight : array-like of shape (n_samples,) or None, default=None

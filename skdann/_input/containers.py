@@ -20,15 +20,22 @@ LAZY = {"dask": "compute", "polars": "collect"}
 
 
 def load(values: Any) -> Any:
-    """Compute a lazy container of dask or polars, make a table of a record batch of pyarrow.
+    """Compute a lazy container of dask or polars; make a table of other containers of pyarrow.
 
-    Any other container is returned unchanged.
+    These are record batches and datasets. Any other container is returned unchanged.
     """
     library = type(values).__module__.partition(".")[0]
+    if is_dataset(values):
+        return values.to_table()
     if library == "pyarrow" and type(values).__name__ == "RecordBatch":
         return importlib.import_module("pyarrow").Table.from_batches([values])
     compute = getattr(values, LAZY.get(library, ""), None)
     return values if compute is None else compute()
+
+
+def is_dataset(values: Any) -> bool:
+    """Whether values are a dataset of pyarrow, whose rows are in files or in other tables."""
+    return type(values).__module__ == "pyarrow._dataset" and hasattr(values, "get_fragments")
 
 
 def unwrap(values: Any, name: str) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skdann._input.blocks import check_memory
 from skdann._input.callers import is_cut
 from skdann._input.columns import TableColumns
 from skdann._input.containers import column_names, load, refuse_dataset, shape_of
@@ -226,6 +227,7 @@ def check_domains(
             f"{estimator} requires y to be passed, but the target y is None; pass the labels of "
             "the source rows as y_source."
         )
+    check_memory(X_source, "X_source")
     X_source = load(X_source)
     is_first = columns is None
     n_rows = check_table(X_source, "X_source", estimator)[0]
@@ -309,6 +311,7 @@ def _match_targets(X_target: Any, X_source: Any, size: _LeastSize) -> dict[str, 
     if X_target is None:
         return matched
     for index, (name, rows) in enumerate(name_targets(X_target, NO_TARGETS).items()):
+        check_memory(rows, name)
         matched[name] = match_target(name, rows, X_source)
         size.check([matched[name]], -1 - index)
     return matched

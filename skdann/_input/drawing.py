@@ -34,6 +34,18 @@ def draw_rows(n_rows: int, most: int, seed: Any) -> Any:
     return np.sort(resample(np.arange(n_rows), replace=False, n_samples=most, random_state=seed))
 
 
+def sample_rows(n_rows: int, n_sample: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw the sorted indices of a sample without replacement, in memory for the sample alone.
+
+    Indices are drawn until there are enough different ones, so that every set of this size is
+    equally likely.
+    """
+    rows = np.empty(0, dtype=np.int64)
+    while len(rows) < n_sample:
+        rows = np.union1d(rows, generator.integers(n_rows, size=n_sample - len(rows)))
+    return rows
+
+
 def draw_labelled(X: Any, y: Any, most: int, seed: Any) -> tuple[Any, Any]:
     """Draw at most `most` rows of any container, with their labels.
 

@@ -118,6 +118,21 @@ def count_epochs(estimator: Any, n_rows: int | None) -> int:
     return max(MIN_EPOCHS, -(-MIN_STEPS // n_steps))
 
 
+def count_draws(estimator: Any, n_rows: int) -> int:
+    """Return the maximum number of target rows that a fit draws from a target, with repeats.
+
+    Parameters
+    ----------
+    estimator : DANNClassifier or DANNRegressor
+        Estimator with `max_epochs` and `batch_size`.
+    n_rows : int
+        Number of source rows, of which some may be held out.
+    """
+    check_constraints(estimator)
+    n_steps = -(-n_rows // estimator.batch_size)
+    return count_epochs(estimator, n_rows) * n_steps * min(n_rows, int(estimator.batch_size))
+
+
 def read_param(estimator: Any, name: str) -> Any:
     """Return a parameter that not every estimator has."""
     return getattr(estimator, name, ABSENT[name])

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from pyarrow.dataset import dataset
 from scipy import sparse
 
 from skdann import DANNClassifier, DANNClassifierCV
@@ -96,6 +97,7 @@ FRAMES: dict[str, Callable[[np.ndarray], Any]] = {
     "arrow": arrow,
     "arrow, chunked": lambda X: pa.concat_tables([arrow(X[:7]), arrow(X[7:])]),
     "arrow, one batch": lambda X: arrow(X).to_batches()[0],
+    "arrow, dataset": lambda X: dataset([arrow(X[:7]), arrow(X[7:])]),
     "dask frame": lambda X: dd.from_pandas(pandas(X), npartitions=2),
 }
 CONTAINERS = {**ARRAYS, **SPARSE, **FRAMES}

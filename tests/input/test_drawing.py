@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdann._input.drawing import draw_labelled, draw_rows
+from skdann._input.drawing import draw_labelled, draw_rows, sample_rows
 
 ROWS = np.arange(40.0).reshape(20, 2)
 LABELS = np.array([f"label {i}" for i in range(20)])
@@ -34,6 +34,22 @@ def test_small_tables_are_returned_unchanged():
 def test_all_rows_are_equally_likely():
     counts = np.bincount(np.concatenate([draw_rows(6, 2, seed) for seed in range(3000)]))
     assert np.abs(counts / 3000 - 2 / 6).max() < 0.04
+
+
+@given(st.integers(1, 50), st.data(), st.integers(0, 2**32 - 1))
+def test_a_sample_is_sorted_and_has_no_repeats(n_rows, data, seed):
+    n_sample = data.draw(st.integers(0, n_rows))
+    rows = sample_rows(n_rows, n_sample, np.random.default_rng(seed))
+    assert len(rows) == n_sample
+    assert rows.tolist() == sorted(set(rows.tolist()) & set(range(n_rows)))
+
+
+def test_all_samples_are_equally_likely():
+    generator = np.random.default_rng(0)
+    samples = [tuple(sample_rows(4, 2, generator).tolist()) for _ in range(3000)]
+    counts = np.unique(samples, axis=0, return_counts=True)[1]
+    assert len(counts) == 6
+    assert np.abs(counts / 3000 - 1 / 6).max() < 0.03
 
 
 @pytest.mark.parametrize(

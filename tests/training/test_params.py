@@ -10,17 +10,20 @@ import pytest
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skdann import DANNClassifier, DANNRegressor
+from skdann._training import params as params_module
 from skdann._training.params import (
     ABSENT,
     DataShape,
     NetworkParams,
     TrainingParams,
     check_params,
+    count_draws,
     count_epochs,
     network_params,
     read_param,
     training_params,
 )
+from skdann._training.passes import ShuffledRows
 
 # parameters of the estimator that describe neither the networks nor a training step
 ELSEWHERE = {
@@ -165,3 +168,24 @@ def test_auto_epochs_count_the_rows_trained_on():
     clf.set_params(warm_start=True, batch_size=1).fit(X[:10], y[:10], X.copy())
     assert clf.n_epochs_ == 40 + 40
     assert clf.partial_fit(X, y, X.copy()).net_.max_epochs == 30
+
+
+@pytest.mark.parametrize("n_rows", [20, 64, 65])
+@pytest.mark.parametrize(
+    "params", [{"batch_size": 8}, {"batch_size": 30, "early_stopping": True}, {"max_epochs": 2}]
+)
+def test_a_fit_draws_at_most_the_rows_that_are_counted(params, n_rows, monkeypatch):
+    drawn = []
+    draw = ShuffledRows.draw
+    monkeypatch.setattr(params_module, "MIN_STEPS", 30)
+    monkeypatch.setattr(params_module, "MIN_EPOCHS", 3)
+    monkeypatch.setattr(
+        ShuffledRows, "draw", lambda self, count: drawn.append(count) or draw(self, count)
+    )
+    X, y = np.random.default_rng(0).normal(size=(n_rows, 2)), np.arange(n_rows) % 2
+    clf = DANNClassifier(**{"feature_extractor": (2,), "random_state": 0} | params)
+    clf.fit(X, y, np.vstack([X, X]))
+    most = count_draws(clf, n_rows)
+    assert sum(drawn) <= most
+    if not clf.early_stopping:
+        assert most <= 2 * sum(drawn)
