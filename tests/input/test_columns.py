@@ -158,9 +158,9 @@ class TestEncoding:
         with pytest.raises(ValueError, match="no value in any column"):
             quick().fit(pd.DataFrame({"a": ["", None]}), [0, 1], pd.DataFrame({"a": ["", ""]}))
 
-    def test_infinite_values_of_both_signs_are_refused_without_a_warning(self, make: Any) -> None:
+    def test_infinite_values_of_both_signs_are_refused_without_a_warning(self) -> None:
         with pytest.raises(ValueError, match="column 'age' holds infinity"):
-            make().fit(pd.DataFrame({"age": [np.inf, -np.inf]}), [0, 1])
+            quick().fit(pd.DataFrame({"age": [np.inf, -np.inf]}), [0, 1])
 
     def test_unseen_and_missing_categories_are_zeros(self, fitted: Any) -> None:
         names = [name for _, name in fitted._columns.names(fitted.feature_names_in_)]
