@@ -40,7 +40,9 @@ def call_each(
     """
     if n_processes == 1:
         return (function(*task) for task in tasks)
-    return iter(Parallel(n_processes)(delayed(_call)(function, *task) for task in tasks))
+    # "c" leaves memory-mapped rows writable, as torch requires; nothing is written to the file
+    parallel = Parallel(n_processes, mmap_mode="c")
+    return iter(parallel(delayed(_call)(function, *task) for task in tasks))
 
 
 @neutral_surroundings()
