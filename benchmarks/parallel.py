@@ -1,12 +1,17 @@
-"""GridSearchCV with two processes compared with one, and the threads used by the workers.
+"""Searches with two processes compared with one: GridSearchCV, and DANNClassifierCV by itself.
 
 The search runs with n_jobs=1 and n_jobs=2 in alternation, with warm workers. A worker imports torch
 once, which is timed separately. Each fit records the number of threads that torch may use, and the
 wall and CPU time of training. CPU time beyond wall time means that several threads were active;
 wall time beyond CPU time means waiting.
 
+DANNClassifierCV trains its networks with n_jobs=1 and n_jobs=2 in alternation, also with warm
+workers. On a busy machine wall times say little: the CPU time of this thread and of the busiest
+worker add up to about the time that a search would take on two free cores.
+
     python benchmarks/parallel.py                   # joblib's default backend, two minutes
     python benchmarks/parallel.py --backend dask    # a dask cluster of two processes (distributed)
+    python benchmarks/parallel.py --mixture         # DANNClassifierCV, ten minutes (needs psutil)
 """
 
 from __future__ import annotations
@@ -28,10 +33,16 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from skdann import DANNClassifier, make_pipeline
+from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "parallel.json"
 BOUND = 1.7
+MIXTURES: dict[str, tuple[int, dict[str, Any]]] = {  # columns, parameters of the networks
+    "members together": (20, {}),
+    "members together, 300 columns": (300, {}),
+    "class weights": (20, {"class_weight": "balanced"}),
+    "early stopping": (20, {"early_stopping": True}),
+}
 
 
 class Recorder(Callback):
@@ -75,7 +86,7 @@ def process(estimator: Any, X: Any, y: Any) -> float:
 
 def search(n_rows: int, n_epochs: int, n_jobs: int) -> dict[str, Any]:
     """Run one search with four lambdas and three folds, and return its figures."""
-    X, y, X_target, _ = make_data(n_rows)
+    X, y, X_target = make_data(n_rows)
     scoring = {"accuracy": accuracy, "process": process}
     scoring |= {name: recorded(f"{name}_") for name in ("threads", "wall", "cpu")}
     clf = DANNClassifier(max_epochs=n_epochs, random_state=0, callbacks=[Recorder()])
@@ -104,12 +115,63 @@ def search(n_rows: int, n_epochs: int, n_jobs: int) -> dict[str, Any]:
     }
 
 
-def make_data(n_rows: int) -> tuple[np.ndarray, ...]:
-    """Return two shifted domains with 50 columns."""
+def make_data(n_rows: int, n_columns: int = 50) -> tuple[np.ndarray, ...]:
+    """Return two shifted domains."""
     rng = np.random.default_rng(0)
-    X, X_target = rng.standard_normal((2, n_rows, 50))
+    X, X_target = rng.standard_normal((2, n_rows, n_columns))
     y = (X[:, 0] + X[:, 1] > 0).astype(int)
-    return X, y, X_target + 0.5, None
+    return X, y, X_target + 0.5
+
+
+def worker_times() -> dict[int, float]:
+    """Return the CPU time of each process that this one has started."""
+    import psutil  # needed here alone
+
+    workers = psutil.Process().children(recursive=True)
+    return {each.pid: sum(each.cpu_times()[:2]) for each in workers}
+
+
+def mixture(n_rows: int, n_epochs: int, name: str, n_jobs: int) -> dict[str, Any]:
+    """Fit DANNClassifierCV once, and return its figures."""
+    n_columns, small = MIXTURES[name]
+    X, y, X_target = make_data(n_rows, n_columns)
+    clf = DANNClassifier(max_epochs=n_epochs, **small)
+    clf = DANNClassifierCV(clf, n_jobs=n_jobs, random_state=0)
+    before, own = worker_times(), -time.thread_time()
+    with Stopwatch() as watch:
+        clf.fit(X, y, X_target)
+    own += time.thread_time()
+    workers = [seconds - before.get(pid, 0.0) for pid, seconds in worker_times().items()]
+    return {
+        "wall_s": watch.wall,
+        "cpu_s": watch.cpu + sum(workers),
+        "path_s": own + max(workers, default=0.0),
+        "proba": float(clf.predict_proba(X_target)[:, 1].sum()),
+        "scores": [row["score"] for row in clf.scores_],
+    }
+
+
+def measure_mixtures(n_rows: int, n_epochs: int, n_repeats: int) -> None:
+    """Measure, and print a table for each kind of search."""
+    print(f"DANNClassifierCV, {n_rows:,} + {n_rows:,} rows, {n_epochs} epochs; seconds\n")
+    for name in MIXTURES:
+        mixture(200, 1, name, 2)  # starts the workers
+        runs: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+        for _ in range(n_repeats):
+            for n_jobs, repeats in runs.items():
+                repeats.append(mixture(n_rows, n_epochs, name, n_jobs))
+        print(f"| {name} | wall | CPU of all | CPU of this thread and the busiest worker |")
+        print("|---|---|---|---|")
+        for n_jobs, repeats in runs.items():
+            columns = ([run[key] for run in repeats] for key in ("wall_s", "cpu_s", "path_s"))
+            print(f"| n_jobs={n_jobs} | {' | '.join(map(show_range, columns))} |")
+        distinct = {(run["proba"], *run["scores"]) for repeats in runs.values() for run in repeats}
+        print(f"equal results in all runs of {name}: {len(distinct) == 1}\n", flush=True)
+
+
+def show_range(seconds: list[float]) -> str:
+    """Return the median and the range."""
+    return f"{np.median(seconds):.2f} [{min(seconds):.2f}-{max(seconds):.2f}]"
 
 
 @contextlib.contextmanager
@@ -139,7 +201,7 @@ def show(runs: dict[int, list[dict[str, Any]]]) -> None:
         wall = [run["wall_s"] for run in repeats]
         busy = np.median([run["fits_cpu_s"] / run["fits_wall_s"] for run in repeats])
         print(
-            f"| {n_jobs} | {np.median(wall):.2f} [{min(wall):.2f}-{max(wall):.2f}] "
+            f"| {n_jobs} | {show_range(wall)} "
             f"| {max(run['n_processes'] for run in repeats)} "
             f"| {max(run['most_threads'] for run in repeats)} | {busy:.2f} |"
         )
@@ -154,6 +216,7 @@ def main() -> None:
     """Measure, print and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", nargs="+", choices=["loky", "dask"], default=["loky"])
+    parser.add_argument("--mixture", action="store_true", help="measure DANNClassifierCV instead")
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
@@ -161,6 +224,9 @@ def main() -> None:
     args = parser.parse_args()
     machine, results = facts(), {}
     print(describe(machine))
+    if args.mixture:
+        measure_mixtures(args.rows, args.epochs, args.repeats)
+        return
     print(f"4 lambdas x 3 folds, {args.rows:,} + {args.rows:,} rows x 50, {args.epochs} epochs")
     for name in args.backend:
         runs: dict[int, list[dict[str, Any]]] = {1: [], 2: []}

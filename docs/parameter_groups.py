@@ -41,7 +41,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         MOST_USED: ("estimator", "baseline", "random_state"),
         "Families": ("families", "lambdas", "standardize", "n_seeds"),
         "Selecting instead of mixing": ("scoring", "margin", "aggregate"),
-        "Running": ("verbose",),
+        "Running": ("n_jobs", "verbose"),
     },
 }
 

@@ -44,6 +44,7 @@ from skdann._selection.candidates import (
 )
 from skdann._selection.evidence import MOST_ROWS, score_held_out
 from skdann._selection.families import TREES, find_aggregate, find_families
+from skdann._selection.jobs import meanwhile
 from skdann._selection.outcome import Outcome, select, set_selected
 from skdann._selection.rule import Ranking, make_rule
 from skdann._selection.source_model import (
@@ -119,6 +120,10 @@ class DANNClassifierCV(BaseDomainClassifier):
         `scoring`, "passing".
     random_state : int, RandomState instance or None, default=None
         Controls the seeds of the members and the folds. Pass an int for bit-identical results.
+    n_jobs : int or None, default=None
+        Maximum number of networks that train at once, in processes of :mod:`joblib`; -1 is all
+        cores, and None is 1 unless in a ``joblib.parallel_config`` context. Results are
+        bit-identical. It hardly helps members that train together, see the guide.
     verbose : int or None, default=None
         Verbosity: 0 shows nothing, 1 a progress bar over the epochs of all networks; 2 prints a
         line per epoch. None is the `verbose` of `estimator`, by default a bar in a terminal or a
@@ -255,6 +260,11 @@ class DANNClassifierCV(BaseDomainClassifier):
         "margin": [None, Interval(Real, 0, None, closed="left")],
         "aggregate": [None, StrOptions({"mixture", "passing", "best"})],
         "random_state": ["random_state"],
+        "n_jobs": [
+            None,
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+        ],
         "verbose": ["verbose", None],
     }
 
@@ -273,6 +283,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         margin=None,
         aggregate=None,
         random_state=None,
+        n_jobs=None,
         verbose=None,
     ):
         self.estimator = estimator
@@ -285,6 +296,7 @@ class DANNClassifierCV(BaseDomainClassifier):
         self.margin = margin
         self.aggregate = aggregate
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     @explain_arguments
@@ -439,14 +451,28 @@ class DANNClassifierCV(BaseDomainClassifier):
         n_networks = count_networks(base, plan)
         n_epochs = count_epochs(base, len(folds[0].train))
         watched = watch_fit(self, n_epochs, n_networks=n_networks, verbose=base.verbose, rows=rows)
-        with numbered_checkpoints(checkpoint) as next_checkpoint, watched as listeners:
+        trees = meanwhile(
+            self._source_models, given, base, data, folds, seeds[0], n_jobs=self.n_jobs
+        )
+        with (
+            trees as fitted_trees,
+            numbered_checkpoints(checkpoint) as next_checkpoint,
+            watched as listeners,
+        ):
             candidates = train_candidates(
-                base, data.without_names(), folds, plan, seeds, listeners, next_checkpoint
+                base,
+                data.without_names(),
+                folds,
+                plan,
+                seeds,
+                listeners,
+                next_checkpoint,
+                n_jobs=self.n_jobs,
             )
             weights = class_weights(base.class_weight, data.y, data.classes, data.weight)
             first = candidates[0].members[0]
             warn_if_unlearned(first.history_, data, weights, scales_columns=first._scales_columns())
-            candidates += self._source_models(given, base, data, folds, seeds[0])
+            candidates += fitted_trees()
             outcome = self._select(candidates, folds, data, fold_seed)
             held_out = score_held_out(candidates[0].members, folds, data)
             self._set_columns(data)

@@ -275,6 +275,7 @@ def test_all_candidates_above_the_margin_are_averaged(make_cv, shifted, rule, mo
         ({"standardize": ()}, "standardize"),
         ({"standardize": ("rows",)}, "standardize"),
         ({"n_seeds": 0}, "n_seeds"),
+        ({"n_jobs": 0}, "n_jobs"),
         ({"scoring": "accuracy"}, "scoring"),
         ({"estimator": StandardScaler()}, "estimator"),
         ({"estimator": DANNClassifier(lr=-1.0)}, "lr"),

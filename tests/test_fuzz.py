@@ -48,7 +48,7 @@ MODEL, CHECKPOINT = (os.path.join(FOLDER.name, name) for name in ("model", "chec
 SECONDS = 60  # of computing; a fit here takes milliseconds
 ARGUMENTS = ("X_source", "y_source", "X_target", "y_target", "sample_weight", "sample_domain")
 PARAMETERS = tuple(DANNClassifier().get_params())
-OF_SEARCH = ("lambdas", "n_seeds", "margin", "aggregate", "scoring")
+OF_SEARCH = ("lambdas", "n_seeds", "margin", "aggregate", "scoring", "n_jobs")
 NAMES = re.compile(rf"(?<![\w.])({'|'.join((*ARGUMENTS, *PARAMETERS, *OF_SEARCH))})(?!\w)")
 SCALE = "scale"  # numbers so large that training may diverge
 WRONG_PLACES = (*ARGUMENTS, "early_stopping", *PARAMETERS)
@@ -676,6 +676,7 @@ SEARCH_PARAMS: dict[str, tuple[Any, ...]] = {
     "margin": (0.0, 1, 1e30, None),
     "aggregate": ("best", "passing"),
     "scoring": (None, None, None, _score, InformationMaximizationScorer()),
+    "n_jobs": (None, 1),
 }
 WRONG_SEARCH: dict[str, tuple[Any, ...]] = {
     "lambdas": ((-1,), ("a",), None, 3, (np.nan,), (np.inf,), (1e30,), [[1.0]], {"a": 1}),
@@ -684,6 +685,7 @@ WRONG_SEARCH: dict[str, tuple[Any, ...]] = {
     "margin": (-1, np.nan, "a"),
     "aggregate": ("all", None, 1),
     "scoring": ("accuracy", 3, lambda estimator, X, y: "a", lambda estimator, X, y: np.nan),
+    "n_jobs": (0, 1.5, "all", np.nan),
 }
 
 

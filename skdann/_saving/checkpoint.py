@@ -139,6 +139,8 @@ class Checkpoint:
         batches.load_state_dict(_pop_prefix("batches", tensors))
         _set_global_generators(net, _pop_prefix("torch", tensors))
         for name, callback in _callbacks(net):
+            if name not in description["callbacks"]:  # a progress bar that was not shown before
+                continue
             plain = decode_values(description["callbacks"][name])
             callback.load_state_dict({**plain, **_pop_prefix(f"callback.{name}", tensors)})
         history = _pop_prefix("history", tensors)

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from skdann._input.domains import DomainData
 from skdann._input.messages import warn_user
 from skdann._selection.families import BASELINE, NETWORK_FAMILIES, TREES, Setting, baseline
+from skdann._selection.jobs import call_each, count_processes
 from skdann._training.divergence import DivergenceError
 from skdann._training.fitting import (
     Fold,
@@ -22,6 +23,7 @@ from skdann._training.fitting import (
     can_train_together,
     train_members,
 )
+from skdann._training.progress import report_training
 
 Plan = list[tuple[str, list[tuple[Setting, int]]]]  # (family, [(setting, seed index), ...]), ...
 
@@ -71,6 +73,10 @@ class Candidate:
     def _common(self, name: str, default: Any) -> Any:
         values = tuple(getattr(member, name, default) for member in self.members)
         return values[0] if len(set(values)) == 1 else values
+
+
+Group = list[tuple[Candidate, int]]  # members that train as one network: (candidate, index), ...
+Trained = list[tuple[Any, DivergenceError | None]]  # the same members, each with its error
 
 
 def check_path(lambdas: Any, standardize: Any) -> tuple[list[str | None], list[float]]:
@@ -174,6 +180,7 @@ def train_candidates(
     seeds: Sequence[int],
     listeners: Sequence[Any] = (),
     next_checkpoint: Callable[[Sequence[Any]], Any] = lambda members: None,
+    n_jobs: int | None = None,
 ) -> list[Candidate]:
     """Train all networks of a plan.
 
@@ -193,6 +200,9 @@ def train_candidates(
         Callbacks attached while each network trains.
     next_checkpoint : callable, default=lambda members: None
         Called once per network, with its members; returns its checkpoint.
+    n_jobs : int or None, default=None
+        Maximum number of networks that train at once, in processes of joblib. Which members train
+        as one network does not depend on it, so results are bit-identical.
 
     Returns
     -------
@@ -212,8 +222,11 @@ def train_candidates(
     -----
     If the networks are given by sizes, members train together as two networks: one for those that
     use source rows only, and one for the others, whose first pseudo-labels are the baseline's. With
-    custom modules, callbacks or early stopping, members train one at a time. Label shift is
-    estimated once, from all source rows.
+    custom modules, callbacks or early stopping, each member is a network. Networks with
+    pseudo-labels are trained after the others. Label shift is estimated once, from all source rows.
+
+    Listeners hear of a network that trains in another process when all networks of the stage have
+    ended.
     """
     candidates = [
         Candidate(
@@ -224,25 +237,41 @@ def train_candidates(
         for family, members in plan
     ]
     adjusted = adjust_for_label_shift(estimator, data, int(seeds[0]))
+    stages = _stages(candidates, estimator)
+    n_processes = count_processes(n_jobs, max(map(len, stages)))
     teachers: list[Any] = []
-    for group in _groups(candidates, estimator):
-        members = [candidate.members[index] for candidate, index in group]
-        is_balanced = members[0].pseudo_labels == "balance"
-        errors = train_members(
-            members,
-            data if is_balanced and adjusted.label_shift else adjusted,
-            [folds[candidate.folds[index]] for candidate, index in group],
-            listeners,
-            next_checkpoint(members),
-            teachers=[member.net_ for member in teachers],
-        )
-        for (candidate, _), error in zip(group, errors, strict=True):
-            candidate.error = candidate.error or ("" if error is None else str(error))
-        if candidates[0].error:
-            raise DivergenceError(f"The source-only baseline failed: {candidates[0].error}")
-        teachers = [member for member in candidates[0].members if hasattr(member, "net_")]
+    for stage in stages:
+        n_at_once = n_processes if len(stage) > 1 else 1
+        heard_by = listeners if n_at_once == 1 else ()
+        tasks = []
+        for group in stage:
+            members = [candidate.members[index] for candidate, index in group]
+            is_balanced = members[0].pseudo_labels == "balance"
+            rows = data if is_balanced and adjusted.label_shift else adjusted
+            own_folds = [folds[candidate.folds[index]] for candidate, index in group]
+            tasks.append((members, rows, own_folds, heard_by, next_checkpoint(members), teachers))
+        for group, trained in zip(stage, call_each(_train, tasks, n_at_once), strict=True):
+            _store(group, trained)
+            if candidates[0].error:
+                raise DivergenceError(f"The source-only baseline failed: {candidates[0].error}")
+            if n_at_once > 1:
+                report_training([member for member, _ in trained], listeners)
+        teachers = [member.net_ for member in candidates[0].members]
     _report_failures(candidates)
     return candidates
+
+
+def _train(members: list[Any], *args: Any) -> Trained:
+    """Train members in this process or another; return each with its error."""
+    errors = train_members(members, *args)
+    return list(zip(members, errors, strict=True))
+
+
+def _store(group: Group, trained: Trained) -> None:
+    """Replace the members of a group by the trained ones, copies if another process trained."""
+    for (candidate, index), (member, error) in zip(group, trained, strict=True):
+        candidate.members[index] = member
+        candidate.error = candidate.error or ("" if error is None else str(error))
 
 
 def _new_member(estimator: Any, setting: Setting, seed: int) -> Any:
@@ -264,10 +293,8 @@ def _report_failures(candidates: Sequence[Candidate]) -> None:
         )
 
 
-def _groups(
-    candidates: Sequence[Candidate], estimator: Any
-) -> Iterator[list[tuple[Candidate, int]]]:
-    """Yield groups of members that train as one network, as (candidate, index of the member).
+def _groups(candidates: Sequence[Candidate], estimator: Any) -> Iterator[Group]:
+    """Yield groups of members that train as one network.
 
     Those of the baseline are in the first group, or the first groups.
     """
@@ -277,11 +304,20 @@ def _groups(
     if not can_train_together(estimator):
         yield from ([member] for member in members)
         return
-    groups: dict[Any, list[tuple[Candidate, int]]] = {}
+    groups: dict[Any, Group] = {}
     for candidate, index in members:
         key = _group_of(candidate.members[index], estimator)
         groups.setdefault(key, []).append((candidate, index))
     yield from groups.values()
+
+
+def _stages(candidates: Sequence[Candidate], estimator: Any) -> tuple[list[Group], list[Group]]:
+    """Return the groups without pseudo-labels, and those whose teacher is the baseline."""
+    stages: tuple[list[Group], list[Group]] = ([], [])
+    for group in _groups(candidates, estimator):
+        has_teacher = any(each.members[index].pseudo_labels for each, index in group)
+        stages[has_teacher].append(group)
+    return stages
 
 
 def _group_of(setting: Any, estimator: Any) -> tuple[bool, bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import multiprocessing
 import shutil
 import sys
@@ -19,6 +20,8 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from skorch.callbacks import BatchScoring, Callback, LRScheduler
+
+from skdann._training.interrupt import is_stop
 
 AUTOMATIC_DELAY = 3.0  # seconds until verbose=None shows a bar
 
@@ -217,6 +220,24 @@ class FitTasks(Callback):
     def end(self) -> None:
         """End the task of the fit, once the estimator is fitted."""
         self._end(self.fit, {})
+
+
+def report_training(members: Sequence[Any], listeners: Sequence[Callback]) -> None:
+    """Notify listeners of the epochs of a network that was trained in another process.
+
+    They cannot stop it any more. A network whose members all diverged is passed over.
+    """
+    nets = [member.net_ for member in members if hasattr(member, "net_")]
+    for net, listener in itertools.product(nets[:1], listeners):
+        listener.on_train_begin(net)
+        for _ in net.history:
+            listener.on_epoch_begin(net)
+            try:
+                listener.on_epoch_end(net)
+            except KeyboardInterrupt as error:
+                if not is_stop(error):
+                    raise
+        listener.on_train_end(net)
 
 
 def as_fit_rows(X: Any, y: Any, sample_weight: Any, sample_domain: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import io
 import pickle
 import re
+import signal
 import sys
 import types
 import warnings
@@ -20,6 +21,7 @@ from skorch.callbacks import Callback
 
 from skdann import DANNClassifierCV, make_pipeline
 from skdann._training import progress as module
+from skdann._training.progress import report_training
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 needs_callbacks = pytest.mark.skipif(not HAS_CALLBACKS, reason="came with scikit-learn 1.9")
@@ -207,6 +209,45 @@ class TestProgressBar:
         captured = capsys.readouterr()
         assert captured.err == ""
         assert len(captured.out.splitlines()) == 2 * (2 + 2)  # two networks of two epochs
+
+
+class TestReport:
+    class Log(Callback):
+        def __init__(self, stop=lambda: None):
+            self.stop, self.heard = stop, []
+
+        def on_train_begin(self, net, **kwargs):
+            self.heard.append("begin")
+
+        def on_epoch_begin(self, net, **kwargs):
+            self.heard.append("epoch")
+
+        def on_epoch_end(self, net, **kwargs):
+            self.stop()
+            self.heard.append(len(net.history))
+
+        def on_train_end(self, net, **kwargs):
+            self.heard.append("end")
+
+    def test_each_listener_hears_of_every_epoch_of_a_network_once(self, make_clf, domains):
+        members = [make_clf(), *(make_clf(max_epochs=2).fit(*domains[:3]) for _ in range(2))]
+        logs = [self.Log(), self.Log()]
+        report_training(members, logs)
+        for log in logs:
+            assert log.heard == ["begin", "epoch", 2, "epoch", 2, "end"]
+        report_training(members[:1], logs[:1])  # it diverged
+        assert len(logs[0].heard) == 6
+
+    def test_a_listener_cannot_stop_what_has_ended_but_ctrl_c_can(self, make_clf, domains):
+        def stop():
+            raise KeyboardInterrupt
+
+        members = [make_clf(max_epochs=2).fit(*domains[:3])]
+        log = self.Log(stop)
+        report_training(members, [log])
+        assert log.heard == ["begin", "epoch", "epoch", "end"]
+        with pytest.raises(KeyboardInterrupt):
+            report_training(members, [self.Log(lambda: signal.raise_signal(signal.SIGINT))])
 
 
 class Recorder:
