@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -23,11 +24,15 @@ settings.load_profile("skdann")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests, so that no process runs one alone at the end.
 
-    Coverage is not measured in them: it would take half as long again.
+    Coverage, which takes half as long again, is measured neither in them nor in more than two cases
+    of a parametrized test.
     """
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    n_cases: Counter[str] = Counter()
     for item in items:
-        if item.get_closest_marker("slow"):
+        test = item.nodeid.partition("[")[0]
+        n_cases[test] += 1
+        if item.get_closest_marker("slow") or n_cases[test] > 2:
             item.add_marker("no_cover")
 
 

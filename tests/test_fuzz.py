@@ -995,6 +995,7 @@ def _check_warnings(caught: list[warnings.WarningMessage], case: Case, n_fits: i
             or (kind is UserWarning and text.startswith("X_source looks standardized"))
             or (kind is UserWarning and "are on very different scales" in text)
             or (kind is UserWarning and text.startswith("X looks like rows of the source"))
+            or (kind is UserWarning and text.startswith("X_source contains the rows of X_target"))
             or (kind is UserWarning and "of the estimator is not used" in text)
             or (kind is UserWarning and "is used only with" in text)
             or (kind is UserWarning and "the labels were not learned" in text)
