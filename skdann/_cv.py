@@ -623,10 +623,11 @@ class DANNClassifierCV(BaseDomainClassifier):
 
         Examples
         --------
-        >>> from skdann import DANNClassifierCV
+        >>> from skdann import DANNClassifier, DANNClassifierCV
         >>> from skdann.datasets import make_covariate_shift
         >>> X_source, y_source, X_target, y_target = make_covariate_shift(random_state=0)
-        >>> clf = DANNClassifierCV(random_state=0).fit(X_source, y_source, X_target)
+        >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=10), random_state=0)
+        >>> clf = clf.fit(X_source, y_source, X_target)
         >>> estimate = clf.estimate_accuracy(X_source, y_source, X_target)
         >>> low, high = estimate.interval
         >>> low < clf.score(X_target, y_target) < high
@@ -671,10 +672,11 @@ class DANNClassifierCV(BaseDomainClassifier):
 
         Examples
         --------
-        >>> from skdann import DANNClassifierCV
+        >>> from skdann import DANNClassifier, DANNClassifierCV
         >>> from skdann.datasets import make_covariate_shift
         >>> X_source, y_source, X_target, _ = make_covariate_shift(random_state=0)
-        >>> clf = DANNClassifierCV(random_state=0).fit(X_source, y_source, X_target)
+        >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=10), random_state=0)
+        >>> clf = clf.fit(X_source, y_source, X_target)
         >>> rows = clf.reliability(X_target)
         >>> is_doubtful = rows.agreement < 1  # for a person to look at
         >>> rows.distance.shape
@@ -726,10 +728,11 @@ class DANNClassifierCV(BaseDomainClassifier):
         Examples
         --------
         >>> import numpy as np
-        >>> from skdann import DANNClassifierCV
+        >>> from skdann import DANNClassifier, DANNClassifierCV
         >>> from skdann.datasets import make_covariate_shift
         >>> X_source, y_source, X_target, truth = make_covariate_shift(random_state=0)
-        >>> clf = DANNClassifierCV(random_state=0).fit(X_source, y_source, X_target)
+        >>> clf = DANNClassifierCV(DANNClassifier(max_epochs=10), random_state=0)
+        >>> clf = clf.fit(X_source, y_source, X_target)
         >>> rows = clf.query(X_target, 20)  # to be labelled by someone
         >>> y_target = np.full(len(X_target), np.nan)
         >>> y_target[rows] = truth[rows]

@@ -47,6 +47,7 @@ def test_code_blocks_run(page, tmp_path, monkeypatch):
     names["y_collected"] = y_collected  # of the page on target labels
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("skdann._training.params.MIN_STEPS", 40)  # fewer epochs by default
     for block in code_blocks(page):
         exec(compile(block, page, "exec"), names)
 

@@ -78,10 +78,10 @@ def train_together(estimator, data, folds, settings):
     ids=str,
 )
 def test_a_member_equals_the_single_fit(make_clf, changed, dropout):
-    X, y, X_target = rows()
+    X, y, X_target = rows(60)
     data = check_domains(X, y, X_target)
     folds = make_folds(data, len(SEEDS), 5, 0)
-    estimator = make_clf(dropout=dropout, max_epochs=3, **changed)
+    estimator = make_clf(dropout=dropout, max_epochs=2, **changed)
     # a bias before batch normalization has only rounding errors as gradient, which Adam amplifies
     has_batch_norm = "batch" in str(changed)
     tolerance = 3e-3 if has_batch_norm else 1e-5
