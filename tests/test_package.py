@@ -56,7 +56,8 @@ def test_sdist_contains_everything_to_build_and_test(built):
     assert needed | texts | {"pyproject.toml", "PKG-INFO"} <= tops
     assert tops <= needed | texts | {"pyproject.toml", "PKG-INFO", ".gitignore"}
     for folder in ("skdann", "tests"):
-        on_disk = {str(file.relative_to(ROOT)) for file in (ROOT / folder).rglob("*.py")}
+        wanted = [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).glob("saving/samples/*/*")]
+        on_disk = {str(file.relative_to(ROOT)) for file in wanted}
         assert {name for name in files if name.startswith(folder + "/")} - on_disk <= {
             "skdann/py.typed"
         }

@@ -140,6 +140,7 @@ ACROSS_MODULES = {
     "input/test_chunks.py": "partial_fit: labels, domains and columns of a chunk",
     "input/test_class_weights.py": "a part of labels.py with parameters of the constructor",
     "input/test_prediction.py": "rows to predict: rows, domains and columns",
+    "saving/test_samples.py": "files of every format, kept in saving/samples",
     "model_selection/test_skada.py": "scorers against those of another library, which is optional",
 }
 
