@@ -8,6 +8,7 @@ from skdann._input.domains import SourceOnlyWarning
 from skdann._pipeline import DomainPipeline, make_pipeline
 from skdann._regressor import DANNRegressor
 from skdann._training.divergence import DivergenceError
+from skdann._versions import show_versions
 
 __all__ = [
     "DANNClassifier",
@@ -23,5 +24,6 @@ __all__ = [
     "metrics",
     "model_selection",
     "nn",
+    "show_versions",
 ]
 __version__ = "0.1.0"

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -50,13 +51,14 @@ def test_sdist_contains_everything_to_build_and_test(built):
         assert all(member.isfile() for member in archive.getmembers())
     tops = {name.partition("/")[0] for name in files}
     needed = {"skdann", "tests", "docs", "examples", "benchmarks"}
-    needed |= {".ci", "Makefile", "constraints.txt", "constraints-lowest.txt"}
+    needed |= {".ci", "recipe", "Makefile", "constraints.txt", "constraints-lowest.txt"}
     texts = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "README.md", "LICENSE"}
     texts |= {"RELEASING.md", "SECURITY.md"}
     assert needed | texts | {"pyproject.toml", "PKG-INFO"} <= tops
     assert tops <= needed | texts | {"pyproject.toml", "PKG-INFO", ".gitignore"}
     for folder in ("skdann", "tests"):
-        on_disk = {str(file.relative_to(ROOT)) for file in (ROOT / folder).rglob("*.py")}
+        wanted = [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).glob("saving/samples/*/*")]
+        on_disk = {str(file.relative_to(ROOT)) for file in wanted}
         assert {name for name in files if name.startswith(folder + "/")} - on_disk <= {
             "skdann/py.typed"
         }
@@ -77,6 +79,28 @@ def test_metadata(built):
         assert f"Provides-Extra: {extra}" in metadata
     needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;]*$", metadata, re.MULTILINE)
     assert not set(needed) & {"matplotlib", "pandas", "onnx", "onnxruntime", "skops"}
+
+
+def test_files_for_a_release_name_its_version():
+    """Between releases, with a version that ends with .dev0, they name the last one."""
+    paths = ROOT / "CITATION.cff", ROOT / "recipe" / "recipe.yaml"
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    versions = {re.search(r"^ *version: (\d.*)$", text, re.MULTILINE)[1] for text in texts}
+    assert len(versions) == 1
+    assert skdann.__version__ in versions or skdann.__version__.endswith(".dev0")
+
+
+def test_the_conda_recipe_requires_what_the_package_requires():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    required = [line.replace(">=", " >=") for line in project["project"]["dependencies"]]
+    required += [f"python{project['project']['requires-python']}".replace(">=", " >=")]
+    host = [line.replace(">=", " >=") for line in project["build-system"]["requires"]]
+    recipe = (ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
+    recipe = recipe.replace("${{ python_min }}", re.search(r'python_min: "(.+)"', recipe)[1])
+    recipe = recipe.replace("pytorch", "torch")  # its name on conda-forge
+    run = re.search(r"^  run:\n((?:    - .*\n)+)", recipe, re.MULTILINE)[1]
+    assert sorted(re.findall(r"- (.+)", run)) == sorted(required)
+    assert all(f"    - {line}\n" in recipe for line in host)
 
 
 FRESH = """

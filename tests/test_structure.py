@@ -17,6 +17,7 @@ ROOT = Path(skdann.__file__).parent
 # each module or folder may import those above it
 ORDER = [
     "_compat",
+    "_versions",
     "nn",
     "_input",
     "datasets",
@@ -32,6 +33,7 @@ ORDER = [
     "_regressor",
     "_cv",
     "_pipeline",
+    "__main__",
 ]
 FOLDERS = {name: ROOT / name for name in ORDER if (ROOT / name).is_dir()}
 MOST_MODULES = 10
@@ -132,12 +134,13 @@ def test_public_names_are_the_documented_ones():
 
 TESTS = ROOT.parent / "tests"
 # modules without a test module of the same name, and why
-WITHOUT_MIRROR: dict[str, str] = {}
+WITHOUT_MIRROR = {"__main__.py": "test_versions.py runs it"}
 # test modules in the folders of the mirror that test several modules together, and why
 ACROSS_MODULES = {
     "input/test_chunks.py": "partial_fit: labels, domains and columns of a chunk",
     "input/test_class_weights.py": "a part of labels.py with parameters of the constructor",
     "input/test_prediction.py": "rows to predict: rows, domains and columns",
+    "saving/test_samples.py": "files of every format, kept in saving/samples",
     "model_selection/test_skada.py": "scorers against those of another library, which is optional",
 }
 
