@@ -86,7 +86,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         "adversarial": [StrOptions(set(ADVERSARIES))],
         "domain_steps": [Interval(Integral, 1, None, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr": [Interval(Real, 0, 1e30, closed="right")],
         "lr_schedule": [StrOptions(set(LR_SCHEDULES)), callable],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],

@@ -17,6 +17,7 @@ from skdann._input.scales import find_tiny
 
 # ratio of the last label loss to that of guessing, above which a fit warns, by number of epochs
 UNLEARNED = {3: 2.0, 10: 1.5}
+LARGEST_WEIGHT = 1e12  # of a network that has learned something
 UNSEEN = 0.95  # the same ratio where all values are tiny, which a network hardly sees
 REMEDY = (
     "training diverged. Scale the columns (skdann.make_pipeline(StandardScaler(), ...)), or lower "
@@ -49,12 +50,21 @@ def check_loss(loss: Any, epoch: int) -> None:
 
 
 def check_outcome(net: Any, data: Any) -> None:
-    """Raise unless weights, running statistics, and outputs for some rows are finite."""
+    """Raise unless weights, running statistics, and outputs for some rows are finite.
+
+    Weights must not be so large, either, that outputs for other rows may be infinite.
+    """
     n_epochs = len(net.history)
     for name, value in [*net.module_.named_parameters(), *net.module_.named_buffers()]:
         if not bool(torch.isfinite(value).all()):
             raise DivergenceError(
                 f"The weights {name} are not finite after epoch {n_epochs}: {REMEDY}"
+            )
+    for name, weights in net.module_.named_parameters():
+        largest = float(weights.detach().abs().max()) if weights.numel() else 0.0
+        if largest > LARGEST_WEIGHT:
+            raise DivergenceError(
+                f"The weights {name} are as large as {largest:.1g} after epoch {n_epochs}: {REMEDY}"
             )
     n_rows = len(data.domain)
     rows = np.r_[: min(32, n_rows), max(0, n_rows - 32) : n_rows]  # of the source and the target

@@ -50,6 +50,18 @@ def test_the_first_partial_fit_raises_it(make_clf, domains):
     assert not hasattr(clf, "net_")
 
 
+@pytest.mark.parametrize("lr", [1e15, 1e30])
+def test_finite_weights_may_be_too_large_as_well(lr, make_clf, domains):
+    clf = make_clf(lr=lr, max_epochs=1, batch_size=100, feature_extractor=())
+    with pytest.raises(DivergenceError, match=r"as large as 1e\+\d\d after epoch 1: training div"):
+        clf.fit(*domains[:3])
+
+
+def test_a_learning_rate_beyond_single_precision_is_refused(make_clf, domains):
+    with pytest.raises(ValueError, match=r"'lr' .* in the range \(0.0, 1e\+30\]. Got 1e\+300"):
+        make_clf(lr=1e300).fit(*domains[:3])
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_continuing_raises_it_and_leaves_the_earlier_fit(method, make_clf, domains):
     clf = make_clf(optimizer="sgd", warm_start=True).fit(*domains[:3])
