@@ -96,7 +96,7 @@ def test_weights_statistics_and_outputs_that_are_not_finite(value, make_clf, dom
         with pytest.raises(DivergenceError, match=rf"{name} are not finite after epoch 2"):
             check_outcome(clf.net_, data)
         tensor.copy_(kept)
-    clf.module_.feature_extractor[1].running_mean.fill_(3e38)  # finite; its quotient is not
+    clf.module_.feature_extractor[1].running_mean.fill_(-3e38)  # finite; its quotient is not
     clf.module_.feature_extractor[1].running_var.fill_(0)
     with pytest.raises(DivergenceError, match="outputs are not finite after epoch 2"):
         check_outcome(clf.net_, data)
