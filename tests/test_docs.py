@@ -121,9 +121,11 @@ def public_docstrings():
             if inspect.ismodule(value):
                 continue
             yield f"{module.__name__}.{name}"
-            for method in vars(value) if inspect.isclass(value) else ():
+            for method in dir(value) if inspect.isclass(value) else ():
                 is_of_torch = method in OF_TORCH and issubclass(value, torch.nn.Module)
-                is_ours = getattr(getattr(value, method), "__module__", "").startswith("skdann")
+                is_ours = str(getattr(getattr(value, method), "__module__", "")).startswith(
+                    "skdann"
+                )
                 if is_ours and not (method[0] == "_" or is_of_torch):
                     yield f"{module.__name__}.{name}.{method}"
 

@@ -79,8 +79,14 @@ class WeightedScorer(TargetScorer):
 
         Parameters
         ----------
-        estimator, X, y, X_target
-            As when the scorer is called.
+        estimator : classifier
+            Fitted classifier, or pipeline with one as last step.
+        X : array-like of shape (n_samples, n_features)
+            Labelled source rows.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        X_target : array-like of shape (n_target, n_features), tuple of these, or None, default=None
+            Rows of the target; None uses those given to the scorer.
 
         Returns
         -------

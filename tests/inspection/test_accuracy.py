@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from skdann import DANNClassifier, DANNClassifierCV
-from skdann.datasets import make_covariate_shift
 from skdann.inspection import _accuracy as module
 from skdann.inspection._accuracy import estimate_accuracy, mean_agreement, score_source
 
@@ -89,88 +87,3 @@ def test_scores_of_source_rows_by_hand():
     assert weighted == pytest.approx(
         {"accuracy": 6 / 8, "balanced_accuracy": (2 / 4 + 1) / 2, "n_rows": 4}
     )
-
-
-@pytest.fixture(scope="module")
-def fitted():
-    X, y, X_target, _ = make_covariate_shift(200, random_state=0)
-    base = DANNClassifier(max_epochs=8)
-    clf = DANNClassifierCV(base, random_state=0).fit(X, y, X_target)
-    return clf, X, y, X_target
-
-
-class TestFitted:
-    def test_held_out_rows_are_those_of_the_baseline(self, fitted):
-        clf, X = fitted[:2]
-        assert set(clf.held_out_) == {"accuracy", "balanced_accuracy", "n_rows"}
-        assert clf.held_out_["n_rows"] == 3 * len(X) / 5  # each of three members holds out a fifth
-        assert 0.5 < clf.held_out_["accuracy"] <= 1
-
-    def test_it_rests_on_the_predictions_of_all_families(self, fitted):
-        clf, X, y, X_target = fitted
-        by_hand = [
-            np.mean([member.predict_proba(X_target) for member in members], axis=0).argmax(1)
-            for members in clf.candidates_
-        ]
-        expected = estimate_accuracy(by_hand, clf.held_out_)
-        assert clf.estimate_accuracy(X, y, X_target) == expected
-
-    def test_several_targets_are_judged_as_one(self, fitted):
-        clf, X, y, X_target = fitted
-        both = clf.estimate_accuracy(X, y, (X_target[:80], X_target[80:]))
-        assert both == clf.estimate_accuracy(X, y, X_target)
-
-    def test_worse_source_rows_lower_it_and_better_ones_do_not_raise_it(self, fitted):
-        clf, X, y, X_target = fitted
-        usual = clf.estimate_accuracy(X, y, X_target).accuracy
-        assert clf.estimate_accuracy(X, 1 - y, X_target).accuracy < usual
-        best = clf.predict(X, sample_domain=0)
-        assert clf.estimate_accuracy(X, best, X_target).accuracy == usual
-
-    def test_few_rows_of_a_large_target_are_read(self, fitted, monkeypatch):
-        import skdann._cv
-
-        clf, X, _, X_target = fitted
-        monkeypatch.setattr(skdann._cv, "MOST_ROWS", 50)
-        predictions = clf._family_predictions(X, X_target, clf)
-        assert {len(each) for each in predictions} == {50}
-
-    def test_it_survives_saving(self, fitted, tmp_path):
-        clf, X, y, X_target = fitted
-        clf.save(tmp_path / "clf")
-        loaded = DANNClassifierCV.load(tmp_path / "clf")
-        assert loaded.held_out_ == clf.held_out_
-        assert loaded.estimate_accuracy(X, y, X_target) == clf.estimate_accuracy(X, y, X_target)
-
-    def test_without_other_families_there_is_none(self, fitted):
-        _, X, y, X_target = fitted
-        base = DANNClassifier(max_epochs=2)
-        alone = DANNClassifierCV(base, families=[], aggregate="best", random_state=0)
-        alone.fit(X, y, X_target)
-        assert "only one family" in alone.estimate_accuracy(X, y, X_target).reason
-
-    def test_columns_must_match(self, fitted):
-        clf, X, y, X_target = fitted
-        with pytest.raises(ValueError, match="features"):
-            clf.estimate_accuracy(X, y, X_target[:, :1])
-
-
-class TestOneNetwork:
-    def test_it_is_compared_with_the_families(self, fitted):
-        _, X, y, X_target = fitted
-        clf = DANNClassifier(lambda_max=0.5, max_epochs=8, random_state=0).fit(X, y, X_target)
-        estimate = clf.estimate_accuracy(X, y, X_target)
-        assert "6 models" in estimate.reason
-        by_families = DANNClassifierCV(DANNClassifier(max_epochs=8), random_state=0).fit(
-            X, y, X_target
-        )
-        others = by_families._family_predictions(X, X_target, by_families)
-        own = clf.predict(X_target)
-        expected = estimate_accuracy([*others, own], by_families.held_out_)
-        assert estimate == expected
-
-    def test_other_labels_are_refused(self, fitted):
-        _, X, y, X_target = fitted
-        clf = DANNClassifier(max_epochs=2, random_state=0).fit(X, y, X_target)
-        with pytest.raises(ValueError, match=r"\[1, 2\], but fit saw \[0, 1\]"):
-            clf.estimate_accuracy(X, y + 1, X_target)

@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-import pytest
-import scipy.sparse as sp
 from numpy.testing import assert_array_equal
-from sklearn.preprocessing import StandardScaler
 
-from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
 from skdann.inspection import _query
 from skdann.inspection._query import choose_rows
-
-
-@pytest.fixture(scope="module")
-def clf():
-    rng = np.random.default_rng(0)
-    X, X_target = rng.normal(size=(60, 3)), rng.normal((1.0, 0.0, 0.0), size=(50, 3))
-    tiny = DANNClassifier(feature_extractor=(8,), domain_classifier=(4,), max_epochs=5)
-    fitted = DANNClassifierCV(tiny, n_seeds=2, random_state=0)
-    return fitted.fit(X, (X[:, 0] > 0).astype(int), X_target), X_target
 
 
 def test_one_row_of_each_group_is_chosen():
@@ -54,49 +40,3 @@ def test_of_many_rows_a_sample_is_clustered(monkeypatch):
     for n in (5, 40):
         rows = choose_rows(features, np.full(200, 0.5), n, seed=1)
         assert len(set(rows.tolist())) == n
-
-
-def test_a_search_chooses_unlabelled_rows(clf):
-    search, X_target = clf
-    rows = search.query(X_target, 10)
-    assert len(set(rows.tolist())) == 10
-    assert_array_equal(rows, np.sort(rows))
-    y_target = np.full(50, np.nan)
-    y_target[rows] = 1
-    rest = search.query(X_target, 40, y_target=y_target)
-    assert_array_equal(np.sort([*rows, *rest]), np.arange(50))
-    assert_array_equal(rows, search.query(X_target, 10))
-
-
-def test_pipelines_and_frames(clf):
-    search, X_target = clf
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc"))
-    target = pd.DataFrame(X_target, columns=list("abc"))
-    pipe = make_pipeline(StandardScaler(), DANNClassifierCV(search.estimator, random_state=0))
-    pipe.fit(X, (X["a"] > 0).astype(int), X_target=target)
-    rows = pipe.query(target, 4)
-    expected = pipe[-1].query(pipe[:-1].transform(target), 4)
-    assert_array_equal(rows, expected)
-    sparse = DANNClassifierCV(search.estimator, random_state=0)
-    sparse.fit(sp.csr_array(X.to_numpy()), (X["a"] > 0).astype(int), sp.csr_array(X_target))
-    assert len(sparse.query(sp.csr_array(X_target), 4)) == 4
-    with pytest.raises(AttributeError, match="query"):
-        make_pipeline(StandardScaler(), DANNClassifier()).query  # noqa: B018
-
-
-@pytest.mark.parametrize("n", [0, -1, 2.5, "3", True, None])
-def test_other_numbers_of_rows_are_refused(clf, n):
-    search, X_target = clf
-    with pytest.raises(ValueError, match="must be a whole number >= 1"):
-        search.query(X_target, n)
-
-
-def test_more_rows_than_there_are_and_labels_of_other_rows_are_refused(clf):
-    search, X_target = clf
-    with pytest.raises(ValueError, match="n=51 rows cannot be chosen from 50 unlabelled rows"):
-        search.query(X_target, 51)
-    with pytest.raises(ValueError, match="n=1 rows cannot be chosen from 0 unlabelled rows"):
-        search.query(X_target, 1, y_target=np.zeros(50))
-    with pytest.raises(ValueError, match="y_target has 3 labels, but X_target has 50 rows"):
-        search.query(X_target, 1, y_target=[0, 1, 0])
