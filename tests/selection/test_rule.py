@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,8 +62,49 @@ def test_the_seed_draws_the_rows(monkeypatch):
 
 def test_constants():
     assert (DefaultRule.margin, MARGIN, MIN_AUC, ScorerRule.margin) == (0.05, 0.05, 0.6, 0.0)
-    assert rule.CHANGE_PENALTY == 0.5
+    assert (rule.CHANGE_PENALTY, rule.LABEL_VALUE) == (0.5, 0.1)
     assert Ranking([]) == ([], "", "", (), 0)
+
+
+def test_held_out_labels_count_for_each_candidate_and_lift_the_objection():
+    scores = [{"score": 1.0, "changed": 0.0}, {"score": 2.0, "changed": 0.5}, dict(FAILED)]
+    ranking = Ranking(scores, "the domains hardly differ", "none", (1, 2, 3))
+    probas = [onehot([0, 1, 1]), onehot([0, 0, 0]), None]
+    found = ranking.with_labels(probas, np.array([0, 1, 0]))
+    assert [row["labels_right"] for row in found.scores] == [2, 2, 0]
+    assert [row["score"] for row in found.scores] == pytest.approx([1.2, 2.2, -np.inf])
+    assert [row["changed"] for row in found.scores[:2]] == [0.0, 0.5]
+    assert found[1:] == ("", "none", (1, 2, 3), 3)
+    assert ranking.scores == scores  # unchanged
+    assert "labels_right" not in scores[0]
+
+
+def test_without_held_out_labels_the_ranking_is_the_same():
+    ranking = Ranking([{"score": 1.0}], "the domains hardly differ", "none")
+    assert ranking.with_labels([np.zeros((0, 2))], np.zeros(0, dtype=int)) is ranking
+
+
+@pytest.mark.parametrize("labelled", [None, np.array([0])])
+def test_the_default_rule_ranks_what_the_candidates_predict(labelled, monkeypatch):
+    evidence, _ = make_evidence()
+    given = ["candidates"], ["folds"], SimpleNamespace(labelled=labelled)
+
+    def collect(*args):
+        assert args == (*given, 5)
+        return evidence
+
+    def predict(*args):
+        assert args == given
+        return [onehot([1])], np.array([1])
+
+    monkeypatch.setattr(rule, "collect_evidence", collect)
+    monkeypatch.setattr(rule, "predict_labelled", predict)
+    expected = DefaultRule(5).rank_evidence(evidence)
+    if labelled is not None:
+        expected = expected.with_labels([onehot([1])], np.array([1]))
+    found = DefaultRule(5).rank(*given)
+    assert found[:3] == expected[:3]
+    assert found.n_labels == (0 if labelled is None else 1)
 
 
 def judge(evidence, seed=0, is_linear=True):
