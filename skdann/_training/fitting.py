@@ -200,7 +200,7 @@ class Fold(NamedTuple):
     train, valid : ndarray of int
         Indices of the source rows that it is trained on, and of those that it is evaluated on.
     labelled, labelled_valid : ndarray of int, or None
-        Indices of such rows among the labelled target rows; None without these.
+        Indices, among all rows, of such labelled target rows; None without these.
     """
 
     train: np.ndarray

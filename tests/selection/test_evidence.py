@@ -14,7 +14,13 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from skdann._input.domains import check_domains
 from skdann._input.drawing import draw_rows
 from skdann._selection.candidates import Candidate
-from skdann._selection.evidence import Evidence, class_ratio, collect_evidence, matched_auc
+from skdann._selection.evidence import (
+    Evidence,
+    class_ratio,
+    collect_evidence,
+    matched_auc,
+    predict_labelled,
+)
 from skdann._training.fitting import Fold
 from skdann._training.label_shift import LabelShift
 from skdann.metrics import estimate_target_priors
@@ -116,6 +122,52 @@ def test_every_member_of_the_baseline_has_a_fold(collected):
 
 
 # -- class shares ---------------------------------------------------------------------------------
+
+
+def test_labelled_rows_are_predicted_by_the_members_that_held_them_out():
+    rng = np.random.default_rng(0)
+    X, X_target = rng.normal(size=(9, 3)), rng.normal(size=(5, 3))
+    y_target = np.array([0, 1, np.nan, 1, 0])
+    data = check_domains(X, np.arange(9) % 2, X_target, y_target=y_target)
+    folds = [
+        Fold(np.arange(7), np.array([7]), np.array([9, 13]), np.array([10, 12])),
+        Fold(np.arange(7), np.array([8]), np.array([10, 12]), np.array([13])),
+        Fold(np.arange(7), np.array([6])),
+    ]
+    plain, corrected, failed, twice = (
+        Candidate("alignment", [Linear(3 * i + j) for j in range(3)], [0, 1, 2]) for i in range(4)
+    )
+    corrected.members[0]._label_shift = LabelShift(
+        "correct", np.array([0.2, 0.8]), np.array([0.4, 1.6])
+    )
+    failed.error = "it diverged"
+    twice.folds = [0, 0, 1]
+    model = LogisticRegression().fit(X, [1, 0, 1, 0, 1, 0, 1, 0, 1])
+    trees = Candidate("trees", [model] * 2, [0, 1])
+    given = Candidate("trees", [], [], proba_target=rng.uniform(size=(5, 2)))
+    proba, y = predict_labelled([plain, corrected, failed, twice, trees, given], folds, data)
+    assert_array_equal(y, [1, 1, 0])
+    rows, domain = data.X[[10, 12, 13]], np.ones(3)
+    own = [0, 0, 1]
+    expected = np.stack([plain.members[j].proba(rows, domain)[i] for i, j in enumerate(own)])
+    assert_allclose(proba[0], expected)
+    odds = corrected.members[0].proba(rows, domain) * [0.4, 1.6]
+    odds[2] = corrected.members[1].proba(rows, domain)[2]
+    assert_allclose(proba[1], odds / odds.sum(1, keepdims=True), rtol=1e-6)
+    assert proba[2] is None
+    both = (twice.members[0].proba(rows, domain) + twice.members[1].proba(rows, domain)) / 2
+    assert_allclose(proba[3], [*both[:2], twice.members[2].proba(rows, domain)[2]])
+    assert_allclose(proba[4], model.predict_proba(rows))
+    assert_array_equal(proba[5], given.proba_target[[1, 3, 4]])
+
+
+def test_without_labelled_rows_none_are_predicted():
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    data = check_domains(X, np.arange(6) % 2, X + 1)
+    folds = [Fold(np.arange(4), np.array([4]))]
+    [proba], y = predict_labelled([Candidate("alignment", [Linear(0)], [0])], folds, data)
+    assert proba.shape == (0, 2)
+    assert len(y) == 0
 
 
 def evidence_of(y, y_target, held_out=None, n_classes=2):
