@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +23,28 @@ STREAMS = (
 )
 
 
+class Stream(torch.Generator):
+    """Generator that can be copied and pickled any number of times.
+
+    Each copy of torch's own (2.13 and before) takes a reference to None that it does not own, and
+    Python 3.11 ends after some thousand copies: https://github.com/pytorch/pytorch/issues/188032.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_stream, (self.get_state(),)
+
+
+def _restore_stream(state: torch.Tensor) -> Stream:
+    stream = Stream()
+    stream.set_state(state)
+    return stream
+
+
 def spawn_generators(seed: int) -> dict[str, torch.Generator]:
     """Return an independent generator for each purpose, all derived from one seed."""
     seeds = np.random.SeedSequence(seed).generate_state(len(STREAMS), np.uint64) >> 1
     return {
-        name: torch.Generator().manual_seed(int(stream_seed))
+        name: Stream().manual_seed(int(stream_seed))
         for name, stream_seed in zip(STREAMS, seeds, strict=True)
     }
 
@@ -35,7 +53,7 @@ def copy_generators(streams: dict[str, torch.Generator]) -> dict[str, torch.Gene
     """Return independent generators in the same states."""
     copies = {}
     for name, stream in streams.items():
-        copies[name] = torch.Generator()
+        copies[name] = Stream()
         copies[name].set_state(stream.get_state())
     return copies
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import gc
+import pickle
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -93,6 +97,25 @@ def test_equal_seeds_are_bit_identical_and_different_seeds_differ(changed):
     for name in ("predict_proba", "transform", "predict_domain_proba"):
         assert_array_equal(getattr(one, name)(X), getattr(same, name)(X))
         assert not np.array_equal(getattr(one, name)(X), getattr(other, name)(X))
+
+
+def references_to_none():
+    """Return their number, which is constant from Python 3.12."""
+    gc.collect()
+    return sys.getrefcount(None)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_copies_of_a_stream_draw_the_same_and_keep_none_alive(copied):
+    stream = spawn_generators(0)["validation"]
+    torch.rand(3, generator=stream)
+    other = copied(stream)
+    assert type(other) is type(stream)
+    assert_array_equal(torch.rand(5, generator=other), torch.rand(5, generator=stream))
+    before = references_to_none()
+    for _ in range(1000):
+        copied(stream)
+    assert references_to_none() > before - 500
 
 
 def test_streams_of_one_seed_differ_from_each_other():
