@@ -36,7 +36,7 @@ def _out_of_range() -> list[Any]:
             if interval.closed in ("neither", "right"):
                 values.append(interval.left)
             if interval.right is not None:
-                values.append(interval.right + 1)
+                values.append(2 * interval.right + 1)
                 if interval.closed in ("neither", "left"):
                     values.append(interval.right)
             cases += [pytest.param(name, value, id=f"{name}={value!r}") for value in values]
