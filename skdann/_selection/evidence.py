@@ -184,13 +184,23 @@ def _linear_scores(X: Any, is_target: np.ndarray, weight: np.ndarray, seed: int)
 
 
 def _forest_scores(X: Any, is_target: np.ndarray, weight: np.ndarray, seed: int) -> np.ndarray:
-    """Return scores of the target domain by a random forest, out of bag."""
+    """Return scores of the target domain by a random forest, out of bag.
+
+    A row with nearly all the weight may be in all bags; its score is 0.5.
+    """
     from sklearn.ensemble import RandomForestClassifier  # slow to import
 
-    forest = RandomForestClassifier(
-        min_samples_leaf=5, oob_score=True, random_state=seed, n_jobs=1
-    ).fit(X, is_target, sample_weight=weight)
-    return np.nan_to_num(forest.oob_decision_function_[:, 1], nan=0.5)
+    X = X.astype(np.float32)  # which the trees read
+    forest = RandomForestClassifier(min_samples_leaf=5, random_state=seed, n_jobs=1)
+    forest.fit(X, is_target, sample_weight=weight)
+    total, n_trees = np.zeros(len(weight)), np.zeros(len(weight))
+    for tree, in_bag in zip(forest.estimators_, forest.estimators_samples_, strict=True):
+        is_out = np.ones(len(weight), dtype=bool)
+        is_out[in_bag] = False
+        if is_out.any():
+            total[is_out] += tree.predict_proba(X[is_out])[:, 1]
+            n_trees += is_out
+    return np.divide(total, n_trees, out=np.full(len(weight), 0.5), where=n_trees > 0)
 
 
 def predict_labelled(

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -16,6 +17,7 @@ from skdann._input.drawing import draw_rows
 from skdann._selection.candidates import Candidate
 from skdann._selection.evidence import (
     Evidence,
+    _forest_scores,
     class_ratio,
     collect_evidence,
     matched_auc,
@@ -310,3 +312,22 @@ def test_the_forest_ignores_label_shift_once_classes_are_weighted():
     assert matched == pytest.approx(0.5, abs=0.05)
     dense = matched_auc(X := evidence.X_source, evidence.y, X, np.ones(2), 0, is_linear=False)
     assert dense < 0.6  # a target equal to the source
+
+
+def test_the_forest_scores_rows_out_of_bag():
+    evidence, _ = make_evidence(shift=0.5, n=60)
+    X = np.vstack([evidence.X_source, evidence.X_target])
+    is_target, weight = np.repeat([0, 1], 60), np.random.default_rng(0).uniform(0.5, 2.0, 120)
+    forest = RandomForestClassifier(min_samples_leaf=5, oob_score=True, random_state=3)
+    forest.fit(X, is_target, sample_weight=weight)
+    expected = forest.oob_decision_function_[:, 1]
+    assert_array_equal(_forest_scores(X, is_target, weight, 3), expected)
+    assert_array_equal(_forest_scores(sp.csr_array(X), is_target, weight, 3), expected)
+
+
+def test_rows_with_nearly_all_the_weight_warn_of_nothing():
+    """Newer versions of scikit-learn draw them into all bags."""
+    X = np.arange(29.0)[:, None]
+    is_target, weight = np.arange(29) >= 2, np.repeat([1e9, 1.0], [2, 27])
+    score = _forest_scores(X, is_target.astype(int), weight, 0)
+    assert ((score >= 0) & (score <= 1)).all()
