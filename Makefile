@@ -8,18 +8,23 @@ INSTALL := $(BIN)/python -m pip install -qq --constraint constraints.txt
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: demo test check docs fuzz package lint format types lock clean
+.PHONY: demo test test-slow check docs fuzz package lint format types lock clean
 
 demo: .venv/installed
 	@echo "==> Training on the breast cancer data, five seeds of five systems: under a minute"
 	$(BIN)/python examples/quickstart.py
 
-# all checks that a change must pass; CI runs this
 test: lint types
-	@echo "==> Running the tests in two processes: about four minutes"
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
+	@echo "==> Running all but the slow tests in two processes: about three and a half minutes"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --cov
 
-check: test docs
+# tests that start, kill and restart processes, or train for long
+test-slow: .venv/test-installed
+	@echo "==> Running the slow tests in two processes: about two minutes"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+# all checks that a change must pass; CI runs them, too
+check: test test-slow docs
 
 # build the site and run its examples and notebooks; any warning is an error
 docs: .venv/docs-installed

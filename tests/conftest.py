@@ -24,8 +24,8 @@ settings.load_profile("skdann")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests, so that no process runs one alone at the end.
 
-    Coverage, which takes half as long again, is measured neither in them nor in more than two cases
-    of a parametrized test.
+    Coverage takes time: it is measured in no more than two cases of a parametrized test, and not in
+    slow tests.
     """
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     n_cases: Counter[str] = Counter()

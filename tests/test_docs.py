@@ -80,7 +80,7 @@ def test_make_targets_of_the_readme_exist():
     for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
     run = (ROOT / ".ci" / "run").read_text()
-    assert {"make demo", "make docs", "make test"} <= set(run.splitlines())
+    assert {"make demo", "make docs", "make test", "make test-slow"} <= set(run.splitlines())
 
 
 def test_every_promise_names_existing_tests():

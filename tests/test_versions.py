@@ -6,6 +6,7 @@ import sys
 from importlib import metadata
 
 import numpy as np
+import pytest
 import torch
 
 import skdann
@@ -45,6 +46,7 @@ def test_the_gpu_is_named(capsys, monkeypatch):
     assert printed(capsys)["CUDA"] == "not available"
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_same(capsys):
     command = [sys.executable, "-m", "skdann"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -249,6 +249,7 @@ def test_grid_search(scorer_class: Any, domains: Any, make_clf: Any) -> None:
     assert search.score(data[0], data[1]) == scorer(search.best_estimator_, data[0], data[1])
 
 
+@pytest.mark.slow
 def test_parallel_search(shifted: Any) -> None:
     X, y, X_target = shifted
     scoring = {scorer.__name__: scorer(X_target) for scorer in SCORERS}

@@ -77,6 +77,7 @@ def test_search(params, make_clf, domains, path):
     assert_same_predictions(clf, path, domains.X_target)
 
 
+@pytest.mark.slow
 def test_a_mixture_of_networks(make_clf, domains, path, monkeypatch):
     networks = {"families": ("alignment", "self_training", "balanced"), "n_seeds": 1}
     monkeypatch.setattr(rule, "MIN_AUC", 0.0)  # the domains of this small table hardly differ
@@ -113,6 +114,7 @@ def test_pipeline(steps, make_clf, domains, path):
     assert_same_predictions(pipe, path, 3.0 * X_target + 5.0)
 
 
+@pytest.mark.slow
 def test_steps_that_cannot_be_exported_are_named(make_clf, domains, path):
     pipe = make_pipeline(FunctionTransformer(np.cbrt), make_clf())
     pipe.fit(domains.X_source, domains.y_source, X_target=domains.X_target)

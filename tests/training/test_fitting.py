@@ -55,7 +55,7 @@ def train_together(estimator, data, folds, settings):
     return trained
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("dropout", [0.0, pytest.param(0.2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "changed",
     [
