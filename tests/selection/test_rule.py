@@ -47,6 +47,13 @@ def test_scores_are_those_of_the_scorer():
         expected = scorer.score_predictions(*rows, proba)._asdict()
         changed = np.mean(proba.argmax(1) != probas[0].argmax(1))
         assert row == {**expected, "score": expected["score"] - 0.5 * changed, "changed": changed}
+    assert ranking.proba_target is probas
+    corrected = [probas[0], None, probas[0]]
+    other = DefaultRule(5).rank_evidence(
+        evidence._replace(proba_target=probas, predicted_target=corrected)
+    )
+    assert other.proba_target is corrected
+    assert other.scores[2] == ranking.scores[2]
     assert ranking.scores[0]["changed"] == 0.0
     assert ranking.scores[2]["changed"] == 0.5
     ranking.scores[1]["weight"] = 1.0

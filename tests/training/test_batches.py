@@ -595,6 +595,17 @@ def test_some_labelled_target_rows_are_in_each_batch_for_the_label_loss_alone(
     assert set(seen[:3]) == set(labelled)  # one pass draws each
 
 
+def test_the_share_of_labelled_target_rows_in_the_label_loss():
+    shares = [_batches.labelled_share(n) for n in (5, 20, 180)]
+    assert shares == [0.2, 0.5, 0.9]
+
+
+@pytest.mark.parametrize(("n_source", "batch_size"), [(7, 7), (7, 3), (20, 6), (3, 100)])
+def test_no_batch_has_more_source_rows_than_the_maximum(n_source, batch_size):
+    batches = make_batches(make_rows([n_source], [4]), batch_size)
+    assert batches.max_size == max(batch.rows.n_source for batch in batches.epoch())
+
+
 def row_indices_of(batch):
     return batch.x[..., 0].long().numpy()
 
