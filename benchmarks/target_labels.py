@@ -14,7 +14,7 @@ Systems, on the same rows and labels:
   learning rate;
 - "adapt": FineTuning of ADAPT 0.4.5 itself, on two layers of 100, with the schedule of its example:
   100 epochs on the source, then on the labelled rows 30 for the last layer and 100 for all. It is
-  measured with `--adapt`, in an environment that has it, and nothing else then;
+  measured with `--systems adapt`, in an environment that has it;
 - "lr", "hgb": logistic regression and HistGradientBoosting on source rows and labelled rows
   together; "lr_equal" and "hgb_equal" repeat the labelled rows until both parts are equal.
 
@@ -126,24 +126,34 @@ def label_counts(label: np.ndarray) -> list[int]:
     return [n for n in COUNTS if len(label) >= 2 * n]
 
 
-def fit_all(
+def fit_searches(
     task: Any, y: np.ndarray, label: np.ndarray, order: np.ndarray, seed: int
 ) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Yield the system, the number of labels and the class probabilities of all fits."""
+    """Yield the system, the number of labels and the class probabilities of our searches."""
     first = None
     for n in label_counts(label):
-        known = order[:n]
-        ours = fit_ours(task, y, mark(label, known), seed)
+        ours = fit_ours(task, y, mark(label, order[:n]), seed)
         first = first or ours
         yield "ours", n, ours.predict_proba(task.X_test)
         if n in QUERIED:
             chosen = first.query(task.X_target, n)
             queried = fit_ours(task, y, mark(label, chosen), seed)
             yield "query", n, queried.predict_proba(task.X_test)
+
+
+def fit_others(
+    task: Any, y: np.ndarray, label: np.ndarray, order: np.ndarray, seed: int
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Yield the same of the systems that do not adapt."""
+    for n in label_counts(label):
+        known = order[:n]
         tuned = fine_tune(task, y, known, label, seed)
         yield "fine_tuning", n, tuned.predict_proba(task.X_test)
         for name, model in fit_pooled(task, y, known, label, seed):
             yield name, n, model.predict_proba(task.X_test)
+
+
+SYSTEMS = {"ours": fit_searches, "others": fit_others, "adapt": fine_tune_adapt}
 
 
 def measure(folder: str, task: Any, seed: int, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -159,10 +169,10 @@ def measure(folder: str, task: Any, seed: int, args: argparse.Namespace) -> list
     label, y_test = (np.searchsorted(classes, part) for part in (rows.y_target, rows.y_test))
     order = np.random.default_rng(seed).permutation(len(label))
     line = {"task": rows.name, "set": task.set, "seed": seed, "max_rows": args.max_rows}
-    systems = fine_tune_adapt if args.adapt else fit_all
     return [
         {**line, "n_labels": n, "system": system, **score(y_test, proba)}
-        for system, n, proba in systems(rows, y, label, order, seed)
+        for group in args.systems
+        for system, n, proba in SYSTEMS[group](rows, y, label, order, seed)
     ]
 
 
@@ -231,7 +241,7 @@ def main() -> None:
     runs.add_argument("--per-set", type=int, default=1000)
     runs.add_argument("--set", action="append", default=[], help="NAME=VALUE")
     runs.add_argument("--jobs", type=int, default=1)
-    runs.add_argument("--adapt", action="store_true", help="measure FineTuning of ADAPT alone")
+    runs.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=["ours", "others"])
     runs.set_defaults(command=run)
     reports = commands.add_parser("report")
     reports.set_defaults(command=report)
