@@ -618,10 +618,12 @@ def test_class_weights_apply_to_labelled_target_rows():
     assert_allclose(batch.label_weight[12:], 3 * share / 2)
 
 
-def test_each_member_has_its_labelled_rows():
+@pytest.mark.parametrize("labelled", [[[13, 14], [18, 20]], [13, 14]], ids=["own", "shared"])
+def test_each_member_has_its_labelled_rows(labelled):
     rows = make_rows([12], [9])
-    together = with_labels(rows, 5, [[13, 14], [18, 20]], seeds=(0, 1))
-    apart = [with_labels(rows, 5, each, seeds=(i,)) for i, each in enumerate([[13, 14], [18, 20]])]
+    together = with_labels(rows, 5, labelled, seeds=(0, 1))
+    own = np.broadcast_to(labelled, (2, 2))
+    apart = [with_labels(rows, 5, each, seeds=(i,)) for i, each in enumerate(own)]
     for batch, *others in zip(together.epoch(), *(one.epoch() for one in apart), strict=True):
         for member, other in enumerate(others):
             assert_array_equal(batch.x[member], other.x)
