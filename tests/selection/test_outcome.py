@@ -38,6 +38,52 @@ def test_candidates_above_the_margin_share_the_weight():
     assert weights_of(-3.0, -2.0, -1.0, -INF) == [0.0, 0.5, 0.5, 0.0]
 
 
+def test_the_reason_for_a_mixture_names_the_shares_in_descending_order():
+    candidates = [
+        make_candidate(family=name) for name in ("baseline", "alignment", "trees", "self_training")
+    ]
+    found = select(candidates, rank(0.0, 1.0, 1.3, -5.0), 0.1, "mixture")
+    assert found.reason == "adapted by a mixture of 73% trees, 27% alignment"
+    probas = [onehot([0, 0, 1, 1]), onehot([0, 1, 1, 1]), onehot([1, 1, 1, 1]), onehot([0] * 4)]
+    ranking = rank(0.0, 1.0, 1.3, -5.0)._replace(proba_target=probas)
+    found = select(candidates, ranking, 0.1, "mixture")
+    assert found.reason == (
+        "adapted by a mixture of 73% trees, 27% alignment; "
+        "50% of the target rows are predicted otherwise than by the baseline"
+    )
+    assert found.changed == 0.5
+
+
+def test_target_labels_weigh_the_baseline_too_and_are_named_in_the_reason():
+    ranking = rank(1.0, 1.0)._replace(n_labels=1)
+    found = select(candidates_of(2), ranking, 0.1, "mixture")
+    assert found.weights.tolist() == [0.5, 0.5]
+    assert found.reason.startswith("adapted by a mixture of 50% ")
+    assert found.reason.endswith(", weighted by 1 held-out labels of the target")
+    alone = select(candidates_of(2), rank(1.0, 1.0), 0.1, "mixture")
+    assert alone.weights.tolist() == [0.0, 1.0]
+    assert "labels" not in alone.reason
+
+
+@pytest.mark.parametrize("n_failed", [1, 2])
+def test_where_all_others_failed_the_reason_says_so(n_failed):
+    scores = [1.0] + [-INF] * n_failed
+    failed = range(1, n_failed + 1)
+    found = select(candidates_of(n_failed + 1, failed=failed), rank(*scores), 0.1, "passing")
+    assert found.reason == "not adapted: the training of all other candidates failed"
+    objection = rank(*scores, objection="the domains hardly differ")
+    found = select(candidates_of(n_failed + 1, failed=failed), objection, 0.1, "passing")
+    assert found.reason == "not adapted: the domains hardly differ"
+
+
+def test_only_selected_candidates_count_in_the_changed_share():
+    probas = [onehot([0, 0]), onehot([0, 1]), onehot([1, 1])]
+    ranking = rank(1.0, 2.0, 0.5)._replace(proba_target=probas)
+    assert select(candidates_of(3), ranking, 0.1, "passing").changed == 0.5
+    ranking = ranking._replace(proba_target=[probas[0], probas[1], None])
+    assert select(candidates_of(3), ranking, 0.1, "passing").changed == 0.5
+
+
 @pytest.mark.parametrize("aggregate", ["passing", "best"])
 def test_a_lead_that_equals_the_margin_is_too_small(aggregate):
     assert weights_of(1.0, 1.25, margin=0.25, aggregate=aggregate) == [1.0, 0.0]

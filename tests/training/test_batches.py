@@ -630,6 +630,31 @@ def test_each_member_has_its_labelled_rows(labelled):
             assert_array_equal(batch.y[member], other.y)
 
 
+def test_pseudo_labels_of_a_member_keep_its_true_labels_alone():
+    rows = make_rows([12], [9])
+    batches = with_labels(rows, 12, [[13, 14], [18, 20]], seeds=(0, 1))
+    for member in (0, 1):
+        batches.draw_target(member, 0, np.ones(9), np.zeros(9, dtype=int))
+    true = [np.isin(np.arange(12, 21), own) for own in ([13, 14], [18, 20])]
+    assert_array_equal(batches.labels[:, 12:], np.where(true, 2, 0))
+
+
+def test_weights_of_each_member_are_those_of_its_rows():
+    rows = make_rows([7, 5], [9])
+    weight = np.random.default_rng(0).uniform(0.5, 3.0, 12)
+    own = np.stack([np.arange(8), np.arange(4, 12)])
+    given = {"sample_weight": weight, "class_weight": np.array([1.0, 2.0, 4.0])}
+    together = make_batches(rows, 4, seeds=(0, 1), source_rows=own, **given)
+    apart = [make_batches(rows, 4, seeds=(i,), source_rows=own[i], **given) for i in (0, 1)]
+    sums = np.zeros((2, 3))
+    for batch, *others in zip(together.epoch(), *(one.epoch() for one in apart), strict=True):
+        for member, other in enumerate(others):
+            assert_allclose(batch.label_weight[member], other.label_weight, rtol=1e-5)
+            assert_allclose(batch.domain_weight[member], other.domain_weight, rtol=1e-5)
+            sums[member] += np.bincount(other.rows.domain, other.domain_weight, minlength=3)
+    assert_allclose(sums / together.n_steps, 2 / 3, rtol=1e-5)  # each domain counts the same
+
+
 def test_true_labels_replace_pseudo_labels():
     rows = make_rows([12], [9])
     batches = with_labels(rows, 12, [13, 14])
