@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from skdann._input.domains import check_domains
@@ -22,6 +22,7 @@ from skdann._selection.evidence import (
     collect_evidence,
     matched_auc,
     predict_labelled,
+    score_held_out,
 )
 from skdann._training.fitting import Fold
 from skdann._training.label_shift import LabelShift
@@ -124,6 +125,35 @@ def test_every_member_of_the_baseline_has_a_fold(collected):
 
 
 # -- class shares ---------------------------------------------------------------------------------
+
+
+def test_trees_and_given_models_are_read_by_their_classes(collected):
+    _, candidates, data = collected
+    X, y = data.X[:9], np.array([1, 0, 1, 0, 1, 0, 1, 0, 1])
+    models = [LogisticRegression(C=c).fit(X, y) for c in (0.1, 10.0)]
+    trees = Candidate("trees", models, [0, 1])
+    folds = [Fold(np.arange(7), np.array([7, 8])), Fold(np.arange(2, 9), np.array([0, 1, 4]))]
+    evidence = collect_evidence([candidates[0], trees], folds, data, 0)
+    expected = (models[0].predict_proba(data.X[9:]) + models[1].predict_proba(data.X[9:])) / 2
+    assert_allclose(evidence.proba_target[1], expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_held_out_rows_are_scored_by_the_members_that_held_them_out(weighted):
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(9, 3)), rng.uniform(0.5, 2.0, 9)
+    given = {"sample_weight": weight} if weighted else {}
+    data = check_domains(X, np.arange(9) % 2, X + 1, **given)
+    members = [Linear(0), Linear(1)]
+    folds = [Fold(np.arange(7), np.array([7, 8])), Fold(np.arange(2, 9), np.array([0, 1, 4]))]
+    found = score_held_out(members, folds, data)
+    rows, domain = [7, 8, 0, 1, 4], np.zeros(5)
+    predicted = [m.proba(data.X[rows], domain).argmax(1) for m in members]
+    predicted = [*predicted[0][:2], *predicted[1][2:]]
+    own = data.weight[rows] if weighted else None
+    expected = accuracy_score(data.y[rows], predicted, sample_weight=own)
+    assert found["accuracy"] == pytest.approx(expected)
+    assert found["n_rows"] == 5
 
 
 def test_labelled_rows_are_predicted_by_the_members_that_held_them_out():
