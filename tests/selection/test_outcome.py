@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,10 +56,11 @@ def test_the_reason_for_a_mixture_names_the_shares_in_descending_order():
 
 
 def test_target_labels_weigh_the_baseline_too_and_are_named_in_the_reason():
-    ranking = rank(1.0, 1.0)._replace(n_labels=1)
+    ranking = rank(1.3, 1.0)._replace(n_labels=1)
     found = select(candidates_of(2), ranking, 0.1, "mixture")
-    assert found.weights.tolist() == [0.5, 0.5]
-    assert found.reason.startswith("adapted by a mixture of 50% ")
+    by_hand = np.exp([1.0, 0.0])
+    assert found.weights == pytest.approx(by_hand / by_hand.sum())
+    assert found.reason.startswith("adapted by a mixture of 73% ")
     assert found.reason.endswith(", weighted by 1 held-out labels of the target")
     alone = select(candidates_of(2), rank(1.0, 1.0), 0.1, "mixture")
     assert alone.weights.tolist() == [0.0, 1.0]
@@ -82,6 +84,10 @@ def test_only_selected_candidates_count_in_the_changed_share():
     assert select(candidates_of(3), ranking, 0.1, "passing").changed == 0.5
     ranking = ranking._replace(proba_target=[probas[0], probas[1], None])
     assert select(candidates_of(3), ranking, 0.1, "passing").changed == 0.5
+    ranking = rank(1.0, 0.5, 2.0)._replace(proba_target=[probas[0], None, probas[2]])
+    assert select(candidates_of(3), ranking, 0.1, "passing").changed == 1.0
+    ranking = rank(1.0, 0.5, 0.5)._replace(proba_target=[None, probas[1], probas[2]])
+    assert select(candidates_of(3), ranking, 0.1, "passing").changed == 0.0
 
 
 @pytest.mark.parametrize("aggregate", ["passing", "best"])
@@ -227,8 +233,10 @@ def test_the_best_candidate_has_the_greatest_weight_and_then_score(rows, best):
 def test_a_search_gets_the_members_of_the_selected_candidates():
     candidates = [["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]]
     outcome = select(candidates_of(4), rank(1.0, 2.0, 1.0, 3.0, shift="other"), 0.1, "passing")
+    outcome = dataclasses.replace(outcome, changed=0.25)
     search = SimpleNamespace()
     assert set_selected(search, candidates, outcome) is search
+    assert search.changed_share_ == 0.25
     assert search.members_ == ["c", "d", "g", "h"]
     assert search.weights_.tolist() == [0.25, 0.25, 0.25, 0.25]
     assert search.candidates_ is candidates

@@ -76,7 +76,7 @@ def test_constants():
 def test_held_out_labels_count_for_each_candidate_and_lift_the_objection():
     scores = [{"score": 1.0, "changed": 0.0}, {"score": 2.0, "changed": 0.5}, dict(FAILED)]
     ranking = Ranking(scores, "the domains hardly differ", "none", (1, 2, 3))
-    probas = [onehot([0, 1, 1]), onehot([0, 0, 0]), None]
+    probas = [onehot([1, 1, 0]), onehot([0, 0, 0]), None]
     found = ranking.with_labels(probas, np.array([0, 1, 0]))
     assert [row["labels_right"] for row in found.scores] == [2, 2, 0]
     assert [row["score"] for row in found.scores] == pytest.approx([1.2, 2.2, -np.inf])
