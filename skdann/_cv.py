@@ -116,7 +116,7 @@ class DANNClassifierCV(FamilyReports, BaseDomainClassifier):
     random_state : int, RandomState instance or None, default=None
         Controls the seeds of the members and the folds. Pass an int for bit-identical results.
     n_jobs : int or None, default=None
-        Maximum number of networks that train at once, in processes of :mod:`joblib`; -1 is all
+        Maximum number of networks that train at once, in processes of joblib; -1 is all
         cores, and None is 1 unless in a ``joblib.parallel_config`` context. Results are
         bit-identical. It hardly helps members that train together, see the guide.
     verbose : int or None, default=None
