@@ -51,7 +51,7 @@ def spawn_generators(seed: int) -> dict[str, torch.Generator]:
 
 def copy_generators(streams: dict[str, torch.Generator]) -> dict[str, torch.Generator]:
     """Return independent generators in the same states."""
-    copies = {}
+    copies: dict[str, torch.Generator] = {}
     for name, stream in streams.items():
         copies[name] = Stream()
         copies[name].set_state(stream.get_state())
