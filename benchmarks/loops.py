@@ -203,7 +203,9 @@ def ours(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
     """Run `DANNClassifier.fit`, including checks, copies and history."""
     from skdann import DANNClassifier
 
-    clf = DANNClassifier(dropout=dropout, batch_size=batch, max_epochs=n_epochs, random_state=0)
+    clf = DANNClassifier(
+        standardize=None, dropout=dropout, batch_size=batch, max_epochs=n_epochs, random_state=0
+    )
     clf.fit(*data)
     return count_steps(len(data.X), batch, n_epochs)
 
@@ -218,7 +220,13 @@ def our_members(data: Data, batch: int, n_epochs: int, dropout: float) -> int:
 
     base = DANNClassifier(dropout=dropout, batch_size=batch, max_epochs=n_epochs)
     search = DANNClassifierCV(
-        base, lambdas=(0, 0.1, 0.3, 1.0), standardize=(None,), n_seeds=4, random_state=0
+        base,
+        lambdas=(0, 0.1, 0.3, 1.0),
+        standardize=(None,),
+        n_seeds=4,
+        families=("alignment",),
+        aggregate="passing",
+        random_state=0,
     )
     more = np.arange(len(data.X) * 5 // 4) % len(data.X)
     search.fit(data.X[more], data.y[more], data.X_target)
