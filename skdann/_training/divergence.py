@@ -27,7 +27,7 @@ REMEDY = (
 
 
 class DivergenceError(ValueError):
-    """Training diverged: losses, weights or outputs are not finite.
+    """Training diverged: losses, weights or outputs are not finite, or weights exceed 1e12.
 
     Examples
     --------
@@ -61,7 +61,8 @@ def check_outcome(net: Any, data: Any) -> None:
                 f"The weights {name} are not finite after epoch {n_epochs}: {REMEDY}"
             )
     for name, weights in net.module_.named_parameters():
-        largest = float(weights.detach().abs().max()) if weights.numel() else 0.0
+        is_trained = weights.requires_grad and weights.numel()  # a frozen one may be a mask
+        largest = float(weights.detach().abs().max()) if is_trained else 0.0
         if largest > LARGEST_WEIGHT:
             raise DivergenceError(
                 f"The weights {name} are as large as {largest:.1g} after epoch {n_epochs}: {REMEDY}"

@@ -57,6 +57,21 @@ def test_finite_weights_may_be_too_large_as_well(lr, make_clf, domains):
         clf.fit(*domains[:3])
 
 
+def test_a_frozen_constant_of_a_module_may_be_large(domains):
+    class Masked(nn.Module):
+        def __init__(self, n_in):
+            super().__init__()
+            self.layer = nn.Linear(n_in, 4)
+            self.mask = nn.Parameter(torch.full((4,), -1e30), requires_grad=False)
+            self.is_on = nn.Parameter(torch.ones(4, dtype=torch.bool), requires_grad=False)
+
+        def forward(self, x):
+            return torch.where(self.is_on, self.layer(x), self.mask)
+
+    clf = DANNClassifier(feature_extractor=Masked, max_epochs=1, random_state=0)
+    assert np.isfinite(clf.fit(*domains[:3]).predict_proba(domains.X_target)).all()
+
+
 def test_a_learning_rate_beyond_single_precision_is_refused(make_clf, domains):
     with pytest.raises(ValueError, match=r"'lr' .* in the range \(0.0, 1e\+30\]. Got 1e\+300"):
         make_clf(lr=1e300).fit(*domains[:3])
