@@ -15,7 +15,7 @@ demo: .venv/installed
 	$(BIN)/python examples/quickstart.py
 
 test: lint types
-	@echo "==> Running all but the slow tests in two processes: about three and a half minutes"
+	@echo "==> Running all but the slow tests in two processes: about four minutes"
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --cov
 
 # tests that start, kill and restart processes, or train for long

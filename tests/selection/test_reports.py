@@ -1,4 +1,4 @@
-"""What a fitted search tells: accuracy to expect, rows to doubt, rows to label."""
+"""Reports of a fitted search: the accuracy to expect, doubtful rows, and rows to label."""
 
 from __future__ import annotations
 
