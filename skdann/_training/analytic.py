@@ -260,7 +260,7 @@ class AnalyticGradients:
     @torch.no_grad()
     def write(self, batch: Batch, lambda_: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Write the gradients of an adversarial step; return the outputs of G_y and the kept."""
-        features = self.extractor.forward(self._input(batch.x, batch.rows), batch.rows)
+        features = self.extractor.forward(self._input(batch, batch.rows), batch.rows)
         logits, label_grad = self._predict(features, batch)
         grad, kept = self.adversary.write_gradients(self.classifier, features, batch, lambda_)
         grad[:, : batch.n_labelled] += label_grad
@@ -273,11 +273,11 @@ class AnalyticGradients:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Do the same with G_f trained on the label loss alone, and G_d on its output at rest."""
         labelled = batch.labelled
-        features = self.extractor.forward(self._input(batch.x, labelled), labelled)
+        features = self.extractor.forward(self._input(batch, labelled), labelled)
         logits, grad = self._predict(features, batch)
         kept: tuple[Tensor, ...] = ()
         if has_targets:
-            features = self.extractor.evaluate(self._input(batch.x, batch.rows))
+            features = self.extractor.evaluate(self._input(batch, batch.rows))
             kept = self.adversary.write_gradients_at_rest(self.classifier, features, batch)
         self.extractor.backward(grad, needs_input=False)
         return logits, kept
@@ -288,12 +288,12 @@ class AnalyticGradients:
         grad = self.label_loss.gradient(logits, batch.y, batch.label_weight)
         return logits, self.predictor.backward(grad)
 
-    def _input(self, x: Any, rows: Rows) -> Any:
-        """Return the input of G_f for these rows, with a member dimension."""
-        n_rows = rows.domain.shape[-1]  # type: ignore[union-attr]
+    def _input(self, batch: Batch, rows: Rows) -> Any:
+        """Return the input of G_f for these first rows, with a member dimension."""
+        x, n_rows = batch.x, rows.domain.shape[-1]  # type: ignore[union-attr]
         if isinstance(x, list):
             return [part[:n_rows] for part in x]
         x = x[..., :n_rows, :]
-        if self.has_standardizer:
+        if self.has_standardizer and not batch.is_scaled:
             x = self.module.standardizer(x, rows)
         return x.unsqueeze(0) if x.dim() == 2 else x

@@ -24,6 +24,7 @@ from skdann._training.passes import ShuffledRows, draw_pass, streams
 from skdann.nn import Rows
 
 BLOCK_BYTES = 4_000_000
+SCALED_BYTES = 32_000_000  # maximum size of the scaled rows of all members, kept between steps
 SPARSE_SHARE = 0.05  # maximum share of non-zero values for which sparse products are faster
 LABELLED_ROWS = 0.25  # maximum number of labelled target rows in a batch, per source row
 HALF_SHARE = 20  # number of labelled target rows that have half of the label loss
@@ -51,6 +52,8 @@ class Batch(NamedTuple):
         are the same for all members).
     domain_weight : Tensor of shape (n_rows,)
         Weights of the rows in the domain loss.
+    is_scaled : bool, default=False
+        Whether `x` has been scaled already.
     """
 
     x: Any
@@ -58,6 +61,7 @@ class Batch(NamedTuple):
     label_weight: Tensor
     rows: Rows
     domain_weight: Tensor
+    is_scaled: bool = False
 
     @property
     def domain(self) -> Tensor:
@@ -164,6 +168,7 @@ class DomainBatches:
         self.max_size = -(-self.n_source // self.n_steps)
         self.X: Any = X if sp.issparse(X) else torch.from_numpy(X).to(self.device)
         self.y = torch.from_numpy(y).to(self.device)
+        self.domain = domain
         self.row_domain = torch.from_numpy(domain[: len(y)]).to(self.device)
         self.source_rows = torch.from_numpy(source_rows).expand(self.n_members, -1)
         self.label_weight: Tensor | None = None
@@ -200,6 +205,8 @@ class DomainBatches:
                 self.labelled.append(ShuffledRows(chosen, next(orders)))
         self.source_weights: list[Tensor | None] = [None] * self.n_members
         self.labels: Tensor | None = None
+        self.scaled: Tensor | None = None
+        self.scaled_by: list[Tensor] = []
 
     @property
     def has_weights(self) -> bool:
@@ -296,9 +303,39 @@ class DomainBatches:
         """Whether the rows have so few non-zero values that sparse products are faster."""
         return sp.issparse(self.X) and self.X.nnz <= SPARSE_SHARE * np.prod(self.X.shape)
 
-    def epoch(self, *, stays_sparse: bool = False) -> Iterator[Batch]:
-        """Yield the batches of one epoch; sparse rows become dense unless `stays_sparse`."""
-        self.stays_sparse = stays_sparse
+    def scale(self, standardizer: Any, n_epochs: int) -> bool:
+        """Scale all rows, once until the statistics change; return False if that does not pay.
+
+        Parameters
+        ----------
+        standardizer : DomainStandardizer
+            Scaling of each member.
+        n_epochs : int
+            Number of epochs for which the rows are kept.
+        """
+        n_rows, n_drawn = self.X.shape[0], 2 * self.n_source * n_epochs
+        n_bytes = 4 * self.n_members * n_rows * self.n_features
+        if sp.issparse(self.X) or n_bytes > SCALED_BYTES or n_rows > n_drawn:
+            return False
+        statistics = [standardizer.mean, standardizer.scale, standardizer.shift]
+        if self.scaled is None or not all(map(torch.equal, statistics, self.scaled_by)):
+            self.scaled_by = [table.clone() for table in statistics]
+            domain = torch.from_numpy(self.domain).to(self.device)
+            rows = Rows(int((self.domain < self.n_sources).sum()), domain)
+            self.scaled = standardizer(self.X.expand(self.n_members, -1, -1), rows)
+        return True
+
+    def epoch(self, *, stays_sparse: bool = False, is_scaled: bool = False) -> Iterator[Batch]:
+        """Yield the batches of one epoch.
+
+        Parameters
+        ----------
+        stays_sparse : bool, default=False
+            Whether sparse rows stay sparse; otherwise they become dense.
+        is_scaled : bool, default=False
+            Whether the rows are those of :meth:`scale`.
+        """
+        self.stays_sparse, self.is_scaled = stays_sparse, is_scaled
         order = torch.stack(
             [
                 draw_pass(self.n_source, weight, generator)
@@ -363,7 +400,8 @@ class DomainBatches:
             strict=True,
         )
         for x, y, label_weight, domain, domain_weight in fields:
-            yield Batch(x, y, label_weight, Rows(size, domain), domain_weight)
+            rows = Rows(size, domain)
+            yield Batch(x, y, label_weight, rows, domain_weight, self.is_scaled)
 
     def _labels(self, block: Tensor, source: Tensor) -> tuple[Iterable[Tensor], Iterable[Tensor]]:
         """Return the labels and label weights of the labelled rows of each step."""
@@ -428,10 +466,15 @@ class DomainBatches:
         return torch.cat([weight * per_row[:size], target], -1)
 
     def _rows(self, block: Tensor) -> Iterable[Any]:
-        if not sp.issparse(self.X):
-            flat: Tensor = self.X.index_select(0, block.flatten())
-            return flat.view(*block.shape, self.n_features)
-        return self._sparse_rows(block)
+        if sp.issparse(self.X):
+            return self._sparse_rows(block)
+        X, index = self.X, block
+        if self.is_scaled and self.scaled is not None:
+            X = self.scaled.view(-1, self.n_features)
+            first = torch.arange(self.n_members, device=self.device) * self.scaled.shape[1]
+            index = block + first.view(-1, 1) if self.n_members > 1 else block
+        flat: Tensor = X.index_select(0, index.flatten())
+        return flat.view(*block.shape, self.n_features)
 
     def _sparse_rows(self, block: Tensor) -> Iterator[Any]:
         gathered = self.X[block.flatten().cpu().numpy()]

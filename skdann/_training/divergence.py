@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.stats import entropy
+from torch import Tensor
 
 from skdann._input.messages import warn_user
 from skdann._input.scales import find_tiny
@@ -55,23 +56,35 @@ def check_outcome(net: Any, data: Any) -> None:
     Weights must not be so large, either, that outputs for other rows may be infinite.
     """
     n_epochs = len(net.history)
-    for name, value in [*net.module_.named_parameters(), *net.module_.named_buffers()]:
-        if not bool(torch.isfinite(value).all()):
+    parameters = dict(net.module_.named_parameters())
+    largest = {
+        name: _largest(value) for name, value in [*parameters.items(), *net.module_.named_buffers()]
+    }
+    for name, value in largest.items():
+        if not np.isfinite(value):
             raise DivergenceError(
                 f"The weights {name} are not finite after epoch {n_epochs}: {REMEDY}"
             )
-    for name, weights in net.module_.named_parameters():
-        is_trained = weights.requires_grad and weights.numel()  # a frozen one may be a mask
-        largest = float(weights.detach().abs().max()) if is_trained else 0.0
-        if largest > LARGEST_WEIGHT:
+    for name, weights in parameters.items():
+        if weights.requires_grad and largest[name] > LARGEST_WEIGHT:  # a frozen one may be a mask
             raise DivergenceError(
-                f"The weights {name} are as large as {largest:.1g} after epoch {n_epochs}: {REMEDY}"
+                f"The weights {name} are as large as {largest[name]:.1g} after epoch {n_epochs}: "
+                f"{REMEDY}"
             )
     n_rows = len(data.domain)
     rows = np.r_[: min(32, n_rows), max(0, n_rows - 32) : n_rows]  # of the source and the target
     (logits,) = net.infer_blocks(data.X[rows], data.domain[rows], "labels", block_rows=len(rows))
     if not np.isfinite(logits).all():
         raise DivergenceError(f"The outputs are not finite after epoch {n_epochs}: {REMEDY}")
+
+
+def _largest(values: Tensor) -> float:
+    """Return the largest absolute value; 0 without values, NaN if one is NaN."""
+    if not values.numel():
+        return 0.0
+    values = values.detach()
+    low, high = torch.aminmax(values.abs() if values.is_complex() else values)
+    return max(abs(float(low)), abs(float(high)))
 
 
 def warn_if_unlearned(

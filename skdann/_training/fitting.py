@@ -33,6 +33,7 @@ from skdann._training.pseudo_labels import estimate_correction
 from skdann._training.randomness import copy_generators, spawn_generators
 from skdann.nn._members import extract_member
 from skdann.nn._module import is_sizes
+from skdann.nn._standardizer import ColumnMoments
 
 # entries of the net's history that only skorch's callbacks use
 NOT_IN_HISTORY = {"batches", "train_batch_count", "train_loss_best", "valid_loss_best"}
@@ -183,10 +184,11 @@ def measure_columns(net: DANNNet, fit_data: FitData) -> None:
     weight = None
     if data.weight is not None:
         weight = np.append(data.weight, np.ones(len(data.domain) - n_source))
+    moments = ColumnMoments(data.X)
     for member, train_rows in enumerate(np.atleast_2d(fit_data.train)):
         rows = np.concatenate([train_rows, np.arange(n_source, len(data.domain))])
         of_rows = None if weight is None else weight[rows]
-        standardizer.measure(member, data.X[rows], data.domain[rows], of_rows)
+        standardizer.measure(member, moments, data.domain[rows], of_rows, rows=rows)
 
 
 # -- members ------------------------------------------------------------------------------------

@@ -270,6 +270,7 @@ class DANNNet(CallbackInterface):
         pseudo_labels = PseudoLabels(self, X, batches, is_chunk=is_chunk)
         self.starts_labelled = bool(X.teachers)
         snapshot, is_within_epoch = Snapshot(), False
+        is_undone = self.n_members == 1  # an interrupt ends the search that several belong to
         self.is_interrupted_ = True
         try:
             n_products = 2 * batches.max_size * self._count_weights()
@@ -277,7 +278,8 @@ class DANNNet(CallbackInterface):
                 n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
                 for _epoch in range(n_done, n_epochs):
                     self.is_interrupted_ = True
-                    snapshot.take(self)
+                    if is_undone:
+                        snapshot.take(self)
                     is_within_epoch = True
                     if checkpoint:
                         checkpoint.save(self, batches)
@@ -290,7 +292,7 @@ class DANNNet(CallbackInterface):
                     self.is_interrupted_ = False  # a callback may end training here
                     self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt as error:
-            if is_within_epoch:
+            if is_within_epoch and is_undone:
                 snapshot.restore(self)
             elif not is_stop(error):
                 self.is_interrupted_ = True
@@ -328,10 +330,9 @@ class DANNNet(CallbackInterface):
         sums = EpochSums(adversary, self.label_loss, params.domain_loss_weight)
         step = self._new_step(adversary)
         notifies = self.has_listener("on_batch_begin", "on_batch_end")
-        stays_sparse = step.takes_sparse and iterator.is_thin
-        stays_sparse = stays_sparse and not notifies and step.on_gradients is None
         n_steps, lambda_ = iterator.n_steps, 0.0
-        for index, batch in enumerate(iterator.epoch(stays_sparse=stays_sparse)):
+        is_seen = notifies or step.on_gradients is not None
+        for index, batch in enumerate(iterator.epoch(**self._batch_form(step, iterator, is_seen))):
             progress = min(1.0, (self.n_epochs_done_ + index / n_steps) / self.max_epochs)
             if notifies:
                 given = batch.x, batch.y_source
@@ -349,6 +350,16 @@ class DANNNet(CallbackInterface):
         if not notifies:  # skorch's Checkpoint callback reads the last batch of an epoch
             self.history.new_batch()
             self._record_batch(prefix, self.history[-1][f"{prefix}_loss"], iterator.n_source)
+
+    def _batch_form(self, step: Step, batches: DomainBatches, is_seen: bool) -> dict[str, bool]:
+        """Return how rows are kept for the steps of an epoch; callbacks see them as they are."""
+        if is_seen:
+            return {}
+        n_epochs = self.max_epochs - self.n_epochs_done_
+        return {
+            "stays_sparse": step.takes_sparse and batches.is_thin,
+            "is_scaled": step.takes_scaled and batches.scale(self.module_.standardizer, n_epochs),
+        }
 
     def _record_batch(self, prefix: str, loss: float, n_rows: int) -> None:
         """Record what skorch's callbacks read of a batch."""

@@ -31,6 +31,7 @@ from scipy.special import softmax
 
 from skdann._input.drawing import draw_rows
 from skdann._training.label_shift import LabelShift
+from skdann.nn._standardizer import ColumnMoments
 
 SURE_SHARE = 0.5  # share of the target rows of each predicted class that "train" labels
 MIN_CLASS_SHARE = 0.02
@@ -160,6 +161,7 @@ class PseudoLabels:
     def __init__(self, net: Any, fit_data: Any, batches: Any, *, is_chunk: bool) -> None:
         self.net, self.fit_data, self.batches = net, fit_data, batches
         self.is_chunk = is_chunk
+        self.moments = ColumnMoments(fit_data.data.X)
         kinds = net.training.pseudo_labels if net.n_targets else ()
         self.kinds = {member: kind for member, kind in enumerate(kinds) if kind is not None}
         self.is_first = True
@@ -227,7 +229,8 @@ class PseudoLabels:
             rows = np.concatenate([train, np.arange(data.n_source, len(data.domain))])
             weights = np.concatenate([mass[train], np.ones(len(target_weight))])
             draws = np.concatenate([weight, target_weight])
-            standardizer.measure(member, data.X[rows], data.domain[rows], weights, draws)
+            domain = data.domain[rows]
+            standardizer.measure(member, self.moments, domain, weights, draws, rows=rows)
 
     def _balance_labelled(self, member: int) -> None:
         """Draw the labelled target rows of a member by class, as source rows."""

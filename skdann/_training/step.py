@@ -71,6 +71,11 @@ class Step:
         """Whether the rows of a batch may stay sparse."""
         return self.analytic is not None and self.analytic.takes_sparse
 
+    @property
+    def takes_scaled(self) -> bool:
+        """Whether the rows of a batch may have been scaled."""
+        return self.analytic is not None and self.analytic.has_standardizer
+
     def take(self, batch: Batch, lambda_: Any) -> Outputs:
         """Take one optimizer step on a batch and return its outputs."""
         evaluated: list[Outputs] = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,51 @@ from torch import Tensor, nn
 from skdann.nn._members import Rows
 
 MIN_STD = float(np.finfo(np.float32).tiny)  # columns below this are treated as constant
+
+
+class ColumnMoments:
+    """Mean and standard deviation of each column over groups of rows, each computed once.
+
+    Members with the same rows, and groups that are the same for several members, share them.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n_rows, n_features)
+        All rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdann.nn._standardizer import ColumnMoments
+    >>> moments = ColumnMoments(np.array([[0.0], [2.0], [10.0]]))
+    >>> mean, std = moments.over(np.array([0, 1]))
+    >>> float(mean[0]), float(std[0])
+    (1.0, 1.0)
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+        self._known: dict[bytes, Any] = {}
+
+    def over(
+        self, rows: np.ndarray, weight: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean and the standard deviation over these rows, computed in float64."""
+        return self._once(lambda: _mean_and_std(self.X[rows], weight), b"moments", rows, weight)
+
+    def has_two_values(self, rows: np.ndarray) -> np.ndarray:
+        """Return whether each column has two distinct values at most in these rows."""
+        return self._once(lambda: _has_two_values(self.X[rows]), b"values", rows)
+
+    def _once(self, compute: Callable[[], Any], *arguments: Any) -> Any:
+        """Compute the value of these arguments unless it is known."""
+        digest = hashlib.blake2b()
+        for argument in arguments:
+            digest.update(b"none" if argument is None else memoryview(argument).cast("B"))
+        key = digest.digest()
+        if key not in self._known:
+            self._known[key] = compute()
+        return self._known[key]
 
 
 class DomainStandardizer(nn.Module):
@@ -74,6 +120,7 @@ class DomainStandardizer(nn.Module):
         domain: np.ndarray,
         weight: np.ndarray | None = None,
         draws: np.ndarray | None = None,
+        rows: np.ndarray | None = None,
     ) -> None:
         """Compute the statistics of one member from its training rows.
 
@@ -81,8 +128,8 @@ class DomainStandardizer(nn.Module):
         ----------
         member : int
             Index of the member.
-        X : ndarray or CSR of shape (n_rows, n_features)
-            Training rows.
+        X : ndarray or CSR of shape (n_all, n_features), or ColumnMoments of it
+            Rows, among them the training rows.
         domain : ndarray of shape (n_rows,)
             Domain indices of the rows.
         weight : ndarray of shape (n_rows,) or None, default=None
@@ -91,25 +138,33 @@ class DomainStandardizer(nn.Module):
         draws : ndarray of shape (n_rows,) or None, default=None
             Weights by which rows are drawn. With "domain", each domain then gets the mean and the
             standard deviation of the source rows as drawn, and all are scaled by the source.
+        rows : ndarray of int of shape (n_rows,) or None, default=None
+            Indices of the training rows; None for all.
         """
         kind, n_sources = self.standardize[member], self.n_domains - self.n_targets
-        if kind is None or (kind == "source" and sp.issparse(X)):
+        moments = X if isinstance(X, ColumnMoments) else ColumnMoments(X)
+        if kind is None or (kind == "source" and sp.issparse(moments.X)):
             return
+        rows = np.arange(len(domain)) if rows is None else rows
+
+        def moments_of(group: np.ndarray, weight: np.ndarray | None) -> Any:
+            return moments.over(rows[group], None if weight is None else weight[group])
+
         is_target = domain >= n_sources
-        mean, std = _mean_and_std(X, weight, ~is_target)
+        mean, std = moments_of(~is_target, weight)
         by_source = 1.0 / np.where(std > MIN_STD, std, 1.0)
         self._set(member, slice(None), mean, by_source, 0.0)
         if kind == "source":
             return
-        is_binary = _has_two_values(X)
+        is_binary = moments.has_two_values(rows)
         groups = [domain == index for index in range(self.n_domains)]
         groups.append(is_target if self.n_targets else ~is_target)
         drawn = weight if draws is None else draws * (1.0 if weight is None else weight)
-        drawn_mean, drawn_std = _mean_and_std(X, drawn, ~is_target)
+        drawn_mean, drawn_std = moments_of(~is_target, drawn)
         for index, group in enumerate(groups):
             # a domain whose rows are all held out is scaled like the source
-            moments = _mean_and_std(X, drawn, group) if group.any() else (drawn_mean, drawn_std)
-            group_mean, group_std = moments
+            moments_there = moments_of(group, drawn) if group.any() else (drawn_mean, drawn_std)
+            group_mean, group_std = moments_there
             is_varying = group_std > MIN_STD
             ratio = np.where(is_varying, drawn_std / np.where(is_varying, group_std, 1.0), 1.0)
             scale, shift = ratio * by_source, (drawn_mean - mean) * by_source
@@ -189,11 +244,8 @@ def _has_two_values(X: Any) -> np.ndarray:
     return (n_others == 0) & ~(has_zeros & (low < 0) & (high > 0))
 
 
-def _mean_and_std(
-    X: Any, weight: np.ndarray | None, is_member: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column over some rows, computed in float64."""
-    X, weight = X[is_member], None if weight is None else weight[is_member]
+def _mean_and_std(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column, computed in float64."""
     if sp.issparse(X):
         rows = sp.csr_matrix(X, dtype=np.float64)
         mean, variance = mean_variance_axis(rows, axis=0, weights=weight)
