@@ -206,7 +206,7 @@ class DomainBatches:
         self.source_weights: list[Tensor | None] = [None] * self.n_members
         self.labels: Tensor | None = None
         self.scaled: Tensor | None = None
-        self.scaled_by: list[Tensor] = []
+        self.scaled_by: list[Tensor | None] = [None] * self.n_members
 
     @property
     def has_weights(self) -> bool:
@@ -317,12 +317,20 @@ class DomainBatches:
         n_bytes = 4 * self.n_members * n_rows * self.n_features
         if sp.issparse(self.X) or n_bytes > SCALED_BYTES or n_rows > n_drawn:
             return False
-        statistics = [standardizer.mean, standardizer.scale, standardizer.shift]
-        if self.scaled is None or not all(map(torch.equal, statistics, self.scaled_by)):
-            self.scaled_by = [table.clone() for table in statistics]
-            domain = torch.from_numpy(self.domain).to(self.device)
-            rows = Rows(int((self.domain < self.n_sources).sum()), domain)
-            self.scaled = standardizer(self.X.expand(self.n_members, -1, -1), rows)
+        if self.scaled is None:
+            self.scaled = self.X.new_empty(self.n_members, n_rows, self.n_features)
+        domain = torch.from_numpy(self.domain).to(self.device)
+        rows = Rows(int((self.domain < self.n_sources).sum()), domain)
+        for member, known in enumerate(self.scaled_by):
+            of_member = torch.stack(
+                [
+                    table[member]
+                    for table in (standardizer.mean, standardizer.scale, standardizer.shift)
+                ]
+            )
+            if known is None or not torch.equal(known, of_member):
+                standardizer.scale_member(member, self.X, rows, self.scaled[member])
+                self.scaled_by[member] = of_member
         return True
 
     def epoch(self, *, stays_sparse: bool = False, is_scaled: bool = False) -> Iterator[Batch]:

@@ -73,7 +73,7 @@ def check_outcome(net: Any, data: Any) -> None:
             )
     n_rows = len(data.domain)
     rows = np.r_[: min(32, n_rows), max(0, n_rows - 32) : n_rows]  # of the source and the target
-    (logits,) = net.infer_blocks(data.X[rows], data.domain[rows], "labels", block_rows=len(rows))
+    (logits,) = net.infer_blocks(data.X[rows], data.domain[rows], "labels")
     if not np.isfinite(logits).all():
         raise DivergenceError(f"The outputs are not finite after epoch {n_epochs}: {REMEDY}")
 

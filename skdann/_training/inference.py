@@ -1,9 +1,9 @@
 """Blockwise inference with a trained module.
 
-All blocks have the same number of rows; the last one is padded. Matrix products of other shapes
-round differently, and the prediction of a row should not depend on the other rows. (If the width of
-a layer is not a multiple of the SIMD width, the row's position in the block can still change the
-last bits.)
+Each block is padded to a multiple of `PADDED_ROWS` rows. Matrix products of one row or a few round
+differently from those of many, and the prediction of a row should not depend on the other rows. (If
+the width of a layer is not a multiple of the SIMD width, the row's position in the block can still
+change the last bits.)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from skdann._training.threads import suited_threads
 from skdann.nn import DANNModule, Rows
 
 BLOCK_ROWS = 256
+PADDED_ROWS = 32
 
 
 def infer_blocks(
@@ -46,7 +47,7 @@ def infer_blocks(
     n_members : int, default=1
         Number of ensemble members, which all get the same rows.
     block_rows : int, default=256
-        Number of rows in a block.
+        Maximum number of rows in a block.
 
     Yields
     ------
@@ -64,13 +65,14 @@ def infer_blocks(
     for start in range(0, X.shape[0], block_rows):
         block = X[start : start + block_rows]
         size = block.shape[0]
-        dense = np.zeros((block_rows, X.shape[1]), dtype=np.float32)
+        n_rows = -(-size // PADDED_ROWS) * PADDED_ROWS
+        dense = np.zeros((n_rows, X.shape[1]), dtype=np.float32)
         with np.errstate(over="ignore"):
             dense[:size] = block.astype(np.float32).toarray() if sp.issparse(block) else block
         check_float32(dense, "X")
         rows = None
         if domain is not None:
-            index = np.full(block_rows, domain[start], dtype=np.int64)
+            index = np.full(n_rows, domain[start], dtype=np.int64)
             index[:size] = domain[start : start + block_rows]
             rows = Rows(0, torch.from_numpy(index).to(device))
         x = torch.from_numpy(dense).to(device)

@@ -16,12 +16,13 @@ PRODUCTS_PER_THREAD = 2e8
 def suited_threads(n_products: float) -> Iterator[None]:
     """Use a single thread for small steps, and restore the caller's setting afterwards.
 
-    Below about `PRODUCTS_PER_THREAD` multiplications per step (ten times more on busy cores),
-    synchronizing threads costs more than they gain. A single thread also makes results
+    Below about `PRODUCTS_PER_THREAD` multiplications per step for each thread (ten times more on
+    busy cores), synchronizing threads costs more than they gain. A single thread also makes results
     bit-identical on every machine. The limit applies to the calling thread only, and never raises a
     limit set by the caller.
     """
-    if n_products >= PRODUCTS_PER_THREAD or torch.get_num_threads() == 1:
+    n_threads = torch.get_num_threads()
+    if n_threads == 1 or n_products >= PRODUCTS_PER_THREAD * n_threads:
         yield
         return
     with _threadpools().limit(limits=1, user_api="openmp"):

@@ -33,6 +33,7 @@ _Array = NDArray[Any]
 
 MOST_ROWS = 4000  # maximum number of rows per domain for reverse validation
 MOST_DEVIATIONS = 20.0  # scaled values are clipped beyond
+LARGEST_SPARSE = 1e6  # values of sparse rows, which are not scaled, are clipped beyond
 
 
 def information(proba: _Array) -> float:
@@ -58,8 +59,14 @@ def scale_each(X: Any) -> Any:
 
 
 def scale_by(X: Any, X_reference: Any) -> Any:
-    """Scale dense columns by mean and standard deviation of reference rows, and clip them."""
+    """Scale dense columns by mean and standard deviation of reference rows, and clip them.
+
+    Values of sparse rows are only clipped, where a linear classifier would not converge.
+    """
     if sp.issparse(X):
+        if X.nnz and max(-X.data.min(), X.data.max()) > LARGEST_SPARSE:
+            X = X.copy()
+            X.data = X.data.clip(-LARGEST_SPARSE, LARGEST_SPARSE)
         return X
     mean, std = X_reference.mean(0, dtype=np.float64), X_reference.std(0, dtype=np.float64)
     scaled = (X - mean) / np.where(std > 0, std, 1.0)
@@ -136,8 +143,11 @@ class LinearWitness:
         self.target = draw_rows(X_target.shape[0], MOST_ROWS, seed)
         self.y = y_index[source]
         X_source, X_target = X_source[source], X_target[self.target]
-        scaled = scale_by(X_target, X_source), scale_each(X_target)
-        self.rows = [reduce_columns(scale_each(X_source), each) for each in scaled]
+        by_source, scaled = (
+            scale_each(X_source),
+            (scale_by(X_target, X_source), scale_each(X_target)),
+        )
+        self.rows = [reduce_columns(by_source, each) for each in scaled]
         if sp.issparse(X_source):
             self.rows = self.rows[:1]
 
@@ -173,7 +183,8 @@ class DefaultRuleScorer(TargetScorer):
     with a logistic regression :math:`\eta_r`. Columns are scaled by a mean and a standard
     deviation, :math:`\tilde x = (x - \mu) / \sigma`, and clipped to [-20, 20]: those of the
     source for :math:`B_S`, those of each domain for :math:`B_D`. The first favours candidates that
-    predict like the source-only baseline, the second those that align. Sparse rows are not scaled.
+    predict like the source-only baseline, the second those that align. Sparse rows are not scaled,
+    and clipped to [-1e6, 1e6].
 
     Parameters
     ----------

@@ -192,8 +192,7 @@ class DomainStandardizer(nn.Module):
         tables = (self.mean, self.scale, self.shift)
         if rows is None or rows.domain is None:
             return _scale(x, *(table[:, -1:] for table in tables))
-        # one source and one target: two blocks of rows, as in training
-        if (self.n_domains, self.n_targets) == (2, 1) and rows.n_source:
+        if self._has_two_blocks and rows.n_source:
             return self._scale_blocks(x, rows.n_source, tables)
         if rows.domain.dim() == 1:
             if not self.training and bool((rows.domain == rows.domain[0]).all()):
@@ -204,13 +203,28 @@ class DomainStandardizer(nn.Module):
         member = torch.arange(len(self.standardize), device=x.device).unsqueeze(1)
         return _scale(x, *(table[member, rows.domain] for table in tables))
 
-    def _scale_blocks(self, x: Tensor, n_source: int, tables: Sequence[Tensor]) -> Tensor:
+    def scale_member(self, member: int, x: Tensor, rows: Rows, out: Tensor) -> None:
+        """Scale rows (n_rows, n_features) as one member does, and write them to `out`."""
+        tables = [table[member : member + 1] for table in (self.mean, self.scale, self.shift)]
+        if self._has_two_blocks:
+            self._scale_blocks(x.unsqueeze(0), rows.n_source, tables, out.unsqueeze(0))
+        else:
+            out.copy_(_scale(x, *(table[:, rows.domain] for table in tables)))
+
+    @property
+    def _has_two_blocks(self) -> bool:
+        """Whether there is one source and one target: two blocks of rows, as in training."""
+        return (self.n_domains, self.n_targets) == (2, 1)
+
+    def _scale_blocks(
+        self, x: Tensor, n_source: int, tables: Sequence[Tensor], out: Tensor | None = None
+    ) -> Tensor:
         """Scale the source rows, which stand first, and the target rows."""
         source, target = ([table[:, i : i + 1] for table in tables] for i in (0, 1))
         blocks = (x[..., :n_source, :], source), (x[..., n_source:, :], target)
         if x.requires_grad:
             return torch.cat([_scale(block, *statistics) for block, statistics in blocks], -2)
-        scaled = torch.empty_like(x)
+        scaled = torch.empty_like(x) if out is None else out
         views = scaled[..., :n_source, :], scaled[..., n_source:, :]
         for view, (block, (mean, scale, shift)) in zip(views, blocks, strict=True):
             _scale(block, mean, scale, shift, view)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 import sklearn
+from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -17,7 +20,7 @@ from skdann import DANNClassifierCV, make_pipeline
 from skdann._selection import rule
 from skdann.datasets import make_covariate_shift
 from skdann.model_selection import DefaultRuleScorer, RuleScore, _default_rule
-from skdann.model_selection._default_rule import information, reverse_accuracy
+from skdann.model_selection._default_rule import LinearWitness, information, reverse_accuracy
 from tests.selection.common import make_evidence, onehot
 
 
@@ -106,6 +109,25 @@ def test_sparse_rows_are_not_scaled(shifted):
     assert result.reverse_source == pytest.approx(expected)
     assert result.reverse_domain == result.reverse_source
     assert result.score == result.information + 2 * result.reverse_source
+
+
+def test_large_sparse_values_are_clipped_so_that_the_linear_classifiers_converge():
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(np.where(rng.random((60, 8)) < 0.3, rng.normal(size=(60, 8)), 0.0))
+    X_target = 1e30 * X
+    proba = np.eye(2)[rng.integers(0, 2, 60)]
+    y = np.arange(60) % 2
+    rows = LinearWitness(X, y, X_target, 0).rows
+    assert_array_equal(rows[0][0].data, X.data)
+    assert np.abs(rows[0][1].data).max() == 1e6
+    assert_array_equal(np.sign(rows[0][1].data), np.sign(X.data))
+    assert np.abs(X_target.data).max() > 1e29  # the caller's rows are left as they are
+    scorer, seeds = DefaultRuleScorer(), range(20)
+    with warnings.catch_warnings(action="error"):
+        for seed in seeds:
+            values = np.random.default_rng(seed).normal(size=X.nnz)
+            extreme = sp.csr_array((1e30 * values, X.indices, X.indptr), shape=X.shape)
+            assert np.isfinite(scorer.score_predictions(X, y, extreme, proba).score)
 
 
 def test_one_predicted_class_is_chance(shifted):

@@ -11,7 +11,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdann import DANNClassifier
-from skdann.nn._standardizer import DomainStandardizer, _mean_and_std
+from skdann.nn import Rows, _standardizer
+from skdann.nn._standardizer import ColumnMoments, DomainStandardizer, _mean_and_std
 from tests.training.members import rows
 
 
@@ -123,6 +124,51 @@ def test_the_variance_of_a_constant_sparse_column_is_not_below_zero():
         X = sp.csr_array(np.full((5, 1), value, dtype=np.float32))
         for _ in range(50):
             with warnings.catch_warnings(action="error"):
-                mean, std = _mean_and_std(X, rng.random(5), np.ones(5, dtype=bool))
+                mean, std = _mean_and_std(X, rng.random(5))
             assert_allclose(mean, value, rtol=1e-6)
             assert_allclose(std, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_moments_of_the_same_rows_are_computed_once(monkeypatch, container):
+    X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    moments, calls = ColumnMoments(container(X)), []
+    compute = _standardizer._mean_and_std
+
+    def count(*args):
+        calls.append(args)
+        return compute(*args)
+
+    monkeypatch.setattr(_standardizer, "_mean_and_std", count)
+    rows, weight = np.arange(5, 15), np.arange(10.0)
+    for _ in range(2):
+        assert_allclose(moments.over(rows)[0], X[rows].mean(0), rtol=1e-6)
+        assert_allclose(moments.over(rows)[1], X[rows].std(0), rtol=1e-5)
+        weighted = np.average(X[rows], axis=0, weights=weight)
+        assert_allclose(moments.over(rows, weight)[0], weighted, rtol=1e-6)
+        assert_allclose(moments.over(rows[1:])[0], X[6:15].mean(0), rtol=1e-6)
+        assert not moments.has_two_values(rows).any()
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize(("n_domains", "n_targets"), [(2, 1), (3, 1), (3, 2), (1, 0)])
+def test_rows_scaled_for_one_member_are_those_of_all_members(n_domains, n_targets):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 4)).astype(np.float32)
+    n_source = 20 if n_targets else 30
+    n_sources = n_domains - n_targets
+    domain = np.append(
+        rng.permutation(np.arange(n_source) % n_sources),
+        n_sources + np.arange(30 - n_source) % max(1, n_targets),
+    )
+    kinds = ["source", "domain", None]
+    scaler = DomainStandardizer(kinds, 4, n_domains, n_targets)
+    for member in range(3):
+        scaler.measure(member, X, domain)
+    rows, x = Rows(n_source, torch.from_numpy(domain)), torch.from_numpy(X)
+    together, apart = scaler(x.expand(3, -1, -1), rows), torch.empty(3, 30, 4)
+    for member in range(3):
+        scaler.scale_member(member, x, rows, apart[member])
+    assert_array_equal(apart, together)
+    assert_array_equal(apart[2], X)
+    assert not np.array_equal(apart[0], X)

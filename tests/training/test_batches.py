@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skdann._training import batches as _batches
 from skdann._training.batches import DomainBatches
+from skdann.nn._standardizer import DomainStandardizer
 
 sizes = st.integers(1, 23)
 any_batch_size = st.integers(1, 30)
@@ -681,3 +682,57 @@ def test_labelled_rows_can_be_drawn_by_weights_and_their_pass_is_stored():
     other.load_state_dict(state)
     other.source_generators[0].set_state(batches.source_generators[0].get_state())
     assert_same_batches(batches.epoch(), other.epoch())
+
+
+def make_scaler(rows, kinds):
+    scaler = DomainStandardizer(kinds, rows.X.shape[1], rows.n_domains, rows.n_targets)
+    for member in range(len(kinds)):
+        scaler.measure(member, rows.X, rows.domain)
+    return scaler
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+@pytest.mark.parametrize(("sources", "targets"), [([9], []), ([9], [7]), ([5, 6], [4, 3])])
+def test_rows_scaled_once_are_those_scaled_in_each_step(seeds, sources, targets):
+    rows = make_rows(sources, targets)
+    scaler = make_scaler(rows, ["domain", "source", "domain"][: len(seeds)])
+    batches, raw = (make_batches(rows, 4, seeds=seeds) for _ in range(2))
+    for _ in range(3):
+        assert batches.scale(scaler, n_epochs=3)
+        for scaled, batch in zip(batches.epoch(is_scaled=True), raw.epoch(), strict=True):
+            assert scaled.is_scaled
+            assert not batch.is_scaled
+            assert_array_equal(scaled.x, scaler(batch.x, batch.rows))
+            assert_same_batches([scaled._replace(x=batch.x)], [batch])
+        scaler.measure(len(seeds) - 1, 2 * rows.X + 1, rows.domain)  # as with pseudo-labels
+
+
+def test_only_members_with_other_statistics_are_scaled_again(monkeypatch):
+    rows, members = make_rows([9], [7]), []
+    scaler, batches = make_scaler(rows, ["domain", "source"]), make_batches(rows, 4, seeds=(0, 1))
+    scale_member = scaler.scale_member
+
+    def count(member, *args):
+        members.append(member)
+        scale_member(member, *args)
+
+    monkeypatch.setattr(scaler, "scale_member", count)
+    assert batches.scale(scaler, 5)
+    assert batches.scale(scaler, 4)
+    assert members == [0, 1]
+    scaler.measure(1, 2 * rows.X, rows.domain)
+    assert batches.scale(scaler, 3)
+    assert members == [0, 1, 1]
+
+
+def test_rows_are_not_scaled_at_once_if_that_does_not_pay(monkeypatch):
+    rows = make_rows([9], [50])
+    scaler = make_scaler(rows, ["domain"])
+    assert make_batches(rows, 4).scale(scaler, n_epochs=4)  # 72 rows are drawn
+    assert not make_batches(rows, 4).scale(scaler, n_epochs=3)  # 54 of 59
+    assert not make_batches(rows, 4, X=sp.csr_array(rows.X)).scale(scaler, n_epochs=4)
+    monkeypatch.setattr(_batches, "SCALED_BYTES", 4 * rows.X.size - 1)
+    assert not make_batches(rows, 4).scale(scaler, n_epochs=4)
+    monkeypatch.setattr(_batches, "SCALED_BYTES", 4 * rows.X.size)
+    assert make_batches(rows, 4).scale(scaler, n_epochs=4)
+    assert not make_batches(rows, 4, seeds=(0, 1)).scale(make_scaler(rows, ["domain"] * 2), 4)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdann.nn import DANNModule
 from tests.training.common import SMALL, domains, fit
 
 
@@ -42,12 +43,27 @@ def test_a_prediction_does_not_depend_on_the_other_rows(changed):
             same(predict(rows[i : i + 1])[0], whole[i])
 
 
-def test_inference_uses_blocks_of_one_size():
+def test_inference_uses_blocks_of_256_rows():
     X, y, targets = domains(n_source=600)
     net = fit(SMALL, X, y, targets).net_
     for what, width in (("features", 8), ("labels", 2), ("domains", 1)):
         blocks = list(net.infer_blocks(X, None, what))
         assert [block.shape for block in blocks] == [(256, width), (256, width), (88, width)]
+
+
+@pytest.mark.parametrize(("n_rows", "n_padded"), [(1, 32), (32, 32), (33, 64), (250, 256)])
+def test_a_block_is_padded_to_a_multiple_of_32_rows(monkeypatch, n_rows, n_padded):
+    X, y, targets = domains()
+    clf, seen = fit(SMALL, X, y, targets), []
+    extract = DANNModule.extract_features
+
+    def look(module, x, rows=None):
+        seen.append(x.shape[-2])
+        return extract(module, x, rows)
+
+    monkeypatch.setattr(DANNModule, "extract_features", look)
+    assert clf.predict_proba(np.ones((n_rows, 4))).shape == (n_rows, 2)
+    assert seen == [n_padded]
 
 
 def test_predictions_equal_those_of_the_module():

@@ -18,7 +18,7 @@ def two_threads():
 
 @pytest.mark.parametrize(
     ("n_products", "expected"),
-    [(0, 1), (PRODUCTS_PER_THREAD - 1, 1), (PRODUCTS_PER_THREAD, 2), (1e12, 2)],
+    [(0, 1), (2 * PRODUCTS_PER_THREAD - 1, 1), (2 * PRODUCTS_PER_THREAD, 2), (1e12, 2)],
 )
 @pytest.mark.usefixtures("two_threads")
 def test_small_steps_use_one_thread(n_products, expected):
