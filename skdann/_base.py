@@ -94,6 +94,22 @@ class BaseDomainEstimator(CallbackSupportMixin, BaseEstimator):
         DomainStatistics(*self._domain_statistics).warn_if_source(X)
         return None
 
+    def _domain_index(self, sample_domain: Any, n_rows: int) -> np.ndarray | None:
+        """Return the index of the domain of each row; None means target."""
+        if sample_domain is None:
+            return None
+        if np.ndim(sample_domain) == 0:
+            sample_domain = np.full(n_rows, sample_domain)
+        domain = check_domain_vector(sample_domain, n_rows, "X")
+        unknown = np.setdiff1d(domain, self.domains_)
+        if len(unknown):
+            raise ValueError(
+                f"sample_domain contains {unknown.tolist()}, but the estimator was fitted on the "
+                f"domains {self.domains_.tolist()}; omit sample_domain for target rows."
+            )
+        order = np.argsort(self.domains_)
+        return order[np.searchsorted(self.domains_, domain, sorter=order)]
+
     def _check_scored_labels(self) -> None:
         """Raise if a scorer would count unlabelled rows as errors."""
         if not self._placeholders:

@@ -510,9 +510,11 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
     # -- inference ------------------------------------------------------------------------------
 
     def _class_scores(self, X: Any, sample_domain: Any) -> np.ndarray:
+        return self._score_rows(*self._read(X, sample_domain))
+
+    def _score_rows(self, rows: Any, domain: np.ndarray | None) -> np.ndarray:
         """Return class logits, corrected for label shift in target rows if requested."""
-        output, domain = self._infer(X, sample_domain, "labels")
-        logits = output.astype(np.float64)
+        logits = self.net_.infer_rows(rows, domain, "labels").astype(np.float64)
         if self._label_shift is None:
             return logits
         n_sources = len(self.domains_) - self.net_.n_targets

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
@@ -542,16 +543,16 @@ class DANNClassifierCV(FamilyReports, BaseDomainClassifier):
         """
         check_is_fitted(self)
         rows = check_rows_to_predict(self, X)
-        sample_domain = self._resolve_domain(rows, sample_domain)
+        domain = self._domain_index(self._resolve_domain(rows, sample_domain), rows.shape[0])
         return sum(
-            weight * self._member_proba(member, X, rows, sample_domain)
+            weight * self._member_proba(member, X, rows, domain)
             for member, weight in zip(self.members_, self.weights_, strict=True)
         )
 
-    def _member_proba(self, member: Any, X: Any, rows: Any, sample_domain: Any) -> np.ndarray:
+    def _member_proba(self, member: Any, X: Any, rows: Any, domain: Any) -> np.ndarray:
         """Return the class probabilities by one member; a model of the user gets `X` as it is."""
         if isinstance(member, DANNClassifier):
-            return member.predict_proba(rows, sample_domain=sample_domain)
+            return softmax(member._score_rows(rows, domain), axis=1)
         if self.baseline is None:
             X = np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float32)
         return aligned_proba(member, X, self.classes_)

@@ -22,7 +22,6 @@ from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
 from skdann._input.parameters import OPTIMIZERS
 from skdann._input.pooling import find_placeholders, is_pooled
-from skdann._input.row_domains import check_domain_vector
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
 from skdann._input.surroundings import neutral_surroundings
@@ -349,27 +348,15 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
 
     # -- inference ------------------------------------------------------------------------------
 
-    def _infer(self, X: Any, sample_domain: Any, what: str) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return features, outputs of G_y or domain logits, and the domains, after checks."""
+    def _infer(self, X: Any, sample_domain: Any, what: str) -> np.ndarray:
+        """Return features, outputs of G_y or domain logits, after checks."""
+        return self.net_.infer_rows(*self._read(X, sample_domain), what)
+
+    def _read(self, X: Any, sample_domain: Any) -> tuple[Any, np.ndarray | None]:
+        """Return checked rows and the index of the domain of each; None means target."""
         check_is_fitted(self)
         X = check_rows_to_predict(self, X)
-        domain = self._domain_index(self._resolve_domain(X, sample_domain), X.shape[0])
-        return self.net_.infer_rows(X, domain, what), domain
-
-    def _domain_index(self, sample_domain: Any, n_rows: int) -> np.ndarray | None:
-        if sample_domain is None:
-            return None
-        if np.ndim(sample_domain) == 0:
-            sample_domain = np.full(n_rows, sample_domain)
-        domain = check_domain_vector(sample_domain, n_rows, "X")
-        unknown = np.setdiff1d(domain, self.domains_)
-        if len(unknown):
-            raise ValueError(
-                f"sample_domain contains {unknown.tolist()}, but the estimator was fitted on the "
-                f"domains {self.domains_.tolist()}; omit sample_domain for target rows."
-            )
-        order = np.argsort(self.domains_)
-        return order[np.searchsorted(self.domains_, domain, sorter=order)]
+        return X, self._domain_index(self._resolve_domain(X, sample_domain), X.shape[0])
 
     @neutral_surroundings()
     def transform(self, X, *, sample_domain=None):
@@ -388,7 +375,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         ndarray of shape (n_samples, n_features_out), float32
             Features.
         """
-        return self._infer(X, sample_domain, "features")[0]
+        return self._infer(X, sample_domain, "features")
 
     @neutral_surroundings()
     def predict_domain_proba(self, X, *, sample_domain=None):
@@ -422,7 +409,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
                 else "the estimator was fitted on the source alone; pass X_target to fit."
             )
             raise ValueError(f"There is no domain classifier: {remedy}")
-        logits = self._infer(X, sample_domain, "domains")[0].astype(np.float64)
+        logits = self._infer(X, sample_domain, "domains").astype(np.float64)
         if logits.shape[1] == 1:
             is_target = expit(logits)
             return np.hstack([1.0 - is_target, is_target])

@@ -390,7 +390,7 @@ class DANNRegressor(RegressorMixin, BaseDANN):
             Predictions: the mean, the median or the quantile, by `loss`. Their number of dimensions
             is that of the labels of the fit.
         """
-        outputs, _ = self._infer(X, sample_domain, "labels")
+        outputs = self._infer(X, sample_domain, "labels")
         return self._label_scale.restore(outputs)
 
     def score(self, X, y, sample_weight=None, *, sample_domain=None):

@@ -59,9 +59,8 @@ def infer_blocks(
     ValueError
         If a value is too large for float32.
     """
-    parameters = list(module.parameters())
-    device = parameters[0].device if parameters else torch.device("cpu")
-    n_products = block_rows * sum(parameter.numel() for parameter in parameters)
+    first = next(module.parameters(), None)
+    device = torch.device("cpu") if first is None else first.device
     for start in range(0, X.shape[0], block_rows):
         block = X[start : start + block_rows]
         size = block.shape[0]
@@ -77,7 +76,7 @@ def infer_blocks(
             rows = Rows(0, torch.from_numpy(index).to(device))
         x = torch.from_numpy(dense).to(device)
         x = x if n_members == 1 else x.expand(n_members, *x.shape)
-        with suited_threads(n_products), torch.inference_mode():
+        with suited_threads(block_rows, module), torch.inference_mode():
             output = module.extract_features(x, rows)
             if what == "labels":
                 output = module.predict_labels(output, rows)

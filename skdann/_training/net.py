@@ -273,8 +273,7 @@ class DANNNet(CallbackInterface):
         is_undone = self.n_members == 1  # an interrupt ends the search that several belong to
         self.is_interrupted_ = True
         try:
-            n_products = 2 * batches.max_size * self._count_weights()
-            with self._seeded_globally(), suited_threads(n_products):
+            with self._seeded_globally(), suited_threads(2 * batches.max_size, self.module_):
                 n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
                 for _epoch in range(n_done, n_epochs):
                     self.is_interrupted_ = True
@@ -298,9 +297,6 @@ class DANNNet(CallbackInterface):
                 self.is_interrupted_ = True
             raise
         return self
-
-    def _count_weights(self) -> int:
-        return sum(parameter.numel() for parameter in self.module_.parameters())
 
     def _batches(self, fit_data: FitData) -> DomainBatches:
         data = fit_data.data

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from threadpoolctl import ThreadpoolController
+from torch import nn
 
 PRODUCTS_PER_THREAD = 2e8
 
 
-@contextlib.contextmanager
-def suited_threads(n_products: float) -> Iterator[None]:
+def suited_threads(n_rows: int, module: nn.Module) -> AbstractContextManager[Any]:
     """Use a single thread for small steps, and restore the caller's setting afterwards.
 
-    Below about `PRODUCTS_PER_THREAD` multiplications per step for each thread (ten times more on
-    busy cores), synchronizing threads costs more than they gain. A single thread also makes results
-    bit-identical on every machine. The limit applies to the calling thread only, and never raises a
-    limit set by the caller.
+    A step multiplies each row by each weight of the module. Below about `PRODUCTS_PER_THREAD`
+    multiplications for each thread (ten times more on busy cores), synchronizing threads costs more
+    than they gain. A single thread also makes results bit-identical on every machine.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows of a step.
+    module : torch.nn.Module
+        Networks of one member or several.
     """
     n_threads = torch.get_num_threads()
-    if n_threads == 1 or n_products >= PRODUCTS_PER_THREAD * n_threads:
-        yield
-        return
-    with _threadpools().limit(limits=1, user_api="openmp"):
-        yield
+    if n_threads == 1:  # weights need not be counted
+        return contextlib.nullcontext()
+    n_products = n_rows * sum(weights.numel() for weights in module.parameters())
+    is_large = n_products >= PRODUCTS_PER_THREAD * n_threads
+    return contextlib.nullcontext() if is_large else one_thread()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Use one thread of OpenMP in the calling thread, and restore the setting afterwards."""
+    return _threadpools().limit(limits=1, user_api="openmp")
 
 
 @functools.cache

@@ -5,39 +5,38 @@ from __future__ import annotations
 import pytest
 import torch
 
-from skdann._training.threads import PRODUCTS_PER_THREAD, suited_threads
+from skdann._training import threads
+from skdann._training.threads import one_thread, suited_threads
+
+WEIGHTS = torch.nn.Linear(9, 10)  # 100 weights
 
 
-@pytest.fixture
-def two_threads():
+@pytest.fixture(autouse=True)
+def two_threads(monkeypatch):
+    monkeypatch.setattr(threads, "PRODUCTS_PER_THREAD", 400)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(
-    ("n_products", "expected"),
-    [(0, 1), (2 * PRODUCTS_PER_THREAD - 1, 1), (2 * PRODUCTS_PER_THREAD, 2), (1e12, 2)],
-)
-@pytest.mark.usefixtures("two_threads")
-def test_small_steps_use_one_thread(n_products, expected):
-    with suited_threads(n_products):
+@pytest.mark.parametrize(("n_rows", "expected"), [(0, 1), (7, 1), (8, 2), (10**9, 2)])
+def test_small_steps_use_one_thread(n_rows, expected):
+    with suited_threads(n_rows, WEIGHTS):
         assert torch.get_num_threads() == expected
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.usefixtures("two_threads")
-def test_the_limit_ends_with_an_error():
-    with pytest.raises(ZeroDivisionError), suited_threads(1.0):
+@pytest.mark.parametrize("limit", [one_thread, lambda: suited_threads(1, WEIGHTS)])
+def test_the_limit_ends_with_an_error(limit):
+    with pytest.raises(ZeroDivisionError), limit():
         raise ZeroDivisionError
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.usefixtures("two_threads")
-def test_a_limit_of_the_caller_is_never_raised():
+@pytest.mark.parametrize("n_rows", [1, 10**9])
+def test_a_limit_of_the_caller_is_never_raised(n_rows):
     torch.set_num_threads(1)
-    for n_products in (1.0, 1e12):
-        with suited_threads(n_products):
-            assert torch.get_num_threads() == 1
+    with suited_threads(n_rows, WEIGHTS):
+        assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 1
