@@ -20,7 +20,7 @@ from skdann._base import BaseDomainEstimator
 from skdann._compat import Interval, StrOptions, with_callbacks
 from skdann._input.arguments import explain_arguments
 from skdann._input.domains import DomainData, check_domains
-from skdann._input.parameters import OPTIMIZERS
+from skdann._input.optimizers import OPTIMIZERS
 from skdann._input.pooling import find_placeholders, is_pooled
 from skdann._input.rows import check_rows_to_predict
 from skdann._input.seeding import draw_seed
@@ -350,7 +350,8 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
 
     def _infer(self, X: Any, sample_domain: Any, what: str) -> np.ndarray:
         """Return features, outputs of G_y or domain logits, after checks."""
-        return self.net_.infer_rows(*self._read(X, sample_domain), what)
+        rows, domain = self._read(X, sample_domain)
+        return self.net_.infer_rows(rows, domain, what)
 
     def _read(self, X: Any, sample_domain: Any) -> tuple[Any, np.ndarray | None]:
         """Return checked rows and the index of the domain of each; None means target."""

@@ -26,7 +26,7 @@ class FamilyReports:
     """Methods of :class:`~skdann.DANNClassifierCV` that compare the predictions of its families.
 
     They read the fitted attributes of the search, and predict with its `predict_proba` and, by one
-    member, `_member_proba`.
+    member, `_member_proba`, and the index of the domain of rows, `_domain_index`.
     """
 
     candidates_: list[list[Any]]
@@ -37,6 +37,7 @@ class FamilyReports:
     _source_moments: tuple[Any, Any]
     predict_proba: Any
     _member_proba: Any
+    _domain_index: Any
 
     @neutral_surroundings()
     def estimate_accuracy(self, X_source, y_source, X_target) -> AccuracyEstimate:
@@ -257,5 +258,5 @@ class FamilyReports:
         """Return the mean class probabilities of a family's members; None if it is not fitted."""
         if not all(hasattr(member, "classes_") for member in members):
             return None
-        proba = [self._member_proba(member, X, rows, domain) for member in members]
-        return np.mean(proba, axis=0)
+        index = self._domain_index(domain, rows.shape[0])
+        return np.mean([self._member_proba(member, X, rows, index) for member in members], axis=0)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skdann._input.domains import DomainData
 from skdann._input.labels import class_weights
-from skdann._input.parameters import optimizer_of
+from skdann._input.optimizers import optimizer_of
 from skdann._training.divergence import DivergenceError, check_outcome
 from skdann._training.early_stopping import AdaptedEarlyStopping
 from skdann._training.label_shift import find_label_shift, with_label_shift
