@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
@@ -242,4 +243,16 @@ def _as_numbers(plain: Any, name: str, estimator: str | None, allow_missing: boo
         values = check_array(values.astype(np.float64), **options)
     if values.dtype.kind not in "biuf":
         raise TypeError(f"the dtype is {values.dtype}")
-    return values
+    return _with_short_indices(values) if sp.issparse(values) else values
+
+
+def _with_short_indices(rows: Any) -> Any:
+    """Return CSR rows with 32-bit indices if these suffice: trees of scikit-learn take no others.
+
+    Tensors and some scipy functions have 64-bit ones.
+    """
+    is_short = rows.indices.dtype == rows.indptr.dtype == np.int32
+    if is_short or max(rows.nnz, *rows.shape) > np.iinfo(np.int32).max:
+        return rows
+    index = rows.indices.astype(np.int32), rows.indptr.astype(np.int32)
+    return type(rows)((rows.data, *index), shape=rows.shape)

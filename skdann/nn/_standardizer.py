@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from skdann.nn._members import Rows
 
 MIN_STD = float(np.finfo(np.float32).tiny)  # columns below this are treated as constant
+ROUNDING = 1e-14  # and below this share of their mean, as a weighted mean is rounded
 
 
 class ColumnMoments:
@@ -268,4 +269,5 @@ def _mean_and_std(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.nda
     else:
         mean = np.average(X, axis=0, weights=weight)
         variance = np.average((X - mean) ** 2, axis=0, weights=weight)
-    return mean, np.sqrt(np.maximum(variance, 0.0))  # rounding may leave it below 0
+    std = np.sqrt(np.maximum(variance, 0.0))  # rounding may leave it below 0
+    return mean, np.where(std > ROUNDING * np.abs(mean), std, 0.0)

@@ -6,14 +6,40 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
+import torch
 from numpy.testing import assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skdann import DANNClassifierCV, make_pipeline
+from skdann._input.rows import read_rows
 from skdann.model_selection import InformationMaximizationScorer
 from tests.input.common import METHODS, OTHER_NAMES, XS, XT, YS, make_clf, pandas
+
+
+@pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array, sp.csc_array, sp.coo_array])
+def test_sparse_rows_have_short_indices(container: Any) -> None:
+    X = container(XS)
+    for name in ("indices", "indptr", "row", "col"):
+        if hasattr(X, name) and not isinstance(X, sp.coo_array):
+            setattr(X, name, getattr(X, name).astype(np.int64))
+    if isinstance(X, sp.coo_array):
+        X.coords = tuple(each.astype(np.int64) for each in X.coords)
+    rows = read_rows(X, "X").values
+    assert rows.indices.dtype == rows.indptr.dtype == np.int32
+    assert_array_equal(rows.toarray(), XS)
+
+
+def test_a_search_takes_sparse_tensors_with_targets_that_only_trees_find() -> None:
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((60, 3)) < 0.5, rng.normal(size=(60, 3)), 0.0)
+    y, domain = (X[:, 0] > 0).astype(int), np.arange(60) % 2 - 1
+    clf = DANNClassifierCV(make_clf(), n_seeds=1, random_state=0)
+    clf.fit(torch.from_numpy(X).to_sparse(), y, sample_domain=domain)
+    assert clf.predict(torch.from_numpy(X).to_sparse()).shape == (60,)
 
 
 def turn(frame: pd.DataFrame) -> pd.DataFrame:

@@ -172,3 +172,33 @@ def test_rows_scaled_for_one_member_are_those_of_all_members(n_domains, n_target
     assert_array_equal(apart, together)
     assert_array_equal(apart[2], X)
     assert not np.array_equal(apart[0], X)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("value", [1.0, 0.1, -7.3, 123.456])
+def test_a_constant_column_has_no_deviation_whatever_the_weights(container, value):
+    rng = np.random.default_rng(0)
+    for n_rows in (2, 9, 37, 1000):
+        X = container(np.full((n_rows, 1), value, dtype=np.float32))
+        mean, std = ColumnMoments(X).over(np.arange(n_rows), rng.random(n_rows))
+        assert_allclose(mean, value, rtol=1e-6)
+        assert std == 0.0
+
+
+def test_a_nearly_constant_column_keeps_its_deviation():
+    X = np.full((1000, 1), 1000.0, dtype=np.float32)
+    X[0] = np.nextafter(np.float32(1000.0), np.float32(2000.0))
+    for weight in (None, np.ones(1000)):
+        std = ColumnMoments(X).over(np.arange(1000), weight)[1]
+        assert_allclose(std, X.astype(np.float64).std(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("standardize", ["source", "domain"])
+def test_a_column_constant_in_the_source_alone_does_no_harm_with_weights(make_clf, standardize):
+    X, y, X_target = rows(100)
+    X = np.column_stack([X, np.full(len(X), 0.1)])
+    X_target = np.column_stack([X_target, np.linspace(0.2, 0.9, len(X_target))])
+    weight = np.random.default_rng(0).random(len(X))
+    clf = make_clf(standardize=standardize).fit(X, y, X_target, sample_weight=weight)
+    assert clf.module_.standardizer.scale.max() < 100
+    assert np.isfinite(clf.predict_proba(X_target)).all()
