@@ -140,6 +140,11 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
         `early_stopping` holds out.
     device : str, default="cpu"
         Torch device.
+    distributed : bool, default=False
+        Whether several processes train together, each with a part of the rows and of every batch.
+        `fit` then gives in all of them what it would give in one process with all rows, up to
+        rounding. Requires an integer `random_state`, networks given by sizes, and
+        :func:`torch.distributed.init_process_group`; see :doc:`/guide/distributed`.
     random_state : int, RandomState instance or None, default=None
         Controls all randomness. Pass an int for bit-identical results. None draws fresh entropy;
         global random state is never read or changed.
@@ -330,6 +335,7 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
         checkpoint=None,
         callbacks=None,
         device="cpu",
+        distributed=False,
         random_state=None,
         verbose=None,
     ):
@@ -365,6 +371,7 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
         self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.device = device
+        self.distributed = distributed
         self.random_state = random_state
         self.verbose = verbose
 
@@ -572,7 +579,14 @@ class DANNClassifier(BaseDomainClassifier, BaseDANN):
         from skdann._cv import DANNClassifierCV  # is built on this class
 
         check_is_fitted(self)
-        own = "lambda_max", "standardize", "pseudo_labels", "warm_start", "checkpoint"
+        own = (
+            "lambda_max",
+            "standardize",
+            "pseudo_labels",
+            "warm_start",
+            "checkpoint",
+            "distributed",
+        )
         default = DANNClassifier()
         base = clone(self).set_params(**{name: getattr(default, name) for name in own})
         search = DANNClassifierCV(base, random_state=self.random_state)

@@ -52,6 +52,7 @@ from skdann._selection.source_model import (
     fit_given,
     fit_trees,
 )
+from skdann._training.distributed import gather_rows
 from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import Fold
 from skdann._training.params import check_constraints, check_params, count_draws, count_epochs
@@ -348,7 +349,19 @@ class DANNClassifierCV(FamilyReports, BaseDomainClassifier):
         _warn_if_replaced(base, self.lambdas, self.standardize)
         verbose = base.verbose if self.verbose is None else self.verbose
         base.set_params(verbose=verbose, warm_start=False, checkpoint=None)
+        if base.distributed:
+            self._check_one_job()
+            base.set_params(random_state=self.random_state)
         check_params(base)
+        X_source, y_source, X_target, y_target, sample_weight, sample_domain = gather_rows(
+            self,
+            X_source=X_source,
+            y_source=y_source,
+            X_target=X_target,
+            y_target=y_target,
+            sample_weight=sample_weight,
+            sample_domain=sample_domain,
+        )
         X_source, y_source, sample_weight, sample_domain = self._sample_pooled(
             X_source, y_source, sample_weight, sample_domain
         )
@@ -385,6 +398,13 @@ class DANNClassifierCV(FamilyReports, BaseDomainClassifier):
         self._fit_path(base, plan, model, data, rows, checkpoint)
         self._is_pooled, self._placeholders = is_pooled(sample_domain), placeholders
         return self
+
+    def _check_one_job(self) -> None:
+        if self.n_jobs is not None:
+            raise ValueError(
+                f"n_jobs={self.n_jobs!r} starts processes of its own; with distributed=True in "
+                "the estimator set n_jobs=None."
+            )
 
     def set_params(self, **params):
         """Set parameters, those of `estimator` with the prefix ``estimator__``.

@@ -28,6 +28,7 @@ from skdann._input.surroundings import neutral_surroundings
 from skdann._saving import pickled_state, restore_net
 from skdann._saving.checkpoint import Checkpoint
 from skdann._training.continuing import check_continued
+from skdann._training.distributed import gather_rows
 from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import (
     measure_columns,
@@ -97,6 +98,7 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
         "checkpoint": [None, str, PathLike],
         "callbacks": [None, list, tuple],
         "device": [str],
+        "distributed": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose", None],
     }
@@ -134,6 +136,15 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
     ) -> Any:
         """Train on checked parameters, from the start or with warm start."""
         is_continued = self.warm_start and hasattr(self, "net_")
+        X_source, y_source, X_target, y_target, sample_weight, sample_domain = gather_rows(
+            self,
+            X_source=X_source,
+            y_source=y_source,
+            X_target=X_target,
+            y_target=y_target,
+            sample_weight=sample_weight,
+            sample_domain=sample_domain,
+        )
         X_source, y_source, sample_weight, sample_domain = self._sample_pooled(
             X_source, y_source, sample_weight, sample_domain
         )
@@ -202,6 +213,14 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
     ) -> Any:
         """Train one epoch on a chunk; further `options` are those of the labels."""
         is_first = not hasattr(self, "net_")
+        X_source, y_source, X_target, sample_weight, sample_domain = gather_rows(
+            self,
+            X_source=X_source,
+            y_source=y_source,
+            X_target=X_target,
+            sample_weight=sample_weight,
+            sample_domain=sample_domain,
+        )
         data = check_domains(
             X_source,
             y_source,
@@ -326,7 +345,8 @@ class BaseDANN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseDomainEsti
             n_before = len(net.history)
             train(net, fit_data, n_epochs, listeners, checkpoint)
             if net.is_interrupted_:
-                end_interrupted(self, len(net.history) - n_before, n_epochs)
+                n_whole = 0 if self.distributed else len(net.history) - n_before
+                end_interrupted(self, n_whole, n_epochs)
             vars(set_fitted(self, net, fit_data.data)).update(known)
             if checkpoint and not net.is_interrupted_:
                 checkpoint.remove()

@@ -101,6 +101,11 @@ class DANNRegressor(RegressorMixin, BaseDANN):
         (n_rows, n_outputs).
     device : str, default="cpu"
         Torch device.
+    distributed : bool, default=False
+        Whether several processes train together, each with a part of the rows and of every batch.
+        `fit` then gives in all of them what it would give in one process with all rows, up to
+        rounding. Requires an integer `random_state`, networks given by sizes, and
+        :func:`torch.distributed.init_process_group`; see :doc:`/guide/distributed`.
     random_state : int, RandomState instance or None, default=None
         Controls all randomness. Pass an int for bit-identical results.
     verbose : int or None, default=None
@@ -222,6 +227,7 @@ class DANNRegressor(RegressorMixin, BaseDANN):
         checkpoint=None,
         callbacks=None,
         device="cpu",
+        distributed=False,
         random_state=None,
         verbose=None,
     ):
@@ -253,6 +259,7 @@ class DANNRegressor(RegressorMixin, BaseDANN):
         self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.device = device
+        self.distributed = distributed
         self.random_state = random_state
         self.verbose = verbose
 

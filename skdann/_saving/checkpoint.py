@@ -62,9 +62,8 @@ class Checkpoint:
         """Restore the net from the file, if it exists; return the number of completed epochs."""
         _check_is_storable(net)
         self.fit |= {"rows": _hash_rows(fit_data), "start": digest({}, net_state(net))}
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
+        content = self._read() if batches.ranks is None else batches.ranks.of_first(self._read)
+        if content is None:
             return 0
         description, tensors = unpack(content, self.path, "checkpoint", ENTRIES, START_OVER)
         self._check_fit(description)
@@ -73,14 +72,21 @@ class Checkpoint:
         self.n_epochs = description["n_epochs"]
         return self.n_epochs
 
+    def _read(self) -> bytes | None:
+        with contextlib.suppress(FileNotFoundError):
+            return self.path.read_bytes()
+        return None
+
     def save(self, net: Any, batches: Any) -> None:
         """Write the state of training, before the next epoch.
 
-        If writing fails, the first call raises and later calls only warn.
+        If writing fails, the first call raises and later calls only warn. Of several processes the
+        first one writes.
         """
         _check_is_storable(net)
         try:
-            write_whole(self.path, self._pack(net, batches))
+            if batches.ranks is None or batches.ranks.is_first:
+                write_whole(self.path, self._pack(net, batches))
         except OSError as error:
             if not self.is_written:
                 raise

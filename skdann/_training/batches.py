@@ -84,7 +84,10 @@ class Batch(NamedTuple):
         """The rows in the label loss."""
         if self.n_labelled == self.domain.shape[-1]:
             return self.rows
-        return self.rows._replace(domain=self.domain[..., : self.n_labelled])
+        part = self.rows.part
+        if part is not None:
+            part = part.of_first(self.n_labelled, part.n_labelled)
+        return self.rows._replace(domain=self.domain[..., : self.n_labelled], part=part)
 
 
 class _StepLayout(NamedTuple):
@@ -141,6 +144,8 @@ class DomainBatches:
         Indices of the target rows whose labels are trained on.
     device : str or torch.device, default="cpu"
         Device of the batches, and of dense rows.
+    ranks : Ranks or None, default=None
+        Processes that train together, each on a part of every batch.
     """
 
     def __init__(
@@ -158,7 +163,9 @@ class DomainBatches:
         generators: Sequence[dict[str, torch.Generator]],
         labelled_rows: np.ndarray | None = None,
         device: str | torch.device = "cpu",
+        ranks: Any = None,
     ) -> None:
+        self.ranks = ranks
         self.device = torch.device(device)
         self.n_members, self.n_features = len(generators), X.shape[1]
         self.n_domains, self.n_sources = n_domains, n_domains - n_targets
@@ -334,7 +341,7 @@ class DomainBatches:
         return True
 
     def epoch(self, *, stays_sparse: bool = False, is_scaled: bool = False) -> Iterator[Batch]:
-        """Yield the batches of one epoch.
+        """Yield the batches of one epoch, or the parts of them for this process.
 
         Parameters
         ----------
@@ -409,7 +416,8 @@ class DomainBatches:
         )
         for x, y, label_weight, domain, domain_weight in fields:
             rows = Rows(size, domain)
-            yield Batch(x, y, label_weight, rows, domain_weight, self.is_scaled)
+            batch = Batch(x, y, label_weight, rows, domain_weight, self.is_scaled)
+            yield batch if self.ranks is None else self.ranks.part(batch)
 
     def _labels(self, block: Tensor, source: Tensor) -> tuple[Iterable[Tensor], Iterable[Tensor]]:
         """Return the labels and label weights of the labelled rows of each step."""

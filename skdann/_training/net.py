@@ -18,6 +18,7 @@ from torch import Tensor
 
 from skdann._input.domains import DomainData
 from skdann._training.batches import Batch, DomainBatches
+from skdann._training.distributed import joined
 from skdann._training.divergence import check_loss
 from skdann._training.history import EpochHistory
 from skdann._training.inference import infer_blocks
@@ -259,7 +260,6 @@ class DANNNet(CallbackInterface):
         **_: Any,
     ) -> DANNNet:
         """Train for `epochs` epochs or resume a checkpoint; an interrupted epoch is undone."""
-        batches = self._batches(X)
         source, valid = self.known_rows
         on_epoch = {
             "dataset_train": source and source.dataset,
@@ -267,13 +267,18 @@ class DANNNet(CallbackInterface):
         }
         n_epochs = self.max_epochs if epochs is None else epochs
         is_chunk = n_epochs < self.max_epochs or self.n_epochs_done_ > 0
-        pseudo_labels = PseudoLabels(self, X, batches, is_chunk=is_chunk)
         self.starts_labelled = bool(X.teachers)
         snapshot, is_within_epoch = Snapshot(), False
-        is_undone = self.n_members == 1  # an interrupt ends the search that several belong to
+        # an interrupt ends the search that several members belong to, or the other processes
+        is_undone = self.n_members == 1 and not self.training.distributed
         self.is_interrupted_ = True
         try:
-            with self._seeded_globally(), suited_threads(2 * batches.max_size, self.module_):
+            with contextlib.ExitStack() as stack:
+                ranks = stack.enter_context(joined(self.training.distributed))
+                batches = self._batches(X, ranks)
+                pseudo_labels = PseudoLabels(self, X, batches, is_chunk=is_chunk)
+                stack.enter_context(self._seeded_globally())
+                stack.enter_context(suited_threads(2 * batches.max_size, self.module_))
                 n_done = checkpoint.resume(self, X, batches) if checkpoint else 0
                 for _epoch in range(n_done, n_epochs):
                     self.is_interrupted_ = True
@@ -298,7 +303,7 @@ class DANNNet(CallbackInterface):
             raise
         return self
 
-    def _batches(self, fit_data: FitData) -> DomainBatches:
+    def _batches(self, fit_data: FitData, ranks: Any = None) -> DomainBatches:
         data = fit_data.data
         return DomainBatches(
             data.X,
@@ -313,6 +318,7 @@ class DANNNet(CallbackInterface):
             generators=self.generators_,
             labelled_rows=fit_data.labelled,
             device=self.device,
+            ranks=ranks,
         )
 
     def run_single_epoch(
@@ -323,8 +329,9 @@ class DANNNet(CallbackInterface):
             self._set_training(True)
         params = self.training
         adversary = ADVERSARIES[params.adversarial](self.module_, params)
-        sums = EpochSums(adversary, self.label_loss, params.domain_loss_weight)
-        step = self._new_step(adversary)
+        ranks = iterator.ranks
+        sums = EpochSums(adversary, self.label_loss, params.domain_loss_weight, ranks)
+        step = self._new_step(adversary, ranks)
         notifies = self.has_listener("on_batch_begin", "on_batch_end")
         n_steps, lambda_ = iterator.n_steps, 0.0
         is_seen = notifies or step.on_gradients is not None
@@ -362,7 +369,7 @@ class DANNNet(CallbackInterface):
         self.history.record_batch(f"{prefix}_loss", loss)
         self.history.record_batch(f"{prefix}_batch_size", n_rows)
 
-    def _new_step(self, adversary: Any) -> Step:
+    def _new_step(self, adversary: Any, ranks: Any = None) -> Step:
         return Step(
             self.module_,
             self.optimizer_,
@@ -372,6 +379,7 @@ class DANNNet(CallbackInterface):
             is_adversarial=self.is_adversarial,
             keeps_domains_apart=self._keeps_domains_apart(),
             on_gradients=self._notify_gradients if self.has_listener("on_grad_computed") else None,
+            ranks=ranks,
         )
 
     def _keeps_domains_apart(self) -> bool:

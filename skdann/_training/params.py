@@ -16,6 +16,7 @@ import numpy as np
 
 from skdann._compat import validate_parameter_constraints
 from skdann._input.parameters import check_can_resume, check_device, check_network
+from skdann._training.distributed import check_distributed
 from skdann._training.progress import check_callbacks
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
 
@@ -98,6 +99,7 @@ class TrainingParams:
     target_priors: dict[Any, float] | None
     loss: str
     quantile: float
+    distributed: bool
 
 
 def count_epochs(estimator: Any, n_rows: int | None) -> int:
@@ -186,6 +188,7 @@ def training_params(
         target_priors=copy.copy(read_param(estimator, "target_priors")),
         loss=read_param(estimator, "loss"),
         quantile=read_param(estimator, "quantile"),
+        distributed=bool(estimator.distributed),
     )
 
 
@@ -208,6 +211,8 @@ def check_params(estimator: Any, *, holds_out: bool | None = None) -> None:
         check_network(name, getattr(estimator, name))
     check_device(estimator.device)
     check_can_resume(estimator.checkpoint, estimator.random_state)
+    if estimator.distributed:
+        check_distributed(estimator, NETWORKS, estimator.random_state)
     check_callbacks(
         estimator.callbacks,
         holds_out=estimator.early_stopping if holds_out is None else holds_out,

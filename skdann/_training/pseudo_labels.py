@@ -179,6 +179,8 @@ class PseudoLabels:
 
     def _update(self, predictions: list[_Predictions]) -> None:
         """Change draws, labels and the scaling of each member."""
+        if self.batches.ranks is not None:  # processors may round differently
+            predictions = self.batches.ranks.of_first(lambda: predictions)
         for member, kind in self.kinds.items():
             weights = []
             for target, predicted in enumerate(predictions):

@@ -59,17 +59,24 @@ class EpochSums:
         Computes the label loss.
     domain_loss_weight : float
         As in :class:`skdann.DANNClassifier`.
+    ranks : Ranks or None, default=None
+        Processes of which each adds the outputs for a part of the rows.
     """
 
     def __init__(
-        self, adversary: Adversary, label_loss: LabelLoss, domain_loss_weight: float
+        self,
+        adversary: Adversary,
+        label_loss: LabelLoss,
+        domain_loss_weight: float,
+        ranks: Any = None,
     ) -> None:
+        self.ranks = ranks
         self.adversary, self.label_loss = adversary, label_loss
         self.domain_loss_weight = domain_loss_weight
         self.pending: list[Outputs] = []
         self.n_pending = 0
         self.sums: dict[str, Any] = {}
-        self.counts: dict[str, int] = {}
+        self.counts: dict[str, float] = {}
 
     def add(self, outputs: Outputs) -> None:
         """Add the outputs of one step."""
@@ -85,17 +92,18 @@ class EpochSums:
         self.pending.clear()
         self.n_pending = 0
 
-    def _totals(self, steps: Sequence[Outputs]) -> dict[str, tuple[Tensor, int]]:
+    def _totals(self, steps: Sequence[Outputs]) -> dict[str, tuple[Tensor, float]]:
         """Return the sum of each figure over some steps, and the number of terms in it."""
         logits = _join([step.logits for step in steps], -2)
         y = _join([step.y for step in steps], self.label_loss.row_dim)
         weight = _join([step.label_weight for step in steps], -1)
         loss = self.label_loss.total(logits, y, weight)
-        totals = {"label_loss": (loss, len(steps))}
+        n_steps = len(steps) / (1 if self.ranks is None else self.ranks.size)
+        totals = {"label_loss": (loss, n_steps)}
         if steps[0].domain:
             parts = zip(*(step.domain for step in steps), strict=True)
             joined = map(_join, parts, self.adversary.kept_dims)
-            totals |= self.adversary.totals(*joined, n_steps=len(steps))
+            totals |= self.adversary.totals(*joined, n_steps=n_steps)
         return totals
 
     def loss_of(self, outputs: Outputs) -> Tensor:
@@ -110,6 +118,8 @@ class EpochSums:
         """Return the mean of each figure: a float, or an array of shape (n_members,)."""
         if self.pending:
             self._flush()
+        if self.ranks is not None:
+            self.sums, self.counts = map(self.ranks.add_figures, (self.sums, self.counts))
         means = {name: total / self.counts[name] for name, total in self.sums.items()}
         return {name: v.item() if v.size == 1 else v for name, v in means.items()}
 

@@ -44,6 +44,8 @@ class Step:
         Whether a normalization layer needs the rows of all domains, even at lambda 0.
     on_gradients : callable or None
         Called with the batch after the gradients are computed.
+    ranks : Ranks or None, default=None
+        Processes that compute the gradients of other rows of the batch.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class Step:
         is_adversarial: bool,
         keeps_domains_apart: bool,
         on_gradients: Callable[[Batch], None] | None = None,
+        ranks: Any = None,
     ) -> None:
+        self.ranks = ranks
         self.module, self.optimizer, self.adversary = module, optimizer, adversary
         self.label_loss = label_loss
         self.has_targets, self.is_adversarial = has_targets, is_adversarial
@@ -82,6 +86,8 @@ class Step:
 
         def closure() -> Tensor | None:
             loss, outputs = self._write_gradients(batch, lambda_)
+            if self.ranks is not None:
+                self.ranks.add_gradients(self.optimizer)
             if self.on_gradients is not None:
                 self.on_gradients(batch)
             evaluated.append(outputs)
@@ -105,7 +111,10 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         features = self._extract(batch)
         if self.is_adversarial:
-            self.adversary.begin(features, batch, self.optimizer)
+            optimizer = self.optimizer
+            if self.ranks is not None:
+                optimizer = self.ranks.adding(optimizer)
+            self.adversary.begin(features, batch, optimizer)
         loss, logits = self._compare_labels(features, batch)
         kept: tuple[Tensor, ...] = ()
         if self.has_targets:

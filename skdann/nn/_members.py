@@ -8,11 +8,35 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+
+class Part(NamedTuple):
+    """Which rows of a batch one of several processes computes.
+
+    Attributes
+    ----------
+    n_source, n_labelled, n_rows : int
+        Numbers of source rows, of rows with labels, and of all rows of the whole batch.
+    chosen : Tensor of shape (n_own,)
+        Positions of the rows of this process in it.
+    add : callable
+        Adds up a tensor over the processes.
+    """
+
+    n_source: int
+    n_labelled: int
+    n_rows: int
+    chosen: Tensor
+    add: Callable[[Tensor], Tensor]
+
+    def of_first(self, n_own: int, n_rows: int) -> Part:
+        """Return the part of the first rows of the batch."""
+        return self._replace(n_rows=n_rows, chosen=self.chosen[:n_own])
 
 
 class Rows(NamedTuple):
@@ -24,6 +48,8 @@ class Rows(NamedTuple):
         Number of source rows; the rows after them are target rows.
     domain : Tensor of shape (n_rows,) or (n_members, n_rows), or None
         Domain index of each row; ``n_domains`` means "any target".
+    part : object or None, default=None
+        In training over processes, which rows of the batch these are.
 
     Examples
     --------
@@ -34,6 +60,7 @@ class Rows(NamedTuple):
 
     n_source: int
     domain: Tensor | None = None
+    part: Part | None = None
 
     def of_source(self) -> Rows:
         """Return the description of the source rows alone.
@@ -44,7 +71,8 @@ class Rows(NamedTuple):
             Number and domains of the source rows.
         """
         domain = None if self.domain is None else self.domain[..., : self.n_source]
-        return Rows(self.n_source, domain)
+        part = self.part and self.part.of_first(self.n_source, self.part.n_source)
+        return Rows(self.n_source, domain, part)
 
 
 class MemberLinear(nn.Module):
@@ -174,15 +202,20 @@ class MemberDropout(nn.Module):
         Tensor, like `x`
             0 for dropped units and 1 / (1 - p) for the others.
         """
-        n_source = x.shape[-2] if rows is None else rows.n_source
+        n_source, n_rows = (x.shape[-2] if rows is None else rows.n_source), x.shape[-2]
+        part = None if rows is None else rows.part
+        if part is not None:  # the mask of the whole batch
+            n_source, n_rows = part.n_source, part.n_rows
         # one 64-bit draw for four units is several times faster than one draw per unit
-        bits = torch.empty(*x.shape[:-1], -(-x.shape[-1] // 4), dtype=torch.int64)
+        bits = torch.empty(*x.shape[:-2], n_rows, -(-x.shape[-1] // 4), dtype=torch.int64)
         members = bits.unsqueeze(0) if bits.dim() == 2 else bits
         for member, source, target in zip(
             members, self.source_generators, self.target_generators, strict=True
         ):
             member[:n_source].random_(-(2**63), None, generator=source)
             member[n_source:].random_(-(2**63), None, generator=target)
+        if part is not None:
+            bits = bits[..., part.chosen.to(bits.device), :]
         levels = bits.view(torch.int16)[..., : x.shape[-1]]
         mask = (levels >= self.n_dropped - LEVELS // 2).to(x.dtype)
         mask /= 1.0 - self.p

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skdann.nn._members import Rows
+from skdann.nn._members import Part, Rows
 
 
 def _unbatched(parameter: Tensor, x: Tensor) -> Tensor:
@@ -126,7 +126,8 @@ class MemberBatchNorm(nn.Module):
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
         """Normalize by batch statistics in training, by running statistics in evaluation."""
         if self.training:
-            normalized = self._normalize_by_batch(x, self._assignment(x, rows))
+            part = None if rows is None else rows.part
+            normalized = self._normalize_by_batch(x, self._assignment(x, rows), part)
         else:
             normalized = self._normalize_by_running(x, rows)
         return _scale(normalized, self.weight, self.bias)
@@ -144,12 +145,15 @@ class MemberBatchNorm(nn.Module):
         indices = torch.arange(self.n_domains, device=x.device)
         return (rows.domain.unsqueeze(-1) == indices).to(x.dtype)
 
-    def _normalize_by_batch(self, x: Tensor, assignment: Tensor) -> Tensor:
+    def _normalize_by_batch(self, x: Tensor, assignment: Tensor, part: Part | None) -> Tensor:
         count = assignment.sum(-2).unsqueeze(-1)
+        count = count if part is None else part.add(count)
         share = assignment.mT / count.clamp(min=1.0)
         mean = share @ x
+        mean = mean if part is None else part.add(mean)
         centered = x - assignment @ mean
         var = share @ centered.square()
+        var = var if part is None else part.add(var)
         with torch.no_grad():
             step = self.momentum * (count > 1).to(x.dtype)
             unbiased = var * count / (count - 1.0).clamp(min=1.0)

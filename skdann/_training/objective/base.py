@@ -84,7 +84,7 @@ class Adversary(ABC):
         return
 
     @abstractmethod
-    def totals(self, *kept: Tensor, n_steps: int) -> dict[str, tuple[Tensor, int]]:
+    def totals(self, *kept: Tensor, n_steps: float) -> dict[str, tuple[Tensor, float]]:
         """Return the figures that an epoch records: for each its sum and its number of terms.
 
         "domain_loss" is required.
@@ -138,7 +138,7 @@ class ClassifierAdversary(Adversary):
             grad *= self.params.domain_loss_weight
         return classifier.backward(grad, needs_input=needs_input), kept
 
-    def totals(self, *kept: Tensor, n_steps: int) -> dict[str, tuple[Tensor, int]]:
+    def totals(self, *kept: Tensor, n_steps: float) -> dict[str, tuple[Tensor, float]]:
         """Return domain loss and domain accuracy."""
         logits, domain, _ = kept
         return {

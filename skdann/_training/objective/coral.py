@@ -64,7 +64,7 @@ class DeepCoral(Adversary):
         distance = _distance(source, target)
         return distance, (distance.unsqueeze(-1),)
 
-    def totals(self, *kept: Tensor, n_steps: int) -> dict[str, tuple[Tensor, int]]:
+    def totals(self, *kept: Tensor, n_steps: float) -> dict[str, tuple[Tensor, float]]:
         """Return the domain loss."""
         return {"domain_loss": (kept[0].sum(-1), n_steps)}
 

@@ -1,0 +1,307 @@
+"""Training over processes with torch.distributed.
+
+Each process passes its part of the rows to `fit`. All rows are gathered in every process first, so
+that checks, statistics, splits and draws are by construction those of a single process. Then each
+process computes a part of every batch. The losses are sums over rows with weights, so that
+gradients of the parts add up to those of the batch; means of batch normalization and recorded
+figures are added up likewise, and dropout draws the mask of the whole batch. All processes
+therefore hold the same weights after each step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from skdann._input.containers import column_names, unwrap
+from skdann._training.batches import Batch
+from skdann.nn._members import Part
+from skdann.nn._module import is_sizes
+
+START = (
+    "start the script by `torchrun --nproc-per-node=2 script.py` and call "
+    'torch.distributed.init_process_group("gloo") before fit'
+)
+OWN = ("callbacks", "verbose")  # parameters that may differ
+
+
+def check_distributed(estimator: Any, networks: Iterable[str], random_state: Any) -> None:
+    """Raise unless the parameters of an estimator allow to train over processes.
+
+    Parameters
+    ----------
+    estimator : DANNClassifier or DANNRegressor
+        Estimator with ``distributed=True``.
+    networks : iterable of str
+        Names of the parameters of the three networks.
+    random_state : int, RandomState instance or None
+        Seed of the fit.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        raise ValueError(f"distributed=True needs a group of processes; {START}.")
+    if not isinstance(random_state, Integral):
+        raise ValueError(
+            f"distributed=True needs the same random_state in all processes, got {random_state!r}; "
+            "set random_state to an integer."
+        )
+    if estimator.adversarial == "coral":
+        raise ValueError(
+            "adversarial='coral' compares all rows of a batch with one another, which processes "
+            "that hold parts of it cannot; set distributed=False or another adversarial."
+        )
+    for name in networks:
+        if not is_sizes(getattr(estimator, name)):
+            raise ValueError(
+                f"{name} is a module, whose layers may mix the rows of a batch; pass the sizes of "
+                "hidden layers, or set distributed=False."
+            )
+
+
+class Ranks:
+    """The processes that train together, as seen from one of them.
+
+    Parameters
+    ----------
+    group : torch.distributed.ProcessGroup
+        Group of the fit, which is closed if one process fails.
+    """
+
+    def __init__(self, group: Any) -> None:
+        self.group, self.rank, self.size = group, dist.get_rank(group), dist.get_world_size(group)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the objects of all processes, in their order."""
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value, group=self.group)
+        return values
+
+    def of_first(self, make: Callable[[], Any]) -> Any:
+        """Return in all processes what the first one makes."""
+        return self.gather(make() if self.is_first else None)[0]
+
+    def add(self, values: Tensor) -> Tensor:
+        """Return the sum over the processes, through which gradients flow back to all of them."""
+        total: Tensor = _Sum.apply(values, self.group)
+        return total
+
+    def add_gradients(self, optimizer: Any) -> None:
+        """Replace the gradients of a part of a batch by those of the batch."""
+        groups = optimizer.param_groups
+        gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+        flat = torch.cat([grad.flatten() for grad in gradients])
+        dist.all_reduce(flat, group=self.group)
+        for grad, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            grad.copy_(total.view_as(grad))
+
+    def adding(self, optimizer: Any) -> AddingOptimizer:
+        """Return an optimizer that adds up gradients by itself."""
+        return AddingOptimizer(optimizer, self)
+
+    def add_figures(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """Return the sums of figures over the processes."""
+        totals = self.gather(figures)
+        return {name: sum(each[name] for each in totals) for name in figures}
+
+    def part(self, batch: Batch) -> Batch:
+        """Return the rows of a batch that this process computes, a share of each kind of rows."""
+        n_source, n_labelled, n_rows = (
+            batch.rows.n_source,
+            batch.n_labelled,
+            batch.domain.shape[-1],
+        )
+        bounds = sorted({0, n_source, n_labelled, n_rows})
+        own = [
+            torch.arange(first, last).tensor_split(self.size)[self.rank]
+            for first, last in itertools.pairwise(bounds)
+        ]
+        index = torch.cat(own).to(batch.domain.device)
+        labelled = index[: int((index < n_labelled).sum())]
+        part = Part(n_source, n_labelled, n_rows, index, self.add)
+        rows = batch.rows._replace(
+            n_source=int((index < n_source).sum()), domain=batch.domain[..., index], part=part
+        )
+        y_dim = batch.label_weight.dim() - 1
+        return Batch(
+            _rows_of(batch.x, index),
+            batch.y.index_select(y_dim, labelled) if batch.y.dim() > y_dim else batch.y,
+            batch.label_weight[..., labelled],
+            rows,
+            batch.domain_weight[..., index],
+            batch.is_scaled,
+        )
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes; torch's own function for it is deprecated in favor of a private one."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, group: Any) -> Tensor:
+        """Return the sum."""
+        ctx.group = group
+        total = values.clone()
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Add up the gradients: the losses of all processes depend on the sum."""
+        total = grad.contiguous().clone()
+        dist.all_reduce(total, group=ctx.group)
+        return total, None
+
+
+class AddingOptimizer:
+    """An optimizer that adds up the gradients of all processes before each step."""
+
+    def __init__(self, optimizer: Any, ranks: Ranks) -> None:
+        self.optimizer, self.ranks = optimizer, ranks
+        self.zero_grad = optimizer.zero_grad
+
+    def step(self) -> None:
+        """Take a step by the gradients of the whole batch."""
+        self.ranks.add_gradients(self.optimizer)
+        self.optimizer.step()
+
+
+def _rows_of(x: Any, index: Tensor) -> Any:
+    if isinstance(x, list):
+        return [part[index.cpu().numpy()] for part in x]
+    return x[..., index, :]
+
+
+@contextlib.contextmanager
+def joined(is_distributed: bool) -> Iterator[Ranks | None]:
+    """Join the processes for one fit; None if it is not distributed.
+
+    If this process fails, those that wait for it fail, too.
+
+    Raises
+    ------
+    RuntimeError
+        If another process failed or has ended.
+    """
+    if not is_distributed:
+        yield None
+        return
+    group = dist.new_group()
+    ranks = Ranks(group)
+    try:
+        yield ranks
+        with contextlib.suppress(RuntimeError):  # others may have finished before
+            dist.barrier(group=group)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"The fit cannot go on in process {ranks.rank} of {ranks.size}: another process has "
+            f"failed or ended ({str(error).splitlines()[0][:200]}). Look at the output of the "
+            "others, and start all of them again; with a checkpoint they resume at the last epoch."
+        ) from error
+    finally:
+        dist.destroy_process_group(group)
+
+
+def gather_rows(estimator: Any, **rows: Any) -> list[Any]:
+    """Return the rows of all processes, one below another, for each argument of a fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters must be the same in all processes.
+    **rows : any container or None
+        Arguments of the fit. Those of this process are returned unless it is distributed.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If rows or parameters of some process are invalid: in all processes.
+    """
+    inner = getattr(estimator, "estimator", estimator)
+    if not getattr(inner, "distributed", False):
+        return list(rows.values())
+    with joined(True) as ranks:
+        assert ranks is not None
+        parts = ranks.gather(_read(estimator, rows))
+    for rank, part in enumerate(parts):
+        if isinstance(part, Exception):
+            kind = type(part) if isinstance(part, ValueError | TypeError) else ValueError
+            raise kind(f"Rows of process {rank}: {part}")
+    if any(params != parts[0][0] for params, _ in parts):
+        raise ValueError(
+            "The parameters of the estimator differ between the processes; pass the same ones, "
+            f"except {', '.join(OWN)}."
+        )
+    return [_join([part[name] for _, part in parts], name) for name in rows]
+
+
+def _read(estimator: Any, rows: dict[str, Any]) -> Any:
+    """Return the parameters and rows of this process, or what is wrong with them."""
+    params = {k: v for k, v in estimator.get_params().items() if k.split("__")[-1] not in OWN}
+    params.pop("estimator", None)
+    try:
+        return repr(params), {name: _plain(value, name) for name, value in rows.items()}
+    except (TypeError, ValueError) as error:
+        return error
+
+
+def _plain(values: Any, name: str) -> Any:
+    """Return rows as a pandas object, a sparse matrix or an array; in a tuple, one for each."""
+    if values is None or type(values).__module__.startswith("pandas"):
+        return values
+    if isinstance(values, tuple):
+        return tuple(_plain(each, name) for each in values)
+    if column_names(values) is not None:
+        raise TypeError(
+            f"{name} is a {type(values).__name__}, whose parts cannot be joined; pass a frame of "
+            "pandas, an array or a sparse matrix."
+        )
+    values = unwrap(values, name)
+    return values if sp.issparse(values) else np.asarray(values)
+
+
+def _join(parts: Sequence[Any], name: str) -> Any:
+    """Put rows of the processes one below another."""
+    kinds = {type(part) for part in parts}
+    if len(kinds) > 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(
+            f"{name} is not of the same type in all processes ({names}); pass the same container "
+            "everywhere, with no rows where a process has none."
+        )
+    first = parts[0]
+    if first is None:
+        return None
+    if isinstance(first, tuple):
+        if len({len(part) for part in parts}) > 1:
+            raise ValueError(
+                f"{name} has a different number of targets in some processes; pass as many "
+                "everywhere, with no rows where a process has none."
+            )
+        return tuple(_join(each, name) for each in zip(*parts, strict=True))
+    is_frame = hasattr(first, "columns")
+    columns = {tuple(part.columns) if is_frame else part.shape[1:] for part in parts}
+    if len(columns) > 1:
+        shapes = ", ".join(str(part.shape) for part in parts)
+        raise ValueError(
+            f"{name} has other columns in some processes (shapes {shapes}); pass the same columns "
+            "in the same order everywhere."
+        )
+    if sp.issparse(first):
+        return sp.vstack(parts, "csr")
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)
+    import pandas as pd
+
+    return pd.concat(parts, ignore_index=True)
