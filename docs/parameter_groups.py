@@ -16,7 +16,7 @@ ADAPTATION = (
 )
 OPTIMIZATION = ("optimizer", "lr", "lr_schedule", "weight_decay", "batch_size")
 COURSE = ("early_stopping", "validation_fraction", "patience", "warm_start", "checkpoint")
-RUNNING = ("callbacks", "device", "verbose")
+RUNNING = ("callbacks", "device", "distributed", "verbose")
 FIRST = ("lambda_max", "standardize", "max_epochs", "feature_extractor")
 MOST_USED = "Parameters used most"
 SHARED = {

@@ -37,7 +37,8 @@ ENTRIES: dict[str, type] = {
 OF_CLASSES: dict[str, type] = {"classes": list}
 OF_NUMBERS: dict[str, type] = {"label_scale": list}
 MAX_LABEL_BYTES = 2**30
-NOT_SAVED = {"checkpoint": None}  # a file must not choose a path to write to
+# a file must not choose a path to write to, and a loaded estimator is in no group of processes
+NOT_SAVED = {"checkpoint": None, "distributed": False}
 
 
 def entries_of(cls: Any) -> dict[str, type]:

@@ -28,7 +28,7 @@ from skdann.nn._members import Part
 from skdann.nn._module import is_sizes
 
 START = (
-    "start the script by `torchrun --nproc-per-node=2 script.py` and call "
+    "start the script by `torchrun --standalone --nproc-per-node=2 script.py` and call "
     'torch.distributed.init_process_group("gloo") before fit'
 )
 OWN = ("callbacks", "verbose")  # parameters that may differ

@@ -188,7 +188,7 @@ def training_params(
         target_priors=copy.copy(read_param(estimator, "target_priors")),
         loss=read_param(estimator, "loss"),
         quantile=read_param(estimator, "quantile"),
-        distributed=bool(estimator.distributed),
+        distributed=estimator.distributed,
     )
 
 

@@ -120,6 +120,27 @@ def test_killed_processes_resume_from_the_checkpoint_of_the_first(tmp_path):
         assert_array_equal(each[0], whole[0][0])
 
 
+@pytest.mark.slow
+def test_the_script_of_the_guide_runs_under_torchrun(tmp_path):
+    page = (ROOT / "docs" / "guide" / "distributed.md").read_text(encoding="utf-8")
+    code = re.search(r"```{code-block} python\n(.*?)```", page, re.DOTALL)[1]
+    small = code.replace("10_000", "200").replace("(1024, 1024)", "(8,)").replace("4096", "64")
+    (tmp_path / "train.py").write_text(small, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, "--standalone", "train.py"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    clf = DANNClassifier.load(tmp_path / "model.skdann")
+    assert not clf.distributed
+    assert clf.predict_proba([[0.0, 0.0]]).shape == (1, 2)
+
+
 @pytest.mark.usefixtures("group")
 @pytest.mark.filterwarnings("ignore")
 def test_a_group_of_one_equals_no_group():
