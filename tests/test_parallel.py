@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV
@@ -250,3 +251,39 @@ def test_a_search_in_two_processes_of_joblib(make, domains):
     with pytest.raises(KeyboardInterrupt):
         clf.fit(*domains[:3])
     assert vars(clf).keys() == clf.get_params(deep=False).keys()
+
+
+class KillOnce(Callback):
+    """Kills the process after an epoch, unless that has happened."""
+
+    def __init__(self, epoch, mark):
+        self.epoch, self.mark = epoch, mark
+
+    def __repr__(self):
+        return "KillOnce"
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch and not os.path.exists(self.mark):
+            open(self.mark, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_search_whose_workers_are_killed_at_random_resumes(make, domains, tmp_path):
+    early = {"early_stopping": True, "max_epochs": 6, "patience": 6}
+    expected = make(early, n_jobs=1).fit(*domains[:3])
+    for moment, epoch in enumerate(np.random.default_rng(0).integers(1, 7, 3)):
+        mark, folder = str(tmp_path / f"killed{moment}"), tmp_path / str(moment)
+        folder.mkdir()
+        kill = KillOnce(int(epoch), mark)
+        clf = make({**early, "callbacks": [kill], "checkpoint": folder / "fit"})
+        with pytest.raises(TerminatedWorkerError):
+            clf.fit(*domains[:3])
+        assert os.path.exists(mark)
+        assert vars(clf).keys() == clf.get_params(deep=False).keys()
+        clf.fit(*domains[:3])
+        assert os.listdir(folder) == []
+        assert_array_equal(
+            clf.predict_proba(domains.X_target), expected.predict_proba(domains.X_target)
+        )
+        assert clf.scores_ == expected.scores_
