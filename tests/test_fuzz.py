@@ -620,6 +620,7 @@ RIGHT_PARAMS: dict[str, tuple[Any, ...]] = {
     "checkpoint": (None, None, None, CHECKPOINT, Path(CHECKPOINT)),
     "callbacks": (None, None, [], ()),
     "device": ("cpu",),
+    "distributed": (False,),
     "random_state": (0, None, 2**32 - 1, "RandomState", np.int64(3)),
     "verbose": (0, 0, 0, 1, 2, True),
 }  # fmt: skip
@@ -663,6 +664,7 @@ WRONG_PARAMS: dict[str, tuple[Any, ...]] = {
     "warm_start": ("yes", None, 2),
     "checkpoint": (3, b"name", ["a"], True),
     "callbacks": ("print", [1], [None], 5, [len], [("a", 1)], {"a": 1}),
+    "distributed": ("yes", None, 2, True, np.bool_(True)),  # there is no group of processes
     "device": ("gpu", "cuda", "meta", "", None, "cuda:99", "mps", 3, "xla"),
     "random_state": (-1, "a", 1.5, 2**32, 2**64, np.nan, np.random.default_rng(0)),
     "verbose": ("a", -1, None, 1.5),
