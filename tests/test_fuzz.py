@@ -1001,6 +1001,7 @@ def _check_warnings(caught: list[warnings.WarningMessage], case: Case, n_fits: i
             or (kind is UserWarning and "of the estimator is not used" in text)
             or (kind is UserWarning and "is used only with" in text)
             or (kind is UserWarning and "the labels were not learned" in text)
+            or (kind is UserWarning and "which y_source lacks" in text)
             or (kind is DataConversionWarning and case.labels_are_column)
         )
         assert is_known, f"warns {kind.__name__}: {text} ({warning.filename}:{warning.lineno})"
