@@ -66,7 +66,8 @@ class Checkpoint:
         if content is None:
             return 0
         description, tensors = unpack(content, self.path, "checkpoint", ENTRIES, START_OVER)
-        self._check_fit(description)
+        if batches.ranks is None or batches.ranks.is_first:  # others may have other callbacks
+            self._check_fit(description)
         with wrap_errors(self.path, "it does not match the networks", START_OVER):
             self._restore(net, batches, description, tensors)
         self.n_epochs = description["n_epochs"]

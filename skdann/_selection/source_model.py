@@ -25,7 +25,7 @@ from skdann._input.pooling import is_pooled, keep_source_rows
 from skdann._selection.candidates import Candidate
 from skdann._selection.families import TREES
 from skdann._training.fitting import Fold
-from skdann._training.threads import one_thread
+from skdann._training.threads import limit_threads
 
 MOST_COLUMNS = 1000  # of trees: on more they take longer than all networks
 
@@ -100,7 +100,7 @@ def _fit_trees(data: DomainData, class_weight: Any, seed: int, labelled: np.ndar
     if per_class is not None:  # HistGradientBoosting does not find string labels in a dict
         weight = per_class[y] * (1.0 if weight is None else weight)
     y = data.classes[y]
-    with one_thread():  # small tables are fastest on one thread
+    with limit_threads(1):  # small tables are fastest on one thread
         # early stopping holds out rows of each class
         stops_early = "auto" if np.bincount(data.y).min() > 1 else False
         model = HistGradientBoostingClassifier(early_stopping=stops_early, random_state=seed)

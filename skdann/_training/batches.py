@@ -146,6 +146,8 @@ class DomainBatches:
         Device of the batches, and of dense rows.
     ranks : Ranks or None, default=None
         Processes that train together, each on a part of every batch.
+    n_epochs : int, default=1
+        Number of epochs for which the batches are used.
     """
 
     def __init__(
@@ -164,8 +166,9 @@ class DomainBatches:
         labelled_rows: np.ndarray | None = None,
         device: str | torch.device = "cpu",
         ranks: Any = None,
+        n_epochs: int = 1,
     ) -> None:
-        self.ranks = ranks
+        self.ranks, self.n_epochs = ranks, n_epochs
         self.device = torch.device(device)
         self.n_members, self.n_features = len(generators), X.shape[1]
         self.n_domains, self.n_sources = n_domains, n_domains - n_targets
@@ -310,21 +313,19 @@ class DomainBatches:
         """Whether the rows have so few non-zero values that sparse products are faster."""
         return sp.issparse(self.X) and self.X.nnz <= SPARSE_SHARE * np.prod(self.X.shape)
 
-    def scale(self, standardizer: Any, n_epochs: int) -> bool:
+    def scale(self, standardizer: Any) -> bool:
         """Scale all rows, once until the statistics change; return False if that does not pay.
 
         Parameters
         ----------
         standardizer : DomainStandardizer
             Scaling of each member.
-        n_epochs : int
-            Number of epochs for which the rows are kept.
         """
-        n_rows, n_drawn = self.X.shape[0], 2 * self.n_source * n_epochs
-        n_bytes = 4 * self.n_members * n_rows * self.n_features
-        if sp.issparse(self.X) or n_bytes > SCALED_BYTES or n_rows > n_drawn:
-            return False
         if self.scaled is None:
+            n_rows, n_drawn = self.X.shape[0], 2 * self.n_source * self.n_epochs
+            n_bytes = 4 * self.n_members * n_rows * self.n_features
+            if sp.issparse(self.X) or n_bytes > SCALED_BYTES or n_rows > n_drawn:
+                return False
             self.scaled = self.X.new_empty(self.n_members, n_rows, self.n_features)
         domain = torch.from_numpy(self.domain).to(self.device)
         rows = Rows(int((self.domain < self.n_sources).sum()), domain)

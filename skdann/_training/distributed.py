@@ -205,9 +205,10 @@ def joined(is_distributed: bool) -> Iterator[Ranks | None]:
             dist.barrier(group=group)
     except RuntimeError as error:
         raise RuntimeError(
-            f"The fit cannot go on in process {ranks.rank} of {ranks.size}: another process has "
-            f"failed or ended ({str(error).splitlines()[0][:200]}). Look at the output of the "
-            "others, and start all of them again; with a checkpoint they resume at the last epoch."
+            f"The fit cannot go on in process {ranks.rank} of {ranks.size} "
+            f"({str(error).splitlines()[0][:200]}). If a connection was lost, another process has "
+            "failed or ended: look at its output, and start all processes again. With a checkpoint "
+            "they resume at the last epoch."
         ) from error
     finally:
         dist.destroy_process_group(group)

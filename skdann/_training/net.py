@@ -275,7 +275,7 @@ class DANNNet(CallbackInterface):
         try:
             with contextlib.ExitStack() as stack:
                 ranks = stack.enter_context(joined(self.training.distributed))
-                batches = self._batches(X, ranks)
+                batches = self._batches(X, ranks, n_epochs)
                 pseudo_labels = PseudoLabels(self, X, batches, is_chunk=is_chunk)
                 stack.enter_context(self._seeded_globally())
                 stack.enter_context(suited_threads(2 * batches.max_size, self.module_))
@@ -303,7 +303,7 @@ class DANNNet(CallbackInterface):
             raise
         return self
 
-    def _batches(self, fit_data: FitData, ranks: Any = None) -> DomainBatches:
+    def _batches(self, fit_data: FitData, ranks: Any = None, n_epochs: int = 1) -> DomainBatches:
         data = fit_data.data
         return DomainBatches(
             data.X,
@@ -319,6 +319,7 @@ class DANNNet(CallbackInterface):
             labelled_rows=fit_data.labelled,
             device=self.device,
             ranks=ranks,
+            n_epochs=n_epochs,
         )
 
     def run_single_epoch(
@@ -358,10 +359,9 @@ class DANNNet(CallbackInterface):
         """Return how rows are kept for the steps of an epoch; callbacks see them as they are."""
         if is_seen:
             return {}
-        n_epochs = self.max_epochs - self.n_epochs_done_
         return {
             "stays_sparse": step.takes_sparse and batches.is_thin,
-            "is_scaled": step.takes_scaled and batches.scale(self.module_.standardizer, n_epochs),
+            "is_scaled": step.takes_scaled and batches.scale(self.module_.standardizer),
         }
 
     def _record_batch(self, prefix: str, loss: float, n_rows: int) -> None:

@@ -15,11 +15,12 @@ PRODUCTS_PER_THREAD = 2e8
 
 
 def suited_threads(n_rows: int, module: nn.Module) -> AbstractContextManager[Any]:
-    """Use a single thread for small steps, and restore the caller's setting afterwards.
+    """Use as many threads as the steps can keep busy, and restore the caller's limit afterwards.
 
     A step multiplies each row by each weight of the module. Below about `PRODUCTS_PER_THREAD`
     multiplications for each thread (ten times more on busy cores), synchronizing threads costs more
-    than they gain. A single thread also makes results bit-identical on every machine.
+    than they gain. Small steps take a single thread, which also makes results bit-identical on
+    every machine.
 
     Parameters
     ----------
@@ -32,13 +33,13 @@ def suited_threads(n_rows: int, module: nn.Module) -> AbstractContextManager[Any
     if n_threads == 1:  # weights need not be counted
         return contextlib.nullcontext()
     n_products = n_rows * sum(weights.numel() for weights in module.parameters())
-    is_large = n_products >= PRODUCTS_PER_THREAD * n_threads
-    return contextlib.nullcontext() if is_large else one_thread()
+    n_busy = max(1, int(n_products // PRODUCTS_PER_THREAD))
+    return contextlib.nullcontext() if n_busy >= n_threads else limit_threads(n_busy)
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """Use one thread of OpenMP in the calling thread, and restore the setting afterwards."""
-    return _threadpools().limit(limits=1, user_api="openmp")
+def limit_threads(n_threads: int) -> AbstractContextManager[Any]:
+    """Limit the OpenMP threads of the calling thread, and restore the limit afterwards."""
+    return _threadpools().limit(limits=n_threads, user_api="openmp")
 
 
 @functools.cache

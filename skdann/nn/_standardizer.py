@@ -46,17 +46,18 @@ class ColumnMoments:
         self, rows: np.ndarray, weight: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean and the standard deviation over these rows, computed in float64."""
-        return self._once(lambda: _mean_and_std(self.X[rows], weight), b"moments", rows, weight)
+        return self._once(lambda: _mean_and_std(self.X[rows], weight), "moments", rows, weight)
 
     def has_two_values(self, rows: np.ndarray) -> np.ndarray:
         """Return whether each column has two distinct values at most in these rows."""
-        return self._once(lambda: _has_two_values(self.X[rows]), b"values", rows)
+        return self._once(lambda: _has_two_values(self.X[rows]), "values", rows)
 
     def _once(self, compute: Callable[[], Any], *arguments: Any) -> Any:
         """Compute the value of these arguments unless it is known."""
         digest = hashlib.blake2b()
         for argument in arguments:
-            digest.update(b"none" if argument is None else memoryview(argument).cast("B"))
+            is_array = isinstance(argument, np.ndarray)
+            digest.update(argument.tobytes() if is_array else str(argument).encode())
         key = digest.digest()
         if key not in self._known:
             self._known[key] = compute()

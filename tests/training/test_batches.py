@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdann import DANNClassifier
 from skdann._training import batches as _batches
 from skdann._training.batches import DomainBatches
 from skdann.nn._standardizer import DomainStandardizer
@@ -696,9 +697,9 @@ def make_scaler(rows, kinds):
 def test_rows_scaled_once_are_those_scaled_in_each_step(seeds, sources, targets):
     rows = make_rows(sources, targets)
     scaler = make_scaler(rows, ["domain", "source", "domain"][: len(seeds)])
-    batches, raw = (make_batches(rows, 4, seeds=seeds) for _ in range(2))
+    batches, raw = (make_batches(rows, 4, seeds=seeds, n_epochs=3) for _ in range(2))
     for _ in range(3):
-        assert batches.scale(scaler, n_epochs=3)
+        assert batches.scale(scaler)
         for scaled, batch in zip(batches.epoch(is_scaled=True), raw.epoch(), strict=True):
             assert scaled.is_scaled
             assert not batch.is_scaled
@@ -717,22 +718,40 @@ def test_only_members_with_other_statistics_are_scaled_again(monkeypatch):
         scale_member(member, *args)
 
     monkeypatch.setattr(scaler, "scale_member", count)
-    assert batches.scale(scaler, 5)
-    assert batches.scale(scaler, 4)
+    assert batches.scale(scaler)
+    assert batches.scale(scaler)
     assert members == [0, 1]
     scaler.measure(1, 2 * rows.X, rows.domain)
-    assert batches.scale(scaler, 3)
+    assert batches.scale(scaler)
     assert members == [0, 1, 1]
 
 
 def test_rows_are_not_scaled_at_once_if_that_does_not_pay(monkeypatch):
     rows = make_rows([9], [50])
     scaler = make_scaler(rows, ["domain"])
-    assert make_batches(rows, 4).scale(scaler, n_epochs=4)  # 72 rows are drawn
-    assert not make_batches(rows, 4).scale(scaler, n_epochs=3)  # 54 of 59
-    assert not make_batches(rows, 4, X=sp.csr_array(rows.X)).scale(scaler, n_epochs=4)
+
+    def is_scaled(n_epochs=4, **changed):
+        return make_batches(rows, 4, n_epochs=n_epochs, **changed).scale(scaler)
+
+    assert is_scaled()  # 72 rows are drawn
+    assert not is_scaled(3)  # 54 of 59
+    assert not is_scaled(X=sp.csr_array(rows.X))
     monkeypatch.setattr(_batches, "SCALED_BYTES", 4 * rows.X.size - 1)
-    assert not make_batches(rows, 4).scale(scaler, n_epochs=4)
+    assert not is_scaled()
     monkeypatch.setattr(_batches, "SCALED_BYTES", 4 * rows.X.size)
-    assert make_batches(rows, 4).scale(scaler, n_epochs=4)
-    assert not make_batches(rows, 4, seeds=(0, 1)).scale(make_scaler(rows, ["domain"] * 2), 4)
+    assert is_scaled()
+    scaler = make_scaler(rows, ["domain"] * 2)
+    assert not is_scaled(seeds=(0, 1))
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_a_chunk_with_many_target_rows_is_not_scaled_as_a_whole(monkeypatch, call):
+    scaled, scale = [], DomainBatches.scale
+    monkeypatch.setattr(
+        DomainBatches, "scale", lambda *args: scaled.append(scale(*args)) or scaled[-1]
+    )
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    clf = DANNClassifier(max_epochs=8, random_state=0)
+    options = {"classes": [0, 1]} if call == "partial_fit" else {}
+    getattr(clf, call)(X[:20], np.arange(20) % 2, X[20:], **options)
+    assert scaled == ([True] * 8 if call == "fit" else [False])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skdann._training import threads
-from skdann._training.threads import one_thread, suited_threads
+from skdann._training.threads import limit_threads, suited_threads
 
 WEIGHTS = torch.nn.Linear(9, 10)  # 100 weights
 
@@ -27,7 +27,17 @@ def test_small_steps_use_one_thread(n_rows, expected):
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("limit", [one_thread, lambda: suited_threads(1, WEIGHTS)])
+@pytest.mark.parametrize(
+    ("n_rows", "expected"), [(3, 1), (7, 1), (8, 2), (15, 3), (16, 4), (99, 4)]
+)
+def test_larger_steps_use_more_threads(n_rows, expected):
+    torch.set_num_threads(4)
+    with suited_threads(n_rows, WEIGHTS):
+        assert torch.get_num_threads() == expected
+    assert torch.get_num_threads() == 4
+
+
+@pytest.mark.parametrize("limit", [lambda: limit_threads(1), lambda: suited_threads(1, WEIGHTS)])
 def test_the_limit_ends_with_an_error(limit):
     with pytest.raises(ZeroDivisionError), limit():
         raise ZeroDivisionError
