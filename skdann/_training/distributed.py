@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import Any
@@ -118,11 +119,8 @@ class Ranks:
 
     def part(self, batch: Batch) -> Batch:
         """Return the rows of a batch that this process computes, a share of each kind of rows."""
-        n_source, n_labelled, n_rows = (
-            batch.rows.n_source,
-            batch.n_labelled,
-            batch.domain.shape[-1],
-        )
+        n_source, n_rows = batch.rows.n_source, batch.domain.shape[-1]
+        n_labelled = batch.n_labelled
         bounds = sorted({0, n_source, n_labelled, n_rows})
         own = [
             torch.arange(first, last).tensor_split(self.size)[self.rank]
@@ -134,10 +132,9 @@ class Ranks:
         rows = batch.rows._replace(
             n_source=int((index < n_source).sum()), domain=batch.domain[..., index], part=part
         )
-        y_dim = batch.label_weight.dim() - 1
         return Batch(
             _rows_of(batch.x, index),
-            batch.y.index_select(y_dim, labelled) if batch.y.dim() > y_dim else batch.y,
+            batch.y.index_select(batch.label_weight.dim() - 1, labelled),
             batch.label_weight[..., labelled],
             rows,
             batch.domain_weight[..., index],
@@ -152,14 +149,14 @@ class _Sum(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, group: Any) -> Tensor:
         """Return the sum."""
         ctx.group = group
-        total = values.clone()
+        total = values.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total, group=group)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         """Add up the gradients: the losses of all processes depend on the sum."""
-        total = grad.contiguous().clone()
+        total = grad.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total, group=ctx.group)
         return total, None
 
@@ -252,7 +249,8 @@ def _read(estimator: Any, rows: dict[str, Any]) -> Any:
     params = {k: v for k, v in estimator.get_params().items() if k.split("__")[-1] not in OWN}
     params.pop("estimator", None)
     try:
-        return repr(params), {name: _plain(value, name) for name, value in rows.items()}
+        text = re.sub(r" at 0x[0-9a-f]+", "", repr(params))  # of functions, elsewhere
+        return text, {name: _plain(value, name) for name, value in rows.items()}
     except (TypeError, ValueError) as error:
         return error
 

@@ -30,6 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "non_saturating": {"adversarial": "non_saturating"},
     "early_stopping": {"early_stopping": True, "max_epochs": 12, "patience": 2, "lr": 0.03},
     "class_weight": {"class_weight": "balanced", "lambda_max": 0.0},
+    "schedule": {"lr_schedule": lambda progress: 1.0 - progress / 2},
     "train": {"pseudo_labels": "train"},
     "balance": {"pseudo_labels": "balance"},
 }
