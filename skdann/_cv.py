@@ -400,6 +400,7 @@ class DANNClassifierCV(FamilyReports, BaseDomainClassifier):
         return self
 
     def _check_one_job(self) -> None:
+        """Raise if a search over processes would start others."""
         if self.n_jobs is not None:
             raise ValueError(
                 f"n_jobs={self.n_jobs!r} starts processes of its own; with distributed=True in "

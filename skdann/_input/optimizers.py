@@ -1,8 +1,7 @@
 """Optimizers by name, and a trial of those that a user passes.
 
-The first step of an optimizer of torch imports torch's compiler, 799 modules, which takes fifty
-times as long as a short fit. Nothing is compiled here, so that optimizers given by name leave it
-out.
+The first optimizer of torch imports torch's compiler, 799 modules, which takes fifty times as long
+as a short fit. Nothing is compiled here, so optimizers given by name leave it out.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Training over processes with torch.distributed.
 
 Each process passes its part of the rows to `fit`. All rows are gathered in every process first, so
-that checks, statistics, splits and draws are by construction those of a single process. Then each
-process computes a part of every batch. The losses are sums over rows with weights, so that
-gradients of the parts add up to those of the batch; means of batch normalization and recorded
-figures are added up likewise, and dropout draws the mask of the whole batch. All processes
-therefore hold the same weights after each step.
+that checks, statistics, splits and draws are those of a single process. Then each process computes
+a part of every batch. The losses are weighted sums over rows, so that the gradients of the parts
+add up to those of the batch. Means of batch normalization and recorded figures are added up in the
+same way, and dropout draws the mask of the whole batch. All processes therefore hold the same
+weights after each step.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OWN = ("callbacks", "verbose")  # parameters that may differ
 
 
 def check_distributed(estimator: Any, networks: Iterable[str], random_state: Any) -> None:
-    """Raise unless the parameters of an estimator allow to train over processes.
+    """Raise unless an estimator can be trained over processes.
 
     Parameters
     ----------
@@ -249,7 +249,8 @@ def _read(estimator: Any, rows: dict[str, Any]) -> Any:
     params = {k: v for k, v in estimator.get_params().items() if k.split("__")[-1] not in OWN}
     params.pop("estimator", None)
     try:
-        text = re.sub(r" at 0x[0-9a-f]+", "", repr(params))  # of functions, elsewhere
+        # the address of a function differs between processes
+        text = re.sub(r" at 0x[0-9a-f]+", "", repr(params))
         return text, {name: _plain(value, name) for name, value in rows.items()}
     except (TypeError, ValueError) as error:
         return error
