@@ -52,10 +52,10 @@ from skdann._selection.source_model import (
     fit_given,
     fit_trees,
 )
-from skdann._training.distributed import gather_rows
+from skdann._training.distributed import agreed, gather_rows
 from skdann._training.divergence import warn_if_unlearned
 from skdann._training.fitting import Fold
-from skdann._training.params import check_constraints, check_params, count_draws, count_epochs
+from skdann._training.params import check_constraints, check_own_params, count_draws, count_epochs
 from skdann._training.progress import as_fit_rows, watch_fit
 from skdann._training.recognition import measure_domains, measure_source
 from skdann.inspection._report import Diagnosis
@@ -338,21 +338,8 @@ class DANNClassifierCV(FamilyReports, BaseDomainClassifier):
             If the source-only baseline diverges (a ValueError). After any error the estimator is
             unchanged.
         """
-        check_constraints(self)
-        check_path(self.lambdas, self.standardize)
-        families, aggregate = self._families(), self._aggregate()
-        check_baseline(self.baseline, families)
-        base = DANNClassifier() if self.estimator is None else clone(self.estimator)
-        check_can_resume(base.checkpoint, self.random_state)
-        checkpoint = base.checkpoint
-        check_constraints(base)  # before parameters are replaced
-        _warn_if_replaced(base, self.lambdas, self.standardize)
-        verbose = base.verbose if self.verbose is None else self.verbose
-        base.set_params(verbose=verbose, warm_start=False, checkpoint=None)
-        if base.distributed:
-            self._check_one_job()
-            base.set_params(random_state=self.random_state)
-        check_params(base)
+        with agreed(getattr(self.estimator, "distributed", False)):
+            base, families, aggregate, checkpoint = self._checked()
         X_source, y_source, X_target, y_target, sample_weight, sample_domain = gather_rows(
             self,
             X_source=X_source,
@@ -398,6 +385,25 @@ class DANNClassifierCV(FamilyReports, BaseDomainClassifier):
         self._fit_path(base, plan, model, data, rows, checkpoint)
         self._is_pooled, self._placeholders = is_pooled(sample_domain), placeholders
         return self
+
+    def _checked(self) -> tuple[DANNClassifier, tuple[str, ...], str, Any]:
+        """Check the parameters; return the classifier of the members, families and so on."""
+        check_constraints(self)
+        check_path(self.lambdas, self.standardize)
+        families, aggregate = self._families(), self._aggregate()
+        check_baseline(self.baseline, families)
+        base = DANNClassifier() if self.estimator is None else clone(self.estimator)
+        check_can_resume(base.checkpoint, self.random_state)
+        checkpoint = base.checkpoint
+        check_constraints(base)  # before parameters are replaced
+        _warn_if_replaced(base, self.lambdas, self.standardize)
+        verbose = base.verbose if self.verbose is None else self.verbose
+        base.set_params(verbose=verbose, warm_start=False, checkpoint=None)
+        if base.distributed:
+            self._check_one_job()
+            base.set_params(random_state=self.random_state)
+        check_own_params(base)
+        return base, families, aggregate, checkpoint
 
     def _check_one_job(self) -> None:
         """Raise if a search over processes would start others."""

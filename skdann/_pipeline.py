@@ -120,6 +120,7 @@ class DomainPipeline(Pipeline):
         self, X: Any, X_target: Any, y_target: Any, sample_weight: Any, sample_domain: Any
     ) -> dict[str, Any]:
         """Return the parameters of `fit` that were passed, with a sample of a large target."""
+        self._check_distributed()
         without_mask(X, "X")  # transformers of scikit-learn would read under the mask
         X_target, y_target = self._sample_targets(X, X_target, y_target)
         for rows in X_target if isinstance(X_target, tuple) else (X_target,):
@@ -128,6 +129,18 @@ class DomainPipeline(Pipeline):
         values = (X_target, y_target, sample_weight, sample_domain)
         given = zip(FIT_PARAMS, values, strict=True)
         return {name: value for name, value in given if value is not None}
+
+    def _check_distributed(self) -> None:
+        """Raise if processes would each fit the transformers on their own rows."""
+        steps = [(name, step) for name, step in self.steps if step not in (None, "passthrough")]
+        for name, step in steps:
+            inner = getattr(step, "estimator", step)
+            if getattr(inner, "distributed", False) and len(steps) > 1:
+                raise ValueError(
+                    f"{name} has distributed=True, but each process would fit the other steps on "
+                    "its own rows alone; transform the rows first, by transformers fitted on rows "
+                    "of all processes, or leave scaling and encoding to the estimator."
+                )
 
     def _sample_targets(self, X: Any, X_target: Any, y_target: Any) -> tuple[Any, Any]:
         """Sample target rows before they are transformed, as the adaptive steps would."""

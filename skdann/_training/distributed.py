@@ -47,7 +47,7 @@ def check_distributed(estimator: Any, networks: Iterable[str], random_state: Any
     random_state : int, RandomState instance or None
         Seed of the fit.
     """
-    if not (dist.is_available() and dist.is_initialized()):
+    if not _has_group():
         raise ValueError(f"distributed=True needs a group of processes; {START}.")
     if not isinstance(random_state, Integral):
         raise ValueError(
@@ -72,11 +72,11 @@ class Ranks:
 
     Parameters
     ----------
-    group : torch.distributed.ProcessGroup
-        Group of the fit, which is closed if one process fails.
+    group : torch.distributed.ProcessGroup or None, default=None
+        Group of the fit, which is closed if one process fails; None is that of the user.
     """
 
-    def __init__(self, group: Any) -> None:
+    def __init__(self, group: Any = None) -> None:
         self.group, self.rank, self.size = group, dist.get_rank(group), dist.get_world_size(group)
 
     @property
@@ -87,8 +87,26 @@ class Ranks:
     def gather(self, value: Any) -> list[Any]:
         """Return the objects of all processes, in their order."""
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value, group=self.group)
+        self.call(dist.all_gather_object, values, value)
         return values
+
+    def call(self, collective: Callable[..., Any], *args: Any) -> None:
+        """Call a function in which each process waits for the others.
+
+        Raises
+        ------
+        RuntimeError
+            If another process failed or has ended.
+        """
+        try:
+            collective(*args, group=self.group)
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"The fit cannot go on in process {self.rank} of {self.size}, because another "
+                f"process has failed or ended ({str(error).splitlines()[0][:200]}). Look at its "
+                "output, and start all processes again. With a checkpoint they resume at the last "
+                "epoch."
+            ) from error
 
     def of_first(self, make: Callable[[], Any]) -> Any:
         """Return in all processes what the first one makes."""
@@ -96,7 +114,7 @@ class Ranks:
 
     def add(self, values: Tensor) -> Tensor:
         """Return the sum over the processes, through which gradients flow back to all of them."""
-        total: Tensor = _Sum.apply(values, self.group)
+        total: Tensor = _Sum.apply(values, self)
         return total
 
     def add_gradients(self, optimizer: Any) -> None:
@@ -104,7 +122,7 @@ class Ranks:
         groups = optimizer.param_groups
         gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
         flat = torch.cat([grad.flatten() for grad in gradients])
-        dist.all_reduce(flat, group=self.group)
+        self.call(dist.all_reduce, flat)
         for grad, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             grad.copy_(total.view_as(grad))
 
@@ -146,18 +164,18 @@ class _Sum(torch.autograd.Function):
     """Sum over processes; torch's own function for it is deprecated in favor of a private one."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, group: Any) -> Tensor:
+    def forward(ctx: Any, values: Tensor, ranks: Ranks) -> Tensor:
         """Return the sum."""
-        ctx.group = group
+        ctx.ranks = ranks
         total = values.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total, group=group)
+        ranks.call(dist.all_reduce, total)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         """Add up the gradients: the losses of all processes depend on the sum."""
         total = grad.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total, group=ctx.group)
+        ctx.ranks.call(dist.all_reduce, total)
         return total, None
 
 
@@ -185,11 +203,6 @@ def joined(is_distributed: bool) -> Iterator[Ranks | None]:
     """Join the processes for one fit; None if it is not distributed.
 
     If this process fails, those that wait for it fail, too.
-
-    Raises
-    ------
-    RuntimeError
-        If another process failed or has ended.
     """
     if not is_distributed:
         yield None
@@ -199,16 +212,36 @@ def joined(is_distributed: bool) -> Iterator[Ranks | None]:
     try:
         yield ranks
         with contextlib.suppress(RuntimeError):  # others may have finished before
-            dist.barrier(group=group)
-    except RuntimeError as error:
-        raise RuntimeError(
-            f"The fit cannot go on in process {ranks.rank} of {ranks.size} "
-            f"({str(error).splitlines()[0][:200]}). If a connection was lost, another process has "
-            "failed or ended: look at its output, and start all processes again. With a checkpoint "
-            "they resume at the last epoch."
-        ) from error
+            ranks.call(dist.barrier)
     finally:
         dist.destroy_process_group(group)
+
+
+@contextlib.contextmanager
+def agreed(is_distributed: Any) -> Iterator[None]:
+    """Raise an error in all processes if the block raises one in some of them.
+
+    `is_distributed` is a parameter that has not been checked.
+    """
+    if not (isinstance(is_distributed, bool | np.bool_) and is_distributed and _has_group()):
+        yield
+        return
+    fault = None
+    try:
+        yield
+    except Exception as error:
+        fault = error
+    # in the group of the user, which notices that a process has ended
+    texts = Ranks().gather(fault and str(fault))
+    if fault is not None:
+        raise fault
+    for rank, text in enumerate(texts):
+        if text is not None:
+            raise ValueError(f"In process {rank}: {text}")
+
+
+def _has_group() -> bool:
+    return dist.is_available() and dist.is_initialized()
 
 
 def gather_rows(estimator: Any, **rows: Any) -> list[Any]:
@@ -229,13 +262,11 @@ def gather_rows(estimator: Any, **rows: Any) -> list[Any]:
     inner = getattr(estimator, "estimator", estimator)
     if not getattr(inner, "distributed", False):
         return list(rows.values())
-    with joined(True) as ranks:
-        assert ranks is not None
-        parts = ranks.gather(_read(estimator, rows))
+    parts = Ranks().gather(_read(estimator, rows))
     for rank, part in enumerate(parts):
         if isinstance(part, Exception):
             kind = type(part) if isinstance(part, ValueError | TypeError) else ValueError
-            raise kind(f"Rows of process {rank}: {part}")
+            raise kind(f"In process {rank}: {part}")
     if any(params != parts[0][0] for params, _ in parts):
         raise ValueError(
             "The parameters of the estimator differ between the processes; pass the same ones, "
@@ -258,7 +289,7 @@ def _read(estimator: Any, rows: dict[str, Any]) -> Any:
 
 def _plain(values: Any, name: str) -> Any:
     """Return rows as a pandas object, a sparse matrix or an array; in a tuple, one for each."""
-    if values is None or type(values).__module__.startswith("pandas"):
+    if values is None or (type(values).__module__.startswith("pandas") and hasattr(values, "iloc")):
         return values
     if isinstance(values, tuple):
         return tuple(_plain(each, name) for each in values)
@@ -281,6 +312,8 @@ def _join(parts: Sequence[Any], name: str) -> Any:
             "everywhere, with no rows where a process has none."
         )
     first = parts[0]
+    if isinstance(first, np.ndarray):
+        return _join_arrays(parts, name)
     if first is None:
         return None
     if isinstance(first, tuple):
@@ -291,17 +324,35 @@ def _join(parts: Sequence[Any], name: str) -> Any:
             )
         return tuple(_join(each, name) for each in zip(*parts, strict=True))
     is_frame = hasattr(first, "columns")
-    columns = {tuple(part.columns) if is_frame else part.shape[1:] for part in parts}
+    _check_same(
+        {tuple(part.columns) if is_frame else part.shape[1:] for part in parts}, parts, name
+    )
+    if sp.issparse(first):
+        return sp.vstack(parts, "csr")
+    import pandas as pd
+
+    return pd.concat(parts, ignore_index=True)
+
+
+def _join_arrays(parts: Sequence[np.ndarray], name: str) -> np.ndarray:
+    """Put arrays below one another; the dtype of those without rows does not matter."""
+    parts = [part for part in parts if len(part)] or list(parts[:1])
+    _check_same({part.shape[1:] for part in parts}, parts, name)
+    kinds = {part.dtype.kind in "biufc" for part in parts}
+    if len(kinds) > 1:
+        dtypes = ", ".join(str(part.dtype) for part in parts)
+        raise ValueError(
+            f"{name} holds numbers in some processes and no numbers in others ({dtypes}); pass the "
+            "same kind of values everywhere."
+        )
+    return np.concatenate(parts)
+
+
+def _check_same(columns: set[Any], parts: Sequence[Any], name: str) -> None:
+    """Raise unless the columns of all parts are the same."""
     if len(columns) > 1:
         shapes = ", ".join(str(part.shape) for part in parts)
         raise ValueError(
             f"{name} has other columns in some processes (shapes {shapes}); pass the same columns "
             "in the same order everywhere."
         )
-    if sp.issparse(first):
-        return sp.vstack(parts, "csr")
-    if isinstance(first, np.ndarray):
-        return np.concatenate(parts)
-    import pandas as pd
-
-    return pd.concat(parts, ignore_index=True)

@@ -290,7 +290,7 @@ class DANNNet(CallbackInterface):
                     pseudo_labels.update_if_due(self.n_epochs_done_, self.max_epochs)
                     self.notify("on_epoch_begin", **on_epoch)
                     self.run_single_epoch(batches, True, "train", None)
-                    self._validate(valid)
+                    self._validate(valid, ranks)
                     self.n_epochs_done_ += 1
                     is_within_epoch = False
                     self.is_interrupted_ = False  # a callback may end training here
@@ -453,7 +453,7 @@ class DANNNet(CallbackInterface):
         """Return the held-out source rows; None without them."""
         return SourceRows.of(fit_data.data, fit_data.valid) if len(fit_data.valid) else None
 
-    def _validate(self, valid: SourceRows | None) -> None:
+    def _validate(self, valid: SourceRows | None, ranks: Any = None) -> None:
         """Record the label loss, and for classes the accuracy, on the held-out source rows."""
         if valid is None:
             return
@@ -461,6 +461,8 @@ class DANNNet(CallbackInterface):
         self._set_training(False)
         logits = torch.from_numpy(np.vstack(list(self.infer_blocks(X, valid.domain, "labels"))))
         figures = self.label_loss.validate(logits, y)
+        if ranks is not None:  # processors may round differently, and all must stop together
+            figures = ranks.of_first(lambda: figures)
         valid_loss = figures.pop("valid_loss")
         if self.has_listener("on_batch_begin", "on_batch_end"):
             self.notify("on_batch_begin", batch=(X, y), training=False)

@@ -16,7 +16,7 @@ import numpy as np
 
 from skdann._compat import validate_parameter_constraints
 from skdann._input.parameters import check_can_resume, check_device, check_network
-from skdann._training.distributed import check_distributed
+from skdann._training.distributed import agreed, check_distributed
 from skdann._training.progress import check_callbacks
 from skdann._training.schedules import LAMBDA_SCHEDULES, LR_SCHEDULES, check_schedule
 
@@ -204,8 +204,15 @@ def check_constraints(estimator: Any) -> None:
 def check_params(estimator: Any, *, holds_out: bool | None = None) -> None:
     """Check all hyperparameters of an estimator, before any data is looked at.
 
-    By default, rows are held out with early stopping.
+    By default, rows are held out with early stopping. If the estimator is trained over processes,
+    an error in one of them is raised in all.
     """
+    with agreed(estimator.distributed):
+        check_own_params(estimator, holds_out=holds_out)
+
+
+def check_own_params(estimator: Any, *, holds_out: bool | None = None) -> None:
+    """Check all hyperparameters in this process."""
     check_constraints(estimator)
     for name in NETWORKS:
         check_network(name, getattr(estimator, name))

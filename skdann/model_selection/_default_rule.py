@@ -28,7 +28,7 @@ from skdann.model_selection._base import (
 )
 from skdann.model_selection._scores import label_index
 from skdann.model_selection._target import information_maximization
-from skdann.nn._standardizer import ROUNDING
+from skdann.nn._standardizer import is_constant
 
 _Array = NDArray[Any]
 
@@ -70,7 +70,7 @@ def scale_by(X: Any, X_reference: Any) -> Any:
             X.data = X.data.clip(-LARGEST_SPARSE, LARGEST_SPARSE)
         return X
     mean, std = X_reference.mean(0, dtype=np.float64), X_reference.std(0, dtype=np.float64)
-    scaled = (X - mean) / np.where(std > ROUNDING * np.abs(mean), std, 1.0)
+    scaled = (X - mean) / np.where((std > 0) & ~is_constant(X_reference), std, 1.0)
     return scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 
 

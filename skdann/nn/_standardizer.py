@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from skdann.nn._members import Rows
 
 MIN_STD = float(np.finfo(np.float32).tiny)  # columns below this are treated as constant
-ROUNDING = 1e-14  # and below this share of their mean, as a weighted mean is rounded
 
 
 class ColumnMoments:
@@ -247,6 +246,14 @@ def _scale(
     return torch.sub(x, mean, out=out).mul_(scale).add_(shift)
 
 
+def is_constant(X: Any) -> np.ndarray:
+    """Return whether each column has one value only; rounding gives its mean a tiny deviation."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    if sp.issparse(X):
+        low, high = low.toarray().ravel(), high.toarray().ravel()
+    return np.asarray(low == high)
+
+
 def _has_two_values(X: Any) -> np.ndarray:
     """Whether each column has two distinct values at most."""
     if not sp.issparse(X):
@@ -271,4 +278,4 @@ def _mean_and_std(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.nda
         mean = np.average(X, axis=0, weights=weight)
         variance = np.average((X - mean) ** 2, axis=0, weights=weight)
     std = np.sqrt(np.maximum(variance, 0.0))  # rounding may leave it below 0
-    return mean, np.where(std > ROUNDING * np.abs(mean), std, 0.0)
+    return mean, np.where(is_constant(X), 0.0, std)

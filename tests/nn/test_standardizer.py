@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skdann import DANNClassifier
 from skdann.nn import Rows, _standardizer
-from skdann.nn._standardizer import ColumnMoments, DomainStandardizer, _mean_and_std
+from skdann.nn._standardizer import ColumnMoments, DomainStandardizer, _mean_and_std, is_constant
 from tests.training.members import rows
 
 
@@ -178,7 +178,7 @@ def test_rows_scaled_for_one_member_are_those_of_all_members(n_domains, n_target
 @pytest.mark.parametrize("value", [1.0, 0.1, -7.3, 123.456])
 def test_a_constant_column_has_no_deviation_whatever_the_weights(container, value):
     rng = np.random.default_rng(0)
-    for n_rows in (2, 9, 37, 1000):
+    for n_rows in (2, 9, 37, 1000, 1_000_000):
         X = container(np.full((n_rows, 1), value, dtype=np.float32))
         mean, std = ColumnMoments(X).over(np.arange(n_rows), rng.random(n_rows))
         assert_allclose(mean, value, rtol=1e-6)
@@ -202,3 +202,12 @@ def test_a_column_constant_in_the_source_alone_does_no_harm_with_weights(make_cl
     clf = make_clf(standardize=standardize).fit(X, y, X_target, sample_weight=weight)
     assert clf.module_.standardizer.scale.max() < 100
     assert np.isfinite(clf.predict_proba(X_target)).all()
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_constant_columns_are_found_exactly(container):
+    X = np.full((1000, 4), 0.1)
+    X[0, 1] += 1e-15
+    X[:, 2], X[0, 3] = 0.0, 0.0
+    assert is_constant(container(X)).tolist() == [True, False, True, False]
+    assert (_mean_and_std(container(X), None)[1] > 0).tolist() == [False, True, False, True]

@@ -121,6 +121,10 @@ def fit_one(case: str, rank: int, size: int, folder: Path) -> Any:
         X = np.ma.masked_array(X, mask=X > 1)
     if case == "columns" and rank == 1:
         X = X[:, :1]
+    if case == "invalid" and rank == 1:
+        params["lr"] = -1.0
+    if case == "kinds" and rank == 1:
+        y = y.astype(str)
     if case == "labels" and rank == 1:
         y = y[1:]
     try:
@@ -139,6 +143,8 @@ def main(case: str, rank: int, size: int, folder: Path) -> None:
         dist.init_process_group("gloo", init_method=store, rank=rank, world_size=size)
     results = fit_all(rank, size) if case == "all" else fit_one(case, rank, size, folder)
     (folder / f"{case}.{size}.{rank}").write_bytes(pickle.dumps(results))
+    if size > 1:
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.preprocessing import StandardScaler
 from torch import distributed as dist
 
-from skdann import DANNClassifier, DANNClassifierCV
+from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
 from skdann._training.distributed import Ranks, _join, gather_rows, joined
 from skdann.nn._members import MemberDropout, Rows
 from tests.training.ranks import CLOSE, SETTINGS, data, fit_one
@@ -84,13 +85,15 @@ def test_two_processes_equal_one_with_all_rows(results, name):
     [
         ("masked", "ValueError", "process 1: X_source is a masked array"),
         ("lr", "ValueError", "parameters of the estimator differ"),
+        ("invalid", "(ValueError|InvalidParameterError)", "'lr' parameter of DANNClassifier must"),
+        ("kinds", "ValueError", "numbers in some processes and no numbers in others"),
         ("columns", "ValueError", r"X_source has other columns in some processes \(shapes"),
         ("labels", "ValueError", "y_source has 150 labels but X_source has 151 rows"),
     ],
 )
 def test_a_fault_of_one_process_is_an_error_in_all(tmp_path, case, kind, text):
     for found, message in start(case, tmp_path):
-        assert found == kind
+        assert re.fullmatch(kind, found)
         assert re.search(text, message)
 
 
@@ -104,7 +107,8 @@ def test_a_process_that_ends_ends_the_others(tmp_path, case, own):
     assert (second and second[0]) == own
     assert first[0] == "RuntimeError"
     assert "The fit cannot go on in process 0 of 2" in first[1]
-    assert "another process has failed or ended: look at its output, and start all" in first[1]
+    assert "another process has failed or ended" in first[1]
+    assert "start all processes again" in first[1]
 
 
 @pytest.mark.slow
@@ -324,6 +328,7 @@ FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
     [
         ([np.ones((2, 3)), np.zeros((1, 3))], [[1, 1, 1], [1, 1, 1], [0, 0, 0]]),
         ([np.array(["a"]), np.array(["bcd"])], ["a", "bcd"]),
+        ([np.array([1, 2]), np.array([])], [1, 2]),
         ([FRAME, FRAME[:0], FRAME[:1]], [[1, 3], [2, 4], [1, 3]]),
         ([FRAME["a"], FRAME["a"]], [1, 2, 1, 2]),
         ([sp.csr_array(np.eye(2)), sp.csr_array((0, 2))], [[1, 0], [0, 1]]),
@@ -332,6 +337,7 @@ FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
 def test_parts_are_put_below_one_another(parts, expected):
     found = _join(parts, "X")
     assert type(found) is type(parts[0])
+    assert getattr(found, "dtype", None) == getattr(parts[0], "dtype", None) or found.dtype == "<U3"
     assert_array_equal(found.toarray() if sp.issparse(found) else found, expected)
 
 
@@ -349,6 +355,7 @@ def test_parts_of_several_targets():
         ([(np.ones(1),), (np.ones(1), np.ones(1))], "different number of targets"),
         ([FRAME, FRAME[["b", "a"]]], "other columns in some processes"),
         ([np.ones((2, 3)), np.ones((2, 2))], r"shapes \(2, 3\), \(2, 2\)"),
+        ([np.ones(2), np.array(["a"])], r"no numbers in others \(float64, <U1\)"),
     ],
 )
 def test_parts_that_do_not_match_are_refused(parts, text):
@@ -363,6 +370,14 @@ def test_frames_without_a_way_to_join_them_are_refused():
         gather_rows(clf, X_source=pl.DataFrame({"a": [1.0]}))
 
 
+@pytest.mark.usefixtures("group")
+@pytest.mark.parametrize("labels", [pd.Categorical([0, 1]), pd.Index([0, 1]), pd.Series([0, 1])])
+def test_labels_of_pandas_are_joined(labels):
+    clf = DANNClassifier(distributed=True, random_state=0)
+    (found,) = gather_rows(clf, y_source=labels)
+    assert list(found) == [0, 1]
+
+
 def test_rows_are_left_as_they_are_in_one_process():
     X = object()
     assert gather_rows(DANNClassifier(), X_source=X, y_source=None) == [X, None]
@@ -372,13 +387,43 @@ def test_rows_are_left_as_they_are_in_one_process():
 
 @pytest.mark.usefixtures("group")
 def test_errors_of_the_group_say_what_to_do():
-    def fail():
-        with joined(is_distributed=True) as ranks:
-            assert ranks.is_first
-            raise RuntimeError("Connection closed by peer\nmore")
+    def fail(**kwargs):
+        raise RuntimeError("Connection closed by peer\nmore")
 
-    with pytest.raises(RuntimeError, match=r"process 0 of 1 \(Connection closed by peer\)\."):
+    with joined(is_distributed=True) as ranks:
+        assert ranks.is_first
+        with pytest.raises(RuntimeError, match=r"process 0 of 1, .* \(Connection closed by peer\)"):
+            ranks.call(fail)
+
+
+@pytest.mark.usefixtures("group")
+def test_errors_of_this_process_are_left_as_they_are():
+    def fail():
+        with joined(is_distributed=True):
+            raise RuntimeError("my own fault")
+
+    with pytest.raises(RuntimeError, match=r"^my own fault$"):
         fail()
+
+
+@pytest.mark.usefixtures("group")
+def test_a_pipeline_with_other_steps_is_refused():
+    X, y, X_target, _ = data()
+    clf = DANNClassifier(distributed=True, random_state=0, max_epochs=1)
+    for last in (clf, DANNClassifierCV(clf, random_state=0)):
+        pipe = make_pipeline(StandardScaler(), last)
+        with pytest.raises(ValueError, match="would fit the other steps on its own rows alone"):
+            pipe.fit(X, y, X_target=X_target)
+    make_pipeline("passthrough", clf).fit(X, y, X_target=X_target)
+
+
+@pytest.mark.usefixtures("group")
+def test_invalid_parameters_are_told_to_the_others():
+    X, y, X_target, _ = data()
+    clf = DANNClassifier(distributed=True, random_state=0, lr=-1.0)
+    for estimator in (clf, DANNClassifierCV(clf, random_state=0)):
+        with pytest.raises(ValueError, match="'lr' parameter of DANNClassifier must be"):
+            estimator.fit(X, y, X_target)
 
 
 @pytest.mark.usefixtures("group")
