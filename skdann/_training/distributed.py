@@ -215,6 +215,8 @@ def joined(is_distributed: bool) -> Iterator[Ranks | None]:
             ranks.call(dist.barrier)
     finally:
         dist.destroy_process_group(group)
+        ranks.group = None
+        del group  # a traceback that is kept would hold the connections open
 
 
 @contextlib.contextmanager
@@ -282,9 +284,25 @@ def _read(estimator: Any, rows: dict[str, Any]) -> Any:
     try:
         # the address of a function differs between processes
         text = re.sub(r" at 0x[0-9a-f]+", "", repr(params))
-        return text, {name: _plain(value, name) for name, value in rows.items()}
+        plain = {name: _plain(value, name) for name, value in rows.items()}
+        _check_counts(plain)
+        return text, plain
     except (TypeError, ValueError) as error:
         return error
+
+
+def _check_counts(rows: dict[str, Any]) -> None:
+    """Raise unless each row of this process has its label, weight and domain."""
+    pairs = [(name, "X_source") for name in ("y_source", "sample_weight", "sample_domain")]
+    for name, of_rows in [*pairs, ("y_target", "X_target")]:
+        values, table = rows.get(name), rows.get(of_rows)
+        if values is None or table is None or isinstance(values, tuple):
+            continue
+        if not isinstance(table, tuple) and len(values) != table.shape[0]:
+            raise ValueError(
+                f"{name} has {len(values)} values but {of_rows} has {table.shape[0]} rows; pass "
+                "one for each row of the process."
+            )
 
 
 def _plain(values: Any, name: str) -> Any:

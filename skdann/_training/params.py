@@ -224,6 +224,7 @@ def check_own_params(estimator: Any, *, holds_out: bool | None = None) -> None:
         estimator.callbacks,
         holds_out=estimator.early_stopping if holds_out is None else holds_out,
         lr_schedule=estimator.lr_schedule,
+        has_parts=estimator.distributed,
     )
     _check_balance(estimator)
     check_schedule("lambda_schedule", estimator.lambda_schedule, LAMBDA_SCHEDULES)

@@ -26,7 +26,9 @@ from skdann._training.interrupt import is_stop
 AUTOMATIC_DELAY = 3.0  # seconds until verbose=None shows a bar
 
 
-def check_callbacks(callbacks: Any, *, holds_out: bool, lr_schedule: Any) -> None:
+def check_callbacks(
+    callbacks: Any, *, holds_out: bool, lr_schedule: Any, has_parts: bool = False
+) -> None:
     """Raise unless each item is a skorch callback that can do its work.
 
     Parameters
@@ -37,13 +39,16 @@ def check_callbacks(callbacks: Any, *, holds_out: bool, lr_schedule: Any) -> Non
         Whether source rows are held out, which scores on validation data need.
     lr_schedule : str or callable
         Schedule of the learning rate of the estimator.
+    has_parts : bool, default=False
+        Whether this process sees a part of each batch, as in training over processes.
 
     Raises
     ------
     TypeError
         If an item is not a skorch callback.
     ValueError
-        If it needs rows that are not held out, or another schedule changes the learning rate too.
+        If it needs rows that are not held out or whole batches, or another schedule changes the
+        learning rate too.
     """
     for item in callbacks or ():
         is_pair = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
@@ -53,6 +58,13 @@ def check_callbacks(callbacks: Any, *, holds_out: bool, lr_schedule: Any) -> Non
             raise TypeError(
                 f"callbacks contains {item!r}, which is not a skorch callback; pass instances or "
                 "subclasses of skorch.callbacks.Callback, or (name, callback) pairs."
+            )
+        kind = callback if is_class else type(callback)
+        hooks = ("on_batch_begin", "on_batch_end") if has_parts else ()
+        if any(getattr(kind, name) is not getattr(Callback, name) for name in hooks):
+            raise ValueError(
+                f"callbacks has {kind.__name__}, which looks at batches, but with distributed=True "
+                "a process sees parts of them; leave it out, or set distributed=False."
             )
         name = callback.__name__ if is_class else type(callback).__name__
         if not holds_out and _needs_held_out(callback):

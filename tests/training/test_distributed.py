@@ -19,6 +19,7 @@ import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import BatchScoring, EpochScoring
 from torch import distributed as dist
 
 from skdann import DANNClassifier, DANNClassifierCV, make_pipeline
@@ -88,7 +89,7 @@ def test_two_processes_equal_one_with_all_rows(results, name):
         ("invalid", "(ValueError|InvalidParameterError)", "'lr' parameter of DANNClassifier must"),
         ("kinds", "ValueError", "numbers in some processes and no numbers in others"),
         ("columns", "ValueError", r"X_source has other columns in some processes \(shapes"),
-        ("labels", "ValueError", "y_source has 150 labels but X_source has 151 rows"),
+        ("labels", "ValueError", "process 1: y_source has 110 values but X_source has 111"),
     ],
 )
 def test_a_fault_of_one_process_is_an_error_in_all(tmp_path, case, kind, text):
@@ -223,6 +224,8 @@ def test_a_group_is_required():
     [
         ({"random_state": None}, "same random_state in all processes, got None"),
         ({"random_state": np.random.RandomState(0)}, "set random_state to an integer"),
+        ({"callbacks": [BatchScoring("accuracy")]}, "callbacks has BatchScoring, which looks at"),
+        ({"callbacks": [("s", EpochScoring("accuracy"))]}, "which looks at batches"),
         ({"adversarial": "coral"}, "adversarial='coral' compares all rows of a batch"),
         ({"feature_extractor": torch.nn.Linear}, "feature_extractor is a module"),
     ],
@@ -368,6 +371,23 @@ def test_frames_without_a_way_to_join_them_are_refused():
     clf = DANNClassifier(distributed=True, random_state=0)
     with pytest.raises(TypeError, match=r"process 0: X_source is a DataFrame, .* pandas, an array"):
         gather_rows(clf, X_source=pl.DataFrame({"a": [1.0]}))
+
+
+@pytest.mark.usefixtures("group")
+@pytest.mark.parametrize("name", ["y_source", "sample_weight", "sample_domain"])
+def test_each_process_needs_a_label_a_weight_and_a_domain_for_each_row(name):
+    clf, X = DANNClassifier(distributed=True, random_state=0), np.ones((3, 2))
+    with pytest.raises(ValueError, match=f"process 0: {name} has 2 values but X_source has 3 rows"):
+        gather_rows(clf, X_source=X, **{name: np.ones(2)})
+    with pytest.raises(ValueError, match="y_target has 2 values but X_target has 3 rows"):
+        gather_rows(clf, X_source=X, X_target=X, y_target=np.ones(2))
+
+
+@pytest.mark.usefixtures("group")
+def test_an_error_that_is_kept_holds_no_group():
+    with joined(is_distributed=True) as ranks:
+        assert ranks.group is not None
+    assert ranks.group is None
 
 
 @pytest.mark.usefixtures("group")
