@@ -278,4 +278,5 @@ def _mean_and_std(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.nda
         mean = np.average(X, axis=0, weights=weight)
         variance = np.average((X - mean) ** 2, axis=0, weights=weight)
     std = np.sqrt(np.maximum(variance, 0.0))  # rounding may leave it below 0
-    return mean, np.where(is_constant(X), 0.0, std)
+    counted = X if weight is None else X[weight > 0]
+    return mean, np.where(is_constant(counted), 0.0, std)

@@ -211,3 +211,12 @@ def test_constant_columns_are_found_exactly(container):
     X[:, 2], X[0, 3] = 0.0, 0.0
     assert is_constant(container(X)).tolist() == [True, False, True, False]
     assert (_mean_and_std(container(X), None)[1] > 0).tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_rows_of_weight_zero_do_not_make_a_column_vary(container):
+    X = np.full((40, 1), 0.1, dtype=np.float32)
+    X[:5] = 7.0
+    weight = np.random.default_rng(0).random(40)
+    weight[:5] = 0.0
+    assert _mean_and_std(container(X), weight)[1] == 0.0
