@@ -327,19 +327,17 @@ class DomainBatches:
             if sp.issparse(self.X) or n_bytes > SCALED_BYTES or n_rows > n_drawn:
                 return False
             self.scaled = self.X.new_empty(self.n_members, n_rows, self.n_features)
-        domain = torch.from_numpy(self.domain).to(self.device)
-        rows = Rows(int((self.domain < self.n_sources).sum()), domain)
+        tables = torch.stack([standardizer.mean, standardizer.scale, standardizer.shift], 1)
         for member, known in enumerate(self.scaled_by):
-            of_member = torch.stack(
-                [
-                    table[member]
-                    for table in (standardizer.mean, standardizer.scale, standardizer.shift)
-                ]
-            )
-            if known is None or not torch.equal(known, of_member):
-                standardizer.scale_member(member, self.X, rows, self.scaled[member])
-                self.scaled_by[member] = of_member
+            if known is None or not torch.equal(known, tables[member]):
+                standardizer.scale_member(member, self.X, self._all_rows(), self.scaled[member])
+                self.scaled_by[member] = tables[member]
         return True
+
+    def _all_rows(self) -> Rows:
+        """Return the domains of all rows, the source rows first."""
+        n_source = int((self.domain < self.n_sources).sum())
+        return Rows(n_source, torch.from_numpy(self.domain).to(self.device))
 
     def epoch(self, *, stays_sparse: bool = False, is_scaled: bool = False) -> Iterator[Batch]:
         """Yield the batches of one epoch, or the parts of them for this process.

@@ -30,7 +30,6 @@ def infer_blocks(
     what: str,
     *,
     n_members: int = 1,
-    block_rows: int = BLOCK_ROWS,
 ) -> Iterator[np.ndarray]:
     """Yield features, class logits or domain logits, block by block.
 
@@ -46,12 +45,10 @@ def infer_blocks(
         Output to compute.
     n_members : int, default=1
         Number of ensemble members, which all get the same rows.
-    block_rows : int, default=256
-        Maximum number of rows in a block.
 
     Yields
     ------
-    ndarray of shape (..., at most block_rows, n_outputs), float32
+    ndarray of shape (..., at most 256, n_outputs), float32
         With several members, the first dimension is the member.
 
     Raises
@@ -61,8 +58,8 @@ def infer_blocks(
     """
     first = next(module.parameters(), None)
     device = torch.device("cpu") if first is None else first.device
-    for start in range(0, X.shape[0], block_rows):
-        block = X[start : start + block_rows]
+    for start in range(0, X.shape[0], BLOCK_ROWS):
+        block = X[start : start + BLOCK_ROWS]
         size = block.shape[0]
         n_rows = -(-size // PADDED_ROWS) * PADDED_ROWS
         dense = np.zeros((n_rows, X.shape[1]), dtype=np.float32)
@@ -72,11 +69,11 @@ def infer_blocks(
         rows = None
         if domain is not None:
             index = np.full(n_rows, domain[start], dtype=np.int64)
-            index[:size] = domain[start : start + block_rows]
+            index[:size] = domain[start : start + BLOCK_ROWS]
             rows = Rows(0, torch.from_numpy(index).to(device))
         x = torch.from_numpy(dense).to(device)
         x = x if n_members == 1 else x.expand(n_members, *x.shape)
-        with suited_threads(block_rows, module), torch.inference_mode():
+        with suited_threads(BLOCK_ROWS, module), torch.inference_mode():
             output = module.extract_features(x, rows)
             if what == "labels":
                 output = module.predict_labels(output, rows)

@@ -504,11 +504,9 @@ class DANNNet(CallbackInterface):
             )
         return output
 
-    def infer_blocks(
-        self, X: Any, domain: np.ndarray | None, what: str, **options: int
-    ) -> Iterator[np.ndarray]:
+    def infer_blocks(self, X: Any, domain: np.ndarray | None, what: str) -> Iterator[np.ndarray]:
         """Yield features, class logits or domain logits of `X`, block by block."""
-        return infer_blocks(self.module_, X, domain, what, n_members=self.n_members, **options)
+        return infer_blocks(self.module_, X, domain, what, n_members=self.n_members)
 
 
 def _mean(values: Any) -> float:
