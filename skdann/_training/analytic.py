@@ -117,20 +117,30 @@ class _Dropout:
 
 
 class Chain:
-    """Layers in sequence: `forward` in training, `evaluate` in evaluation mode."""
+    """Layers in sequence: `forward` in training, `evaluate_with` in evaluation mode."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
-        self.layers = layers
+        # layers before the first dropout compute the same in training and in evaluation
+        is_dropout = [isinstance(layer, _Dropout) for layer in layers]
+        n_same = is_dropout.index(True) if any(is_dropout) else len(layers)
+        self.layers, self.same, self.others = layers, layers[:n_same], layers[n_same:]
 
     def forward(self, x: Any, rows: Rows) -> Tensor:
-        """Compute the output, and keep what :meth:`backward` needs."""
-        for layer in self.layers:
+        """Compute the output, and keep what the other methods need."""
+        for layer in self.same:
+            x = layer.forward(x, rows)
+        self.known = x
+        for layer in self.others:
             x = layer.forward(x, rows)
         return x
 
-    def evaluate(self, x: Any) -> Tensor:
-        """Compute the output in evaluation mode."""
-        for layer in self.layers:
+    def evaluate_with(self, rest: Any) -> Tensor:
+        """Compute the output at rest: of the rows of the last :meth:`forward`, then of others."""
+        x = rest
+        for layer in self.same:
+            x = layer.evaluate(x)
+        x = torch.cat([self.known, x], 1)
+        for layer in self.others:
             x = layer.evaluate(x)
         return x
 
@@ -272,12 +282,13 @@ class AnalyticGradients:
         self, batch: Batch, *, has_targets: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Do the same with G_f trained on the label loss alone, and G_d on its output at rest."""
-        labelled = batch.labelled
-        features = self.extractor.forward(self._input(batch, labelled), labelled)
+        x = self._input(batch, batch.rows if has_targets else batch.labelled)
+        labelled, rest = _divide(x, batch.n_labelled)
+        features = self.extractor.forward(labelled, batch.labelled)
         logits, grad = self._predict(features, batch)
         kept: tuple[Tensor, ...] = ()
         if has_targets:
-            features = self.extractor.evaluate(self._input(batch, batch.rows))
+            features = self.extractor.evaluate_with(rest)
             kept = self.adversary.write_gradients_at_rest(self.classifier, features, batch)
         self.extractor.backward(grad, needs_input=False)
         return logits, kept
@@ -297,3 +308,10 @@ class AnalyticGradients:
         if self.has_standardizer and not batch.is_scaled:
             x = self.module.standardizer(x, rows)
         return x.unsqueeze(0) if x.dim() == 2 else x
+
+
+def _divide(x: Any, n_first: int) -> tuple[Any, Any]:
+    """Return the first rows of each member, and the rows after them."""
+    if isinstance(x, list):
+        return [part[:n_first] for part in x], [part[n_first:] for part in x]
+    return x[:, :n_first], x[:, n_first:]

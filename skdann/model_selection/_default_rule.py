@@ -34,6 +34,7 @@ _Array = NDArray[Any]
 
 MOST_ROWS = 4000  # maximum number of rows per domain for reverse validation
 MOST_DEVIATIONS = 20.0  # scaled values are clipped beyond
+MIN_SHARE = 1e-8  # of the mean squared length of rows, added to each that is rotated
 LARGEST_SPARSE = 1e6  # values of sparse rows, which are not scaled, are clipped beyond
 
 
@@ -82,8 +83,12 @@ def reduce_columns(X_source: Any, X_target: Any) -> tuple[Any, Any]:
     n_source, n_rows = X_source.shape[0], X_source.shape[0] + X_target.shape[0]
     if sp.issparse(X_source) or X_source.shape[1] <= n_rows:
         return X_source, X_target
-    factor = np.asarray(np.linalg.qr(np.vstack([X_source, X_target]).T, mode="r"))
-    return factor.T[:n_source], factor.T[n_source:]
+    rows = np.vstack([X_source, X_target])
+    products = rows @ rows.T
+    # centered rows depend on each other, and rounding could make the products indefinite
+    products.flat[:: n_rows + 1] += MIN_SHARE * (products.trace() / n_rows or 1.0)
+    factor = np.linalg.cholesky(products)
+    return factor[:n_source], factor[n_source:]
 
 
 def _finite_numbers(estimator: Any, rows: Any, name: str) -> Any:

@@ -275,8 +275,11 @@ def _mean_and_std(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.nda
     elif weight is None:
         mean, variance = X.mean(0, dtype=np.float64), X.var(0, dtype=np.float64)
     else:
-        mean = np.average(X, axis=0, weights=weight)
-        variance = np.average((X - mean) ** 2, axis=0, weights=weight)
+        total, of_row = weight.sum(), weight[:, None]
+        terms = np.multiply(X, of_row, dtype=np.float64)
+        mean = terms.sum(0) / total
+        np.square(np.subtract(X, mean, out=terms), out=terms)  # one array, which is large
+        variance = np.multiply(terms, of_row, out=terms).sum(0) / total
     std = np.sqrt(np.maximum(variance, 0.0))  # rounding may leave it below 0
     counted = X if weight is None else X[weight > 0]
     return mean, np.where(is_constant(counted), 0.0, std)

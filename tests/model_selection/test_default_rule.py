@@ -20,7 +20,12 @@ from skdann import DANNClassifierCV, make_pipeline
 from skdann._selection import rule
 from skdann.datasets import make_covariate_shift
 from skdann.model_selection import DefaultRuleScorer, RuleScore, _default_rule
-from skdann.model_selection._default_rule import LinearWitness, information, reverse_accuracy
+from skdann.model_selection._default_rule import (
+    LinearWitness,
+    information,
+    reduce_columns,
+    reverse_accuracy,
+)
 from tests.selection.common import make_evidence, onehot
 
 
@@ -301,3 +306,34 @@ def test_reverse_accuracy_equals_training_on_target_and_scoring_on_source():
     assert reverse_accuracy(X, y, X_target, y_target) == pytest.approx(np.mean(hits))
     assert reverse_accuracy(X, y, X_target, 1 - y_target) < 0.2
     assert reverse_accuracy(X, y, X_target, np.zeros_like(y_target)) == 0.5
+
+
+@pytest.mark.parametrize("rank", [1, 5, 30])
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e6])
+def test_rotated_rows_have_the_same_products(rank, unit):
+    rng = np.random.default_rng(0)
+    X = unit * rng.normal(size=(30, rank)) @ rng.normal(size=(rank, 100))  # rows may depend
+    source, target = reduce_columns(X[:20], X[20:])
+    assert source.shape == (20, 30)
+    assert target.shape == (10, 30)
+    rows, products = np.vstack([source, target]), X @ X.T
+    np.testing.assert_allclose(rows @ rows.T, products, atol=1e-7 * products.max())
+
+
+def test_rows_of_zeros_are_rotated():
+    source, target = reduce_columns(np.zeros((3, 9)), np.zeros((2, 9)))
+    assert abs(source).max() < 1e-3
+    assert abs(target).max() < 1e-3
+
+
+def test_scores_of_wide_rows_do_not_depend_on_the_rotation(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, X_target = rng.normal(size=(60, 300)), rng.normal(0.3, 2.0, size=(50, 300))
+    y, proba = (X[:, :20].sum(1) > 0).astype(int), rng.dirichlet(np.ones(2), size=50)
+    rotated = LinearWitness(X, y, X_target, 0)
+    assert rotated.rows[0][0].shape == (60, 110)
+    score = rotated.score(proba)
+    monkeypatch.setattr(_default_rule, "reduce_columns", lambda *rows: rows)
+    whole = LinearWitness(X, y, X_target, 0)
+    assert whole.rows[0][0].shape == (60, 300)
+    assert score == pytest.approx(whole.score(proba), abs=1e-12)
