@@ -20,6 +20,7 @@ from skdann._training.threads import suited_threads
 from skdann.nn import DANNModule, Rows
 
 BLOCK_ROWS = 256
+BLOCK_BYTES = 4_000_000  # of the scaled rows of several members, unless PADDED_ROWS rows are more
 PADDED_ROWS = 32
 
 
@@ -58,8 +59,9 @@ def infer_blocks(
     """
     first = next(module.parameters(), None)
     device = torch.device("cpu") if first is None else first.device
-    for start in range(0, X.shape[0], BLOCK_ROWS):
-        block = X[start : start + BLOCK_ROWS]
+    n_block = BLOCK_ROWS if n_members == 1 else _fitting_rows(4 * n_members * X.shape[1])
+    for start in range(0, X.shape[0], n_block):
+        block = X[start : start + n_block]
         size = block.shape[0]
         n_rows = -(-size // PADDED_ROWS) * PADDED_ROWS
         dense = np.zeros((n_rows, X.shape[1]), dtype=np.float32)
@@ -69,7 +71,7 @@ def infer_blocks(
         rows = None
         if domain is not None:
             index = np.full(n_rows, domain[start], dtype=np.int64)
-            index[:size] = domain[start : start + BLOCK_ROWS]
+            index[:size] = domain[start : start + n_block]
             rows = Rows(0, torch.from_numpy(index).to(device))
         x = torch.from_numpy(dense).to(device)
         x = x if n_members == 1 else x.expand(n_members, *x.shape)
@@ -80,3 +82,9 @@ def infer_blocks(
             elif what == "domains":
                 output = module.classify_domains(module.condition(output, rows), rows)
         yield output[..., :size, :].cpu().numpy()
+
+
+def _fitting_rows(n_bytes: int) -> int:
+    """Return the number of rows, of so many bytes each, in a block of several members."""
+    n_padded = BLOCK_BYTES // max(1, n_bytes * PADDED_ROWS)
+    return min(BLOCK_ROWS, max(1, n_padded) * PADDED_ROWS)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdann._training.inference import infer_blocks
 from skdann.nn import DANNModule
 from tests.training.common import SMALL, domains, fit
 
@@ -49,6 +50,21 @@ def test_inference_uses_blocks_of_256_rows():
     for what, width in (("features", 8), ("labels", 2), ("domains", 1)):
         blocks = list(net.infer_blocks(X, None, what))
         assert [block.shape for block in blocks] == [(256, width), (256, width), (88, width)]
+
+
+@pytest.mark.parametrize(
+    ("n_features", "n_rows"), [(4, 256), (1_000, 224), (2_000, 96), (7_000, 32), (50_000, 32)]
+)
+def test_blocks_of_several_members_are_limited_in_size(n_features, n_rows):
+    module, members = DANNModule(torch.nn.Linear(n_features, 1), torch.nn.Identity(), None), 4
+    X = np.ones((300, n_features), dtype=np.float32)
+    blocks = list(infer_blocks(module, X, None, "labels", n_members=members))
+    assert [block.shape[1] for block in blocks[:-1]] == [n_rows] * (len(blocks) - 1)
+    alone = list(infer_blocks(module, X, None, "labels"))
+    assert [len(block) for block in alone] == [256, 44]
+    whole = np.concatenate(blocks, axis=1)
+    assert whole.shape == (members, 300, 1)
+    assert_allclose(whole[2], np.concatenate(alone), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("n_rows", "n_padded"), [(1, 32), (32, 32), (33, 64), (250, 256)])
