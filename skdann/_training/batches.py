@@ -215,6 +215,7 @@ class DomainBatches:
                 self.labelled.append(ShuffledRows(chosen, next(orders)))
         self.source_weights: list[Tensor | None] = [None] * self.n_members
         self.labels: Tensor | None = None
+        self.memory: Tensor | None = None
         self.scaled: Tensor | None = None
         self.scaled_by: list[Tensor | None] = [None] * self.n_members
 
@@ -339,7 +340,9 @@ class DomainBatches:
         n_source = int((self.domain < self.n_sources).sum())
         return Rows(n_source, torch.from_numpy(self.domain).to(self.device))
 
-    def epoch(self, *, stays_sparse: bool = False, is_scaled: bool = False) -> Iterator[Batch]:
+    def epoch(
+        self, *, stays_sparse: bool = False, is_scaled: bool = False, is_reused: bool = False
+    ) -> Iterator[Batch]:
         """Yield the batches of one epoch, or the parts of them for this process.
 
         Parameters
@@ -348,8 +351,11 @@ class DomainBatches:
             Whether sparse rows stay sparse; otherwise they become dense.
         is_scaled : bool, default=False
             Whether the rows are those of :meth:`scale`.
+        is_reused : bool, default=False
+            Whether the rows of a batch are needed until the next batch only, which may take their
+            memory: an allocator that returns it in each step takes several times as long.
         """
-        self.stays_sparse, self.is_scaled = stays_sparse, is_scaled
+        self.stays_sparse, self.is_scaled, self.is_reused = stays_sparse, is_scaled, is_reused
         order = torch.stack(
             [
                 draw_pass(self.n_source, weight, generator)
@@ -488,8 +494,16 @@ class DomainBatches:
             X = self.scaled.view(-1, self.n_features)
             first = torch.arange(self.n_members, device=self.device) * self.scaled.shape[1]
             index = block + first.view(-1, 1) if self.n_members > 1 else block
-        flat: Tensor = X.index_select(0, index.flatten())
+        flat = torch.index_select(X, 0, index.flatten(), out=self._memory_of(block.numel()))
         return flat.view(*block.shape, self.n_features)
+
+    def _memory_of(self, n_rows: int) -> Tensor | None:
+        """Return the memory for gathered rows, or None for new memory."""
+        if not self.is_reused:
+            return None
+        if self.memory is None or len(self.memory) < n_rows:
+            self.memory = self.X.new_empty(n_rows, self.n_features)
+        return self.memory[:n_rows]
 
     def _sparse_rows(self, block: Tensor) -> Iterator[Any]:
         gathered = self.X[block.flatten().cpu().numpy()]

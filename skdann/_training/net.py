@@ -362,6 +362,7 @@ class DANNNet(CallbackInterface):
         return {
             "stays_sparse": step.takes_sparse and batches.is_thin,
             "is_scaled": step.takes_scaled and batches.scale(self.module_.standardizer),
+            "is_reused": step.analytic is not None,  # otherwise hooks or modules may keep rows
         }
 
     def _record_batch(self, prefix: str, loss: float, n_rows: int) -> None:

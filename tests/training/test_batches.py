@@ -316,6 +316,21 @@ def test_block_size_changes_nothing(monkeypatch, is_sparse, seeds, block_bytes):
     assert_same_batches((batch for _ in range(2) for batch in cut.epoch()), expected)
 
 
+@pytest.mark.parametrize("seeds", [(0,), (1, 2)])
+def test_rows_may_take_the_memory_of_earlier_ones(monkeypatch, seeds):
+    monkeypatch.setattr(_batches, "BLOCK_BYTES", 200)  # blocks of one or a few steps
+    rows = make_rows([37], [50])
+    expected = [(batch.x, batch.x.clone()) for batch in make_batches(rows, 5, seeds=seeds).epoch()]
+    reused, seen = make_batches(rows, 5, seeds=seeds), set()
+    for (_, x), batch in zip(expected, reused.epoch(is_reused=True), strict=True):
+        assert torch.equal(batch.x, x)
+        seen.add(batch.x.untyped_storage().data_ptr())
+    assert len(seen) <= 2  # an epoch has two sizes of steps at most
+    assert len({x.untyped_storage().data_ptr() for x, _ in expected}) > 2
+    for x, copied in expected:  # unless asked for, a batch may be kept
+        assert torch.equal(x, copied)
+
+
 def test_equal_generators_give_equal_batches_and_others_do_not():
     rows = make_rows([40], [30])
     assert_same_batches(make_batches(rows, 16).epoch(), make_batches(rows, 16).epoch())

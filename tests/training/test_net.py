@@ -411,3 +411,25 @@ def test_a_copy_is_independent():
     copied.partial_fit(X, y, tuple(targets))
     assert_array_equal(clf.predict_proba(X), before)
     assert not np.array_equal(copied.predict_proba(X), before)
+
+
+class Keeping(nn.Module):
+    """Linear layer that keeps the rows it was trained on, as a memory bank does."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.kept = nn.Linear(4, 8), []
+
+    def forward(self, x):
+        self.kept.append((x.detach(), x.detach().clone()) if self.training else None)
+        return self.linear(x)
+
+
+def test_a_module_may_keep_the_rows_of_earlier_batches(monkeypatch):
+    monkeypatch.setattr("skdann._training.batches.BLOCK_BYTES", 1)  # a block for each step
+    X, y, targets = domains(n_source=40)
+    clf = fit({**SMALL, "feature_extractor": Keeping(), "standardize": None}, X, y, targets)
+    kept = [pair for pair in clf.module_.feature_extractor.kept if pair is not None]
+    assert len(kept) > 2
+    for rows, copied in kept:
+        assert_array_equal(rows, copied)
