@@ -88,11 +88,12 @@ def optimizer_of(
     if weight_decay or isinstance(optimizer, str):
         options = {**options, "weight_decay": weight_decay}
     try:
-        trial = factory([torch.nn.Parameter(torch.zeros(1, device=device))], lr=lr, **options)
+        number = torch.zeros(1, dtype=torch.float32, device=device)
+        trial = factory([torch.nn.Parameter(number)], lr=lr, **options)
         if not isinstance(trial, torch.optim.Optimizer):
             raise TypeError(f"it made a {type(trial).__name__}, not a torch.optim.Optimizer")
         copied = copy.deepcopy(trial)  # as a continued fit does
-        copied.param_groups[0]["params"][0].grad = torch.zeros(1, device=device)
+        copied.param_groups[0]["params"][0].grad = torch.zeros_like(number)
         copied.step()
     except Exception as error:
         raise ValueError(

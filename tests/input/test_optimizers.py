@@ -82,6 +82,26 @@ def test_a_step_records_no_gradients(name):
     assert torch.isfinite(weights).all()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "weight_decay", "is_usable"),
+    [(torch.float64, 1e300, False), (torch.float16, 1e5, True), (torch.float32, 1e300, False)],
+)
+def test_the_trial_is_in_the_type_of_the_weights(dtype, weight_decay, is_usable):
+    """RMSprop adds its weight decay as a number of this type."""
+    try:
+        torch.set_default_dtype(dtype)
+    except TypeError:
+        pytest.skip("this torch has no such default dtype")
+    try:
+        if is_usable:
+            optimizer_of("rmsprop", 0.1, weight_decay, "cpu")
+        else:
+            with pytest.raises(ValueError, match=r"weight_decay=1e\+300 \(RuntimeError"):
+                optimizer_of("rmsprop", 0.1, weight_decay, "cpu")
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_the_optimizers_of_torch_are_left_as_they_are():
     for name, (own, _) in OPTIMIZERS.items():
         assert own.zero_grad is not TORCH[name].zero_grad
