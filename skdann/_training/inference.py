@@ -75,7 +75,7 @@ def infer_blocks(
             rows = Rows(0, torch.from_numpy(index).to(device))
         x = torch.from_numpy(dense).to(device)
         x = x if n_members == 1 else x.expand(n_members, *x.shape)
-        with suited_threads(BLOCK_ROWS, module), torch.inference_mode():
+        with suited_threads(n_block, module), torch.inference_mode():
             output = module.extract_features(x, rows)
             if what == "labels":
                 output = module.predict_labels(output, rows)

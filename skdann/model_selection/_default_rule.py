@@ -34,7 +34,7 @@ _Array = NDArray[Any]
 
 MOST_ROWS = 4000  # maximum number of rows per domain for reverse validation
 MOST_DEVIATIONS = 20.0  # scaled values are clipped beyond
-MIN_SHARE = 1e-8  # of the mean squared length of rows, added to each that is rotated
+RIDGE = 1e-8  # added to the squared length of each row that is rotated, in units of their mean
 LARGEST_SPARSE = 1e6  # values of sparse rows, which are not scaled, are clipped beyond
 
 
@@ -78,7 +78,7 @@ def scale_by(X: Any, X_reference: Any) -> Any:
 def reduce_columns(X_source: Any, X_target: Any) -> tuple[Any, Any]:
     """Rotate dense rows with more columns than rows into as many columns as there are rows.
 
-    Inner products stay the same, and with them every linear model with an L2 penalty.
+    Inner products stay the same up to `RIDGE`, and with them every linear model with an L2 penalty.
     """
     n_source, n_rows = X_source.shape[0], X_source.shape[0] + X_target.shape[0]
     if sp.issparse(X_source) or X_source.shape[1] <= n_rows:
@@ -86,7 +86,7 @@ def reduce_columns(X_source: Any, X_target: Any) -> tuple[Any, Any]:
     rows = np.vstack([X_source, X_target])
     products = rows @ rows.T
     # centered rows depend on each other, and rounding could make the products indefinite
-    products.flat[:: n_rows + 1] += MIN_SHARE * (products.trace() / n_rows or 1.0)
+    products.flat[:: n_rows + 1] += RIDGE * (products.trace() / n_rows or 1.0)
     factor = np.linalg.cholesky(products)
     return factor[:n_source], factor[n_source:]
 
